@@ -1,0 +1,64 @@
+interface Limit {
+  readonly value: number;
+  readonly unit: "bytes" | "count" | "ms" | "perSecond";
+  readonly why: string;
+}
+
+/** Every bound of the program, with its reason. docs/reference/limits.md is generated from this table. */
+export const LIMIT_TABLE = {
+  headBytesMax: limit(
+    65_536,
+    "bytes",
+    "Request or response head; Envoy's default is 60 KiB. RFC 9110 section 5.4 lets a server refuse more.",
+  ),
+  targetBytesMax: limit(16_384, "bytes", "Request target; RFC 9112 section 3 asks for 8,000 at least."),
+  headerCountMax: limit(100, "count", "Header fields in a head; Envoy's default."),
+  trailerBytesMax: limit(16_384, "bytes", "Trailer section of a chunked body."),
+  chunkLineBytesMax: limit(
+    1_024,
+    "bytes",
+    "Chunk-size line with its extensions; unbounded extensions are a known attack (CVE-2024-22019).",
+  ),
+  connectionsMax: limit(10_000, "count", "Downstream connections of one sidecar."),
+  pendingRequestsMax: limit(1_024, "count", "Requests of one upstream key that wait for a connection."),
+  upstreamConnectionsMax: limit(
+    1_024,
+    "count",
+    "Connections to one upstream key over HTTP/1.1; Envoy's default circuit breaker.",
+  ),
+  upstreamIdleMs: limit(60_000, "ms", "An idle pooled connection is closed after this."),
+  headTimeoutMs: limit(15_000, "ms", "From the first byte of a head to its end: slow senders (slowloris) are cut off."),
+  keepAliveIdleMs: limit(75_000, "ms", "A downstream connection without a request in progress; nginx's default."),
+  handshakeTimeoutMs: limit(10_000, "ms", "TLS handshake, both sides."),
+  connectTimeoutMs: limit(
+    5_000,
+    "ms",
+    "TCP connect to an upstream; Istio's default is 10 s, half of it leaves room for one retry.",
+  ),
+  writeBacklogBytesMax: limit(262_144, "bytes", "Unsent bytes of one connection before its source is paused."),
+  drainTimeoutMs: limit(5_000, "ms", "Streams may finish for this long after SIGTERM; Istio's default."),
+  flowFileBytesMax: limit(
+    64 * 1024 * 1024,
+    "bytes",
+    "A flow log file is rotated at this size; one predecessor is kept.",
+  ),
+  flowBacklogLinesMax: limit(65_536, "count", "Flow lines that wait for the disk; more are dropped and counted."),
+  documentBytesMax: limit(1_048_576, "bytes", "One YAML or JSON file; etcd refuses larger objects, too."),
+  documentDepthMax: limit(64, "count", "Nesting of a document."),
+  yamlAliasesMax: limit(100, "count", "Alias expansions in one file: a YAML bomb is refused."),
+  policiesMax: limit(20_000, "count", "Policies in one set."),
+  joinTokenTtlMs: limit(300_000, "ms", "A one-time join token that nobody used."),
+  metricSeriesMax: limit(2_000, "count", 'Label sets of one metric; the rest is counted under "unknown".'),
+  logFieldBytesMax: limit(2_048, "bytes", "One text field of a flow record; longer ones are cut and marked."),
+} as const satisfies Record<string, Limit>;
+
+type Limits = { readonly [Name in keyof typeof LIMIT_TABLE]: number };
+
+/** The limits as plain numbers; the unit stands last in each name. */
+export const LIMITS: Limits = Object.freeze(
+  Object.fromEntries(Object.entries(LIMIT_TABLE).map(([name, entry]) => [name, entry.value])),
+) as Limits;
+
+function limit(value: number, unit: Limit["unit"], why: string): Limit {
+  return { value, unit, why };
+}
