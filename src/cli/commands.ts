@@ -1,0 +1,28 @@
+import type { Command } from "./command.ts";
+
+interface CommandEntry {
+  readonly name: string;
+  /** Loads the command's file and nothing else: a sidecar has no use for the YAML reader (DESIGN section 8). */
+  load(): Promise<Command>;
+}
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly CommandEntry[] = [
+  { name: "up", load: async () => (await import("./up.ts")).command },
+  { name: "run", load: async () => (await import("./run.ts")).command },
+  { name: "status", load: async () => (await import("./status.ts")).command },
+  { name: "flows", load: async () => (await import("./flows.ts")).command },
+  { name: "explain", load: async () => (await import("./explain.ts")).command },
+  { name: "policy check", load: async () => (await import("./policy-check.ts")).command },
+  { name: "policy eval", load: async () => (await import("./policy-eval.ts")).command },
+  { name: "policy test", load: async () => (await import("./policy-test.ts")).command },
+  { name: "svid show", load: async () => (await import("./svid-show.ts")).command },
+  { name: "proxy", load: async () => (await import("./proxy.ts")).command },
+  { name: "control", load: async () => (await import("./control.ts")).command },
+];
+
+/** The longest command name that the words begin with, or null. */
+export function findCommand(words: readonly string[]): CommandEntry | null {
+  const matches = COMMANDS.filter((entry) => entry.name.split(" ").every((part, index) => words[index] === part));
+  return matches.toSorted((a, b) => b.name.length - a.name.length)[0] ?? null;
+}

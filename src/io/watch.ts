@@ -1,0 +1,74 @@
+import { type FSWatcher, statSync, watch } from "node:fs";
+
+export interface Watching {
+  close(): void;
+}
+
+interface WatchOptions {
+  /** An editor's save is several events: the call comes once they have been quiet for this long. */
+  readonly debounceMs: number;
+  /** How often to look whether the directory is still the one being watched (a checkout may replace it). */
+  readonly recheckMs?: number;
+}
+
+const RECHECK_MS = 1_000;
+
+/**
+ * Calls `onChange` after anything in a directory or below it has changed. A directory that is absent, deleted
+ * or replaced is watched again as soon as it is there. The callee reads what it needs: nothing is told of what
+ * changed. To miss nothing, watch first and read then.
+ */
+export function watchDirectory(directory: string, options: WatchOptions, onChange: () => void): Watching {
+  let watched: { inode: bigint; watcher: FSWatcher } | null = null;
+  let quiet: NodeJS.Timeout | null = null;
+
+  function noticed(): void {
+    if (quiet !== null) clearTimeout(quiet);
+    quiet = setTimeout(onChange, options.debounceMs);
+  }
+
+  function forget(): void {
+    watched?.watcher.close();
+    watched = null;
+  }
+
+  /** Whether another directory (or none) stands at the path now. */
+  function rewatch(): boolean {
+    const inode = readInode(directory);
+    if (inode === (watched?.inode ?? null)) return false;
+    forget();
+    if (inode === null) return true;
+    const watcher = openWatcher(directory, noticed, forget);
+    if (watcher !== null) watched = { inode, watcher };
+    return true;
+  }
+
+  rewatch();
+  const recheck = setInterval(() => void (rewatch() && noticed()), options.recheckMs ?? RECHECK_MS);
+  recheck.unref();
+  return {
+    close() {
+      clearInterval(recheck);
+      if (quiet !== null) clearTimeout(quiet);
+      forget();
+    },
+  };
+}
+
+function openWatcher(directory: string, onEvent: () => void, onLost: () => void): FSWatcher | null {
+  try {
+    const watcher = watch(directory, { recursive: true, persistent: false }, onEvent);
+    watcher.on("error", onLost);
+    return watcher;
+  } catch {
+    return null;
+  }
+}
+
+function readInode(path: string): bigint | null {
+  try {
+    return statSync(path, { bigint: true }).ino;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,87 @@
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "./cli/args.ts";
+import type { ExitCode, Terminal } from "./cli/command.ts";
+import { COMMANDS, findCommand } from "./cli/commands.ts";
+import { exitCodeOf, type INTERNAL_FAULT_EXIT_CODE } from "./cli/exit-code.ts";
+import { formatCommandHelp, formatOverview } from "./cli/help.ts";
+import { flushTerminal, openTerminal } from "./cli/terminal.ts";
+import { closestWord } from "./core/closest-word.ts";
+import { CardeaError, toCardeaError } from "./core/errors.ts";
+import { readText } from "./io/files.ts";
+
+type ProcessExitCode = ExitCode | typeof INTERNAL_FAULT_EXIT_CODE;
+
+const terminal = openTerminal();
+process.on("uncaughtException", (thrown) => void exitWith(reportFailure(thrown)));
+process.on("unhandledRejection", (thrown) => void exitWith(reportFailure(thrown)));
+await exitWith(await runCommandLine(process.argv.slice(2), terminal));
+
+/** argv → command → exit code. Every failure ends as one line on stderr. */
+async function runCommandLine(words: readonly string[], to: Terminal): Promise<ProcessExitCode> {
+  try {
+    const entry = findCommand(words);
+    if (entry === null) return await answerWithoutCommand(words, to);
+    const command = await entry.load();
+    const rest = words.slice(entry.name.split(" ").length);
+    if (asksForHelp(rest)) {
+      to.stdout(formatCommandHelp(command));
+      return 0;
+    }
+    return await command.run(parseArgs(command, rest), to);
+  } catch (thrown) {
+    return reportFailure(thrown);
+  }
+}
+
+function asksForHelp(words: readonly string[]): boolean {
+  const own = words.includes("--") ? words.slice(0, words.indexOf("--")) : words;
+  return own.includes("--help") || own.includes("-h");
+}
+
+async function answerWithoutCommand(words: readonly string[], to: Terminal): Promise<ExitCode> {
+  const [first] = words;
+  if (first === "--version") {
+    to.stdout(await readVersion());
+    return 0;
+  }
+  if (first === "--help" || first === "-h" || first === "help") {
+    to.stdout(formatOverview(await Promise.all(COMMANDS.map((entry) => entry.load()))));
+    return 0;
+  }
+  throw new CardeaError("bad-input", describeMissingCommand(words));
+}
+
+function describeMissingCommand(words: readonly string[]): string {
+  const names = COMMANDS.map((entry) => entry.name);
+  const [first] = words;
+  if (first === undefined) return `a command is missing: ${names.join(", ")}; cardea --help says more`;
+  const ofGroup = names.filter((name) => name.startsWith(`${first} `));
+  if (ofGroup.length > 0 && words[1] === undefined) return `${first} what? ${ofGroup.join(", ")}`;
+  const tried = ofGroup.length > 0 ? `${first} ${words[1]}` : first;
+  const meant = closestWord(tried, names);
+  return `unknown command ${JSON.stringify(tried)}; ${meant === null ? "cardea --help lists them" : `did you mean ${meant}?`}`;
+}
+
+async function readVersion(): Promise<string> {
+  const manifest = await readText(fileURLToPath(new URL("../package.json", import.meta.url)));
+  return /"version": "([^"]+)"/.exec(manifest)?.[1] ?? "unknown";
+}
+
+function reportFailure(thrown: unknown): ProcessExitCode {
+  const error = toCardeaError(thrown);
+  const code = exitCodeOf(error.code);
+  terminal.stderr(`cardea: ${error.message}`);
+  // A fault of ours is the one case in which the reader is better served by the stack.
+  if (error.code === "internal") terminal.stderr(stackOf(error));
+  return code;
+}
+
+function stackOf(error: CardeaError): string {
+  const origin = error.cause instanceof Error ? error.cause : error;
+  return origin.stack ?? "";
+}
+
+async function exitWith(code: ProcessExitCode): Promise<never> {
+  await flushTerminal();
+  process.exit(code);
+}
