@@ -1,0 +1,278 @@
+import type { ErrorCode } from "../core/errors.ts";
+
+/** Which sidecar wrote a record: the caller's (source) or the called workload's (destination). */
+export type Reporter = "source" | "destination";
+
+/**
+ * allowed: it was let through. denied: policy or identity refused it. would-deny: let through, but only because
+ * enforcement is AUDIT. error: it failed for a reason that is no decision (bad request, no route, upstream gone).
+ */
+export type Verdict = "allowed" | "denied" | "would-deny" | "error";
+
+/** Why the verdict fell: the policy decision's reason, the source sidecar's registry permit, or an error's code. */
+export type FlowReason =
+  | ErrorCode
+  | "allow-rule-matched"
+  | "deny-rule-matched"
+  | "no-allow-rule-matched"
+  | "default-action"
+  | "service-registered";
+
+/** Who ended the exchange. */
+export type EndedBy = "downstream" | "upstream" | "sidecar";
+
+/** A workload's labels. */
+export type FlowLabels = Readonly<Record<string, string>>;
+
+/** The types that a flow field can have; `timeMs` is written as RFC 3339 text in UTC with milliseconds. */
+interface FieldTypes {
+  text: string;
+  number: number;
+  timeMs: number;
+  labels: FlowLabels;
+  reporter: Reporter;
+  verdict: Verdict;
+  reason: FlowReason;
+  protocol: "http" | "tcp";
+  endedBy: EndedBy;
+}
+
+/** One row of the table of flow fields. */
+export interface FlowField {
+  readonly type: keyof FieldTypes;
+  /** Whether the value may be null; a null is left out of the JSON line. */
+  readonly isNullable: boolean;
+  /** The OpenTelemetry attribute (semantic conventions 1.4x), a log record's own field, or ours (`cardea.…`). */
+  readonly otel: string;
+  /** Place in the compact output (`cardea flows -o compact`), or null when it is not shown there. */
+  readonly compact: number | null;
+  /** Which sidecar knows the value. */
+  readonly filledBy: Reporter | "both";
+  /** One sentence for the generated reference. */
+  readonly means: string;
+}
+
+/**
+ * Every field of a flow record, in the order of the JSON line. A name with a dot is nested: `source.ip` is
+ * `record.source.ip` and `{"source":{"ip":…}}`. The type, the JSON line, the compact output and
+ * docs/reference/flow-fields.md all come from here. (`timeMs` is called `time` in JSON.)
+ */
+export const FLOW_FIELDS = {
+  timeMs: always(
+    "timeMs",
+    "Timestamp",
+    1,
+    "both",
+    "When the record was written: the end of the request or connection.",
+  ),
+  id: always(
+    "text",
+    "log.record.uid",
+    2,
+    "both",
+    "16 hex digits; a denial's id is told to the caller in x-cardea-denial.",
+  ),
+  reporter: always("reporter", "cardea.reporter", 3, "both", "Whose sidecar wrote the record: source or destination."),
+  verdict: always("verdict", "cardea.verdict", 4, "both", "allowed, denied, would-deny or error."),
+  reason: always(
+    "reason",
+    "cardea.reason",
+    5,
+    "both",
+    "Why: a decision's reason or an error's code (docs/reference/errors.md).",
+  ),
+  detail: maybe("text", "cardea.detail", null, "both", "For an error: what exactly was wrong, in words for people."),
+  policy: maybe(
+    "text",
+    "security_rule.ruleset.name",
+    14,
+    "both",
+    "namespace/name of the policy that decided; mesh/default for the mesh's default.",
+  ),
+  rule: maybe("number", "security_rule.name", 15, "both", "Index of the policy's rule that matched, from 0."),
+  revision: maybe("text", "security_rule.version", 16, "both", "Revision of the policy set that was in force."),
+  "source.principal": maybe(
+    "text",
+    "cardea.source.principal",
+    6,
+    "both",
+    "The caller's verified SPIFFE ID; absent when it proved none.",
+  ),
+  "source.namespace": maybe(
+    "text",
+    "cardea.source.namespace",
+    null,
+    "both",
+    "The caller's namespace, from its SPIFFE ID.",
+  ),
+  "source.workload": maybe("text", "cardea.source.workload", null, "both", "The caller's workload name."),
+  "source.service": maybe(
+    "text",
+    "cardea.source.service",
+    null,
+    "both",
+    "Host name of the caller's service, where known.",
+  ),
+  "source.labels": maybe("labels", "cardea.source.labels", null, "both", "The caller's labels, where known."),
+  "source.ip": always("text", "source.address", null, "both", "The caller's IP address as the reporter saw it."),
+  "source.port": always("number", "source.port", null, "both", "The caller's port as the reporter saw it."),
+  remoteIp: maybe(
+    "text",
+    "client.address",
+    null,
+    "both",
+    "The original client's IP behind trusted proxies, when it is not source.ip.",
+  ),
+  "destination.principal": maybe("text", "cardea.destination.principal", 7, "both", "The called workload's SPIFFE ID."),
+  "destination.namespace": maybe(
+    "text",
+    "cardea.destination.namespace",
+    null,
+    "both",
+    "The called workload's namespace.",
+  ),
+  "destination.workload": maybe("text", "cardea.destination.workload", null, "both", "The called workload's name."),
+  "destination.service": maybe("text", "cardea.destination.service", 8, "both", "Host name of the called service."),
+  "destination.labels": maybe(
+    "labels",
+    "cardea.destination.labels",
+    null,
+    "both",
+    "The called workload's labels, which select its policies.",
+  ),
+  "destination.ip": always("text", "destination.address", null, "both", "The called workload's IP address."),
+  "destination.port": always(
+    "number",
+    "destination.port",
+    9,
+    "both",
+    "The port that was authorized: the container's, after Service translation.",
+  ),
+  servicePort: maybe("number", "server.port", null, "source", "The service's port that the caller asked for."),
+  protocol: always(
+    "protocol",
+    "network.protocol.name",
+    10,
+    "both",
+    "http (policy saw requests) or tcp (policy saw a connection).",
+  ),
+  method: maybe("text", "http.request.method", 11, "both", "The request's method."),
+  host: maybe("text", "http.request.header.host", null, "both", "The authority in force, as received."),
+  path: maybe(
+    "text",
+    "url.path",
+    12,
+    "both",
+    "The normalised path without its query: what policy matched and what was forwarded.",
+  ),
+  receivedPath: maybe(
+    "text",
+    "url.original",
+    null,
+    "both",
+    "The path as received, without its query, when normalisation changed it.",
+  ),
+  status: maybe("number", "http.response.status_code", 13, "both", "The status that the caller got."),
+  sni: maybe(
+    "text",
+    "tls.client.server_name",
+    null,
+    "destination",
+    "The server name in the TLS handshake: a claim of the caller.",
+  ),
+  "tls.version": maybe(
+    "text",
+    "tls.protocol.version",
+    null,
+    "both",
+    "TLS version of the connection between the sidecars; absent without TLS.",
+  ),
+  "tls.group": maybe("text", "tls.curve", null, "both", "Key-exchange group, e.g. X25519MLKEM768 (post-quantum)."),
+  bytesReceived: always(
+    "number",
+    "http.request.body.size",
+    17,
+    "both",
+    "Body bytes from the caller; for tcp all bytes.",
+  ),
+  bytesSent: always("number", "http.response.body.size", 18, "both", "Body bytes to the caller; for tcp all bytes."),
+  durationMs: always(
+    "number",
+    "cardea.duration_ms",
+    19,
+    "both",
+    "From the first byte of the head (tcp: from accept) to the end.",
+  ),
+  endedBy: always("endedBy", "cardea.ended_by", 20, "both", "downstream, upstream or sidecar."),
+  traceId: maybe("text", "TraceId", 21, "both", "W3C trace id, continued or begun here."),
+  spanId: maybe("text", "SpanId", null, "both", "W3C id of this sidecar's span."),
+  parentSpanId: maybe(
+    "text",
+    "cardea.parent_span_id",
+    null,
+    "both",
+    "The span id that came in; joins both sidecars' records of one request.",
+  ),
+  upstreamPort: maybe(
+    "number",
+    "cardea.upstream.local_port",
+    null,
+    "source",
+    "Our own port toward the destination; joins both records of one tcp connection.",
+  ),
+} as const satisfies Record<string, FlowField>;
+
+type Fields = typeof FLOW_FIELDS;
+type Value<Field extends FlowField> = Field["isNullable"] extends true
+  ? FieldTypes[Field["type"]] | null
+  : FieldTypes[Field["type"]];
+type Plain = {
+  readonly [Name in keyof Fields as Name extends `${string}.${string}` ? never : Name]: Value<Fields[Name]>;
+};
+type Nested<Group extends string> = {
+  readonly [Name in keyof Fields as Name extends `${Group}.${infer Inner}` ? Inner : never]: Value<Fields[Name]>;
+};
+
+/**
+ * One side of a flow. Make one frozen object per connection (or per endpoint) and put the same object into every
+ * record: the JSON line and the metrics remember what they made of it, by identity.
+ */
+export type FlowPeer = Nested<"source">;
+
+/** TLS facts of a flow; like FlowPeer, one object per connection. Both null without TLS. */
+export type FlowTls = Nested<"tls">;
+
+/** What was seen of one request or one opaque connection, by one sidecar. */
+export type FlowRecord = Plain & {
+  readonly source: FlowPeer;
+  readonly destination: FlowPeer;
+  readonly tls: FlowTls;
+};
+
+/** Where the data path puts its records. Must not throw, block, or keep the caller waiting. */
+export interface FlowSink {
+  record(flow: FlowRecord): void;
+}
+
+/** For flows without TLS. */
+export const NO_TLS: FlowTls = Object.freeze({ version: null, group: null });
+
+function always<const Type extends keyof FieldTypes>(
+  type: Type,
+  otel: string,
+  compact: number | null,
+  filledBy: FlowField["filledBy"],
+  means: string,
+): FlowField & { readonly type: Type; readonly isNullable: false } {
+  return { type, isNullable: false, otel, compact, filledBy, means };
+}
+
+function maybe<const Type extends keyof FieldTypes>(
+  type: Type,
+  otel: string,
+  compact: number | null,
+  filledBy: FlowField["filledBy"],
+  means: string,
+): FlowField & { readonly type: Type; readonly isNullable: true } {
+  return { type, isNullable: true, otel, compact, filledBy, means };
+}
