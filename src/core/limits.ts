@@ -49,6 +49,7 @@ export const LIMIT_TABLE = {
   policiesMax: limit(20_000, "count", "Policies in one set."),
   joinTokenTtlMs: limit(300_000, "ms", "A one-time join token that nobody used."),
   metricSeriesMax: limit(2_000, "count", 'Label sets of one metric; the rest is counted under "unknown".'),
+  adminConnectionsMax: limit(64, "count", "Connections to one admin, metrics or readiness port."),
   logFieldBytesMax: limit(2_048, "bytes", "One text field of a flow record; longer ones are cut and marked."),
 } as const satisfies Record<string, Limit>;
 
