@@ -1,0 +1,34 @@
+import { writeFileSync } from "node:fs";
+import type { Reporter, TestModule, TestResult } from "vitest/node";
+import type { Tally } from "./tally.ts";
+
+/** Vitest reporter: counts the tests and writes the tally to the file that CARDEA_TALLY_FILE names. */
+export default class TallyReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    const file = process.env["CARDEA_TALLY_FILE"];
+    if (file !== undefined) writeFileSync(file, JSON.stringify(tallyOf(modules, unhandledErrors)));
+  }
+}
+
+/** A file that could not be loaded, a hook that threw and an error outside of any test count as one failure each. */
+function tallyOf(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): Tally {
+  let passed = 0;
+  let failed = unhandledErrors.length;
+  const skipped: { name: string; reason: string | null }[] = [];
+  for (const module of modules) {
+    const tests = [...module.children.allTests()];
+    const failedHere = tests.filter((test) => test.result().state === "failed").length;
+    failed += failedHere === 0 && module.state() === "failed" ? 1 : failedHere;
+    for (const test of tests) {
+      const result = test.result();
+      if (result.state === "passed") passed += 1;
+      if (result.state === "passed" || result.state === "failed") continue;
+      skipped.push({ name: `${module.relativeModuleId} > ${test.fullName}`, reason: noteOf(result) });
+    }
+  }
+  return { passed, failed, skipped };
+}
+
+function noteOf(result: TestResult): string | null {
+  return "note" in result && result.note !== undefined ? result.note : null;
+}

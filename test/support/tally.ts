@@ -1,0 +1,28 @@
+/** What a test run came to. The reporter writes it as JSON, run-tests.ts reads it. */
+export interface Tally {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: readonly SkippedTest[];
+}
+
+interface SkippedTest {
+  readonly name: string;
+  /** The note that the test gave to `skip`, or null. */
+  readonly reason: string | null;
+}
+
+/**
+ * The end of the output and the exit code. `tally` is null when vitest wrote none. The last line is
+ * `N passed, N failed`, with `, N skipped` when there are any; each of those is named before it.
+ */
+export function concludeTally(
+  tally: Tally | null,
+  vitestExitCode: number,
+): { readonly lines: readonly string[]; readonly exitCode: 0 | 1 } {
+  const { passed, failed, skipped } = tally ?? { passed: 0, failed: 0, skipped: [] };
+  // Nothing ran, or vitest itself came to grief: that is a failure, whatever was counted.
+  const failures = failed === 0 && (vitestExitCode !== 0 || passed === 0) ? 1 : failed;
+  const skippedPart = skipped.length === 0 ? "" : `, ${skipped.length} skipped`;
+  const lines = skipped.map((test) => `skipped: ${test.name}: ${test.reason ?? "no reason given"}`);
+  return { lines: [...lines, `${passed} passed, ${failures} failed${skippedPart}`], exitCode: failures === 0 ? 0 : 1 };
+}

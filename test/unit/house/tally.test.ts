@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { concludeTally } from "../../support/tally.ts";
+
+const skipped = [
+  { name: "a.test.ts > one", reason: "no nginx on this machine" },
+  { name: "a.test.ts > two", reason: null },
+];
+
+test.each([
+  ["all is well", { passed: 3, failed: 0, skipped: [] }, 0, ["3 passed, 0 failed"], 0],
+  ["a test failed", { passed: 3, failed: 2, skipped: [] }, 1, ["3 passed, 2 failed"], 1],
+  ["vitest failed though every test passed", { passed: 3, failed: 0, skipped: [] }, 1, ["3 passed, 1 failed"], 1],
+  ["nothing ran", { passed: 0, failed: 0, skipped: [] }, 0, ["0 passed, 1 failed"], 1],
+  ["vitest wrote no tally", null, 0, ["0 passed, 1 failed"], 1],
+  [
+    "tests were skipped",
+    { passed: 3, failed: 0, skipped },
+    0,
+    [
+      "skipped: a.test.ts > one: no nginx on this machine",
+      "skipped: a.test.ts > two: no reason given",
+      "3 passed, 0 failed, 2 skipped",
+    ],
+    0,
+  ],
+] as const)("the last line of npm test when %s", (_, tally, vitestExitCode, lines, exitCode) => {
+  expect(concludeTally(tally, vitestExitCode)).toEqual({ lines, exitCode });
+});
