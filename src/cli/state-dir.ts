@@ -25,6 +25,8 @@ export interface StatePaths {
   readonly revisions: string;
   /** Bootstrap files of the sidecars. */
   readonly proxies: string;
+  /** What `cardea run` has brought in, one file a service. */
+  readonly joined: string;
 }
 
 /** The layout below a directory. */
@@ -41,6 +43,7 @@ export function statePathsOf(directory: string): StatePaths {
     log: join(directory, "log"),
     revisions: join(directory, "revisions"),
     proxies: join(directory, "proxies"),
+    joined: join(directory, "joined"),
   };
 }
 
