@@ -1,7 +1,7 @@
 #!/bin/sh
 ":" //; node --version >/dev/null 2>&1 || { echo "cardea: no usable Node runtime on this machine (needs Linux with glibc or macOS, x64 or arm64; see README.md)" >&2; exit 2; }; exec node "$0" "$@"
-// The line above is a shell command to sh and a string with a comment to Node: the runtime package's binary is there
-// but cannot start on Alpine (musl), and then nothing written in JavaScript could say so.
+// The line above is a shell command to sh, and a string with a comment to Node: on Alpine (musl) the runtime package is
+// there but cannot start, and then nothing written in JavaScript could say so. (biome.json leaves this file alone.)
 //
 // Plain old JavaScript from here on, so that an old Node can read it far enough to say that it is too old.
 var fs = require("fs");
@@ -26,7 +26,10 @@ if (process.platform !== "linux" && process.platform !== "darwin") {
   refuse("runs on Linux and macOS, not on " + process.platform + " (see README.md)");
 } else if (major < MAJOR_NEEDED) {
   refuse(
-    "needs Node " + MAJOR_NEEDED + ", this is " + process.version +
+    "needs Node " +
+      MAJOR_NEEDED +
+      ", this is " +
+      process.version +
       "; npm brings the right one along: run `npm ci`, then `npx cardea` or `npm start`",
   );
 } else {

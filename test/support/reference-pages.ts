@@ -1,0 +1,104 @@
+import type { Command } from "../../src/cli/command.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { formatCommandHelp } from "../../src/cli/help.ts";
+import { ERROR_TABLE } from "../../src/core/errors.ts";
+import { LIMIT_TABLE } from "../../src/core/limits.ts";
+import { FLOW_FIELDS } from "../../src/observe/flow.ts";
+
+/** Every generated page: its path from the repository's root → its text. `npm run reference` writes them. */
+export async function makeReferencePages(): Promise<ReadonlyMap<string, string>> {
+  const commands = await Promise.all(COMMANDS.map((entry) => entry.load()));
+  const pages: readonly (readonly [string, string])[] = [
+    ["errors", errorsPage()],
+    ["limits", limitsPage()],
+    ["flow-fields", flowFieldsPage()],
+    ["commands", commandsPage(commands)],
+  ];
+  return new Map(pages.map(([name, text]) => [`docs/reference/${name}.md`, text]));
+}
+
+function errorsPage(): string {
+  const rows = Object.entries(ERROR_TABLE).map(([code, entry]) => [
+    `\`${code}\``,
+    entry.meaning,
+    String(entry.httpStatus),
+    String(entry.grpcStatus),
+    entry.side,
+    entry.close,
+    entry.flag,
+    entry.logLevel,
+  ]);
+  const intro = [
+    "Every failure has one of these codes; the code decides the behaviour. `HTTP` and `gRPC` are the statuses that the",
+    "caller gets where there is an exchange to answer. `side` says on whose side it went wrong, `then` what happens to",
+    "the caller's connection, `flag` is the metrics' `response_flags` label.",
+  ];
+  return page("Errors", "src/core/errors.ts", intro, [
+    table(["code", "meaning", "HTTP", "gRPC", "side", "then", "flag", "log level"], rows),
+  ]);
+}
+
+function limitsPage(): string {
+  const rows = Object.entries(LIMIT_TABLE).map(([name, limit]) => [
+    `\`${name}\``,
+    limit.value.toLocaleString("en-US"),
+    limit.unit,
+    limit.why,
+  ]);
+  const intro = ["Everything that can grow has a bound. They are constants of the program, not settings."];
+  return page("Limits", "src/core/limits.ts", intro, [table(["limit", "value", "unit", "why"], rows)]);
+}
+
+function flowFieldsPage(): string {
+  const rows = Object.entries(FLOW_FIELDS).map(([name, field]) => [
+    `\`${name === "timeMs" ? "time" : name}\``,
+    field.type === "timeMs" ? "RFC 3339 text, UTC" : field.type,
+    field.isNullable ? "may be absent" : "always",
+    field.filledBy === "both" ? "both sidecars" : `the ${field.filledBy}'s sidecar`,
+    `\`${field.otel}\``,
+    field.means,
+  ]);
+  const intro = [
+    "A flow record is one request, or one opaque connection, as one sidecar saw it: one JSON object a line. A name with",
+    'a dot is nested (`source.ip` is `{"source":{"ip":…}}`). The OpenTelemetry names are those that an OTLP export',
+    "will use; only the JSON lines exist so far.",
+  ];
+  return page("Flow fields", "src/observe/flow.ts", intro, [
+    table(["field", "type", "", "known to", "OpenTelemetry", "meaning"], rows),
+  ]);
+}
+
+function commandsPage(commands: readonly Command[]): string {
+  const overview = commands.map((command) => [
+    `[\`cardea ${command.name}\`](#cardea-${anchor(command.name)})`,
+    command.summary,
+  ]);
+  const intro = [
+    "Exit codes: 0 good; 1 it ran and found something (a denial, a failing test); 2 bad usage or input; 3 could not reach",
+    "something. `--json` prints one object a line on stdout; everything else goes to stderr.",
+    "",
+    "In a checkout: `npx cardea …`, or `npm run -s cardea -- …`.",
+  ];
+  const sections = commands.map(
+    (command) => `## cardea ${command.name}\n\n\`\`\`text\n${formatCommandHelp(command)}\n\`\`\``,
+  );
+  return page("Commands", "src/cli/", intro, [table(["command", "does"], overview), ...sections]);
+}
+
+function anchor(heading: string): string {
+  return heading.toLowerCase().replaceAll(" ", "-");
+}
+
+function page(title: string, source: string, intro: readonly string[], parts: readonly string[]): string {
+  const note = `<!-- Made from ${source} by \`npm run reference\`; a test compares. Edits here are lost. -->`;
+  return [`# ${title}`, note, intro.join("\n"), ...parts].join("\n\n").concat("\n");
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.map(cell).join(" | ")} |`);
+  return lines.join("\n");
+}
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
+}

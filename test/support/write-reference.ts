@@ -1,0 +1,12 @@
+// `npm run reference`: writes docs/reference/ from the tables in the code.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeReferencePages } from "./reference-pages.ts";
+
+for (const [path, text] of await makeReferencePages()) {
+  const file = fileURLToPath(new URL(`../../${path}`, import.meta.url));
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  process.stdout.write(`${path}\n`);
+}
