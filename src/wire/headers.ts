@@ -1,0 +1,51 @@
+/** Field lines in order, flat: name, value, name, value. Names as received. */
+export type Headers = readonly string[];
+
+/** The first value of a field, or null. `lowerName` is in lower case. */
+export function headerValue(headers: Headers, lowerName: string): string | null {
+  for (let i = 0; i < headers.length; i += 2) if (isName(headers[i]!, lowerName)) return headers[i + 1]!;
+  return null;
+}
+
+/** Every value of a field in order; a list field's elements may be spread over them. RFC 9110 section 5.3. */
+export function headerValues(headers: Headers, lowerName: string): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) if (isName(headers[i]!, lowerName)) values.push(headers[i + 1]!);
+  return values;
+}
+
+/** Whether one of a list field's elements is `lowerToken`, whatever its case. RFC 9110 section 5.6.1. */
+export function hasToken(headers: Headers, lowerName: string, lowerToken: string): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (isName(headers[i]!, lowerName) && listElements(headers[i + 1]!).includes(lowerToken)) return true;
+  }
+  return false;
+}
+
+/** A list value's elements in lower case, without their surrounding whitespace; empty elements are left out. */
+export function listElements(value: string): string[] {
+  const elements: string[] = [];
+  for (const element of value.split(",")) {
+    const trimmed = trimWhitespace(element);
+    if (trimmed !== "") elements.push(trimmed.toLowerCase());
+  }
+  return elements;
+}
+
+/** Whether `name` is `lowerName`, whatever its case. The length decides first, which spares most of the folding. */
+export function isName(name: string, lowerName: string): boolean {
+  return name.length === lowerName.length && (name === lowerName || name.toLowerCase() === lowerName);
+}
+
+/** SP and HTAB alone: `trim` would also take no-break spaces, which are obs-text. RFC 9110 section 5.6.3. */
+function trimWhitespace(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isWhitespace(text.charCodeAt(start))) start++;
+  while (end > start && isWhitespace(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isWhitespace(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
