@@ -1,0 +1,105 @@
+import { expect, test } from "vitest";
+import { type Mesh, parseMesh } from "../../../src/config/mesh.ts";
+import { type Fault, formatFault, locatePlain } from "../../../src/core/located.ts";
+
+const SHOP = { name: "orders", namespace: "shop", app: { command: ["node", "orders.js"] }, ports: [{ port: 8080 }] };
+
+function read(spec: object): { mesh: Mesh | null; faults: string[] } {
+  const faults: Fault[] = [];
+  const document = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "local" }, spec };
+  const mesh = parseMesh(locatePlain(document), { file: "mesh.yaml" }, faults);
+  return { mesh, faults: faults.map(formatFault) };
+}
+
+test("a mesh file that says nothing has the defaults of the design", () => {
+  expect(read({}).mesh).toEqual({
+    name: "local",
+    settings: {
+      trustDomain: "cluster.local",
+      trustDomainAliases: [],
+      rootNamespace: "cardea-system",
+      enforcement: "ENFORCE",
+      defaultAction: "DENY",
+      pathNormalization: "BASE",
+    },
+    policies: "policies",
+    certTtlSec: 3600,
+    controlPort: null,
+    services: [],
+  });
+});
+
+test("a service's account and app label are its name unless told", () => {
+  const { mesh } = read({ services: [SHOP, { ...SHOP, name: "web", serviceAccount: "front", labels: { tier: "1" } }] });
+  expect(mesh?.services[0]).toMatchObject({ serviceAccount: "orders", labels: { app: "orders" }, enforcement: null });
+  expect(mesh?.services[0]?.ports).toEqual([{ port: 8080, protocol: "HTTP" }]);
+  expect(mesh?.services[1]).toMatchObject({ serviceAccount: "front", labels: { tier: "1" } });
+});
+
+test.each([
+  ["orders", "shop"],
+  ["orders.shop", "web"],
+  ["orders.shop.svc", "web"],
+  ["orders.shop.svc.cluster.local", "web"],
+])("an upstream may be called %s from the namespace %s", (service, namespace) => {
+  const web = { ...SHOP, name: "web", namespace, upstreams: [{ service, port: 8080 }] };
+  const { mesh, faults } = read({ services: [SHOP, web] });
+  expect(faults).toEqual([]);
+  expect(mesh?.services[1]?.upstreams).toEqual([{ name: "orders", service, port: 8080, localPort: null }]);
+});
+
+test.each<[string, object, string]>([
+  ["an unknown field", { polices: "p" }, "spec.polices: unknown field; did you mean `policies`?"],
+  ["a wrong enforcement", { enforcement: "AUDITT" }, "did you mean `AUDIT`?"],
+  ["a trust domain in capitals", { trustDomain: "Cluster.Local" }, "spec.trustDomain"],
+  ["a certificate that lives too short", { workloadCertTtlSec: 1 }, "expected a whole number from 4 to 3600"],
+  ["a certificate that lives too long", { workloadCertTtlSec: 86_400 }, "expected a whole number from 4 to 3600"],
+  ["a service without an app", { services: [{ name: "a", namespace: "b" }] }, "spec.services[0].app: is required"],
+  ["a name that DNS has not", { services: [{ ...SHOP, name: "Orders!" }] }, "spec.services[0].name: expected a name"],
+  ["a port that is none", { services: [{ ...SHOP, ports: [{ port: 70_000 }] }] }, "from 1 to 65535"],
+  ["a port given twice", { services: [{ ...SHOP, ports: [{ port: 1 }, { port: 1 }] }] }, "1 is given twice"],
+  ["a protocol that we do not speak", { services: [{ ...SHOP, ports: [{ port: 1, protocol: "UDP" }] }] }, "HTTP, TCP"],
+  ["a service given twice", { services: [SHOP, SHOP] }, "spec.services[1]: the service orders.shop is given twice"],
+  [
+    "an app that is both a command and an address",
+    { services: [{ ...SHOP, app: { command: ["x"], address: "127.0.0.1:1" } }] },
+    "needs either `command` or `address`",
+  ],
+  ["an app that is neither", { services: [{ ...SHOP, app: {} }] }, "needs either `command` or `address`"],
+  ["an app by name", { services: [{ ...SHOP, app: { address: "example.com:80" } }] }, "expected an address like"],
+  [
+    "an address without a port to serve",
+    { services: [{ ...SHOP, ports: [], app: { address: "127.0.0.1:1" } }] },
+    "one port",
+  ],
+  [
+    "an upstream that is no service",
+    { services: [{ ...SHOP, upstreams: [{ service: "ledgr.ledger", port: 1 }] }] },
+    "spec.services[0].upstreams[0]: no service of this file is called ledgr.ledger",
+  ],
+  [
+    "an upstream's bare name from another namespace",
+    { services: [SHOP, { ...SHOP, namespace: "web", name: "web", upstreams: [{ service: "orders", port: 8080 }] }] },
+    "no service of this file is called orders",
+  ],
+  [
+    "an upstream's port that is not declared",
+    { services: [{ ...SHOP, upstreams: [{ service: "orders", port: 81 }] }] },
+    "orders.shop has no port 81",
+  ],
+])("%s is refused", (_, spec, message) => {
+  const { mesh, faults } = read(spec);
+  expect(mesh).toBeNull();
+  expect(faults.join("\n")).toContain(message);
+});
+
+test("every fault of a file is named at once", () => {
+  const { faults } = read({
+    enforcement: "OFF",
+    services: [
+      { ...SHOP, name: "A" },
+      { ...SHOP, ports: [{ port: 0 }] },
+    ],
+  });
+  expect(faults).toHaveLength(3);
+});
