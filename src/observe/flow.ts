@@ -1,13 +1,18 @@
 import type { ErrorCode } from "../core/errors.ts";
 
 /** Which sidecar wrote a record: the caller's (source) or the called workload's (destination). */
-export type Reporter = "source" | "destination";
+export const REPORTERS = ["source", "destination"] as const;
+export type Reporter = (typeof REPORTERS)[number];
 
 /**
  * allowed: it was let through. denied: policy or identity refused it. would-deny: let through, but only because
  * enforcement is AUDIT. error: it failed for a reason that is no decision (bad request, no route, upstream gone).
  */
-export type Verdict = "allowed" | "denied" | "would-deny" | "error";
+export const VERDICTS = ["allowed", "denied", "would-deny", "error"] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** http: policy saw each request. tcp: policy saw the connection alone. */
+export const FLOW_PROTOCOLS = ["http", "tcp"] as const;
 
 /** Why the verdict fell: the policy decision's reason, the source sidecar's registry permit, or an error's code. */
 export type FlowReason =
@@ -19,7 +24,8 @@ export type FlowReason =
   | "service-registered";
 
 /** Who ended the exchange. */
-export type EndedBy = "downstream" | "upstream" | "sidecar";
+export const ENDERS = ["downstream", "upstream", "sidecar"] as const;
+export type EndedBy = (typeof ENDERS)[number];
 
 /** A workload's labels. */
 export type FlowLabels = Readonly<Record<string, string>>;
@@ -33,7 +39,7 @@ interface FieldTypes {
   reporter: Reporter;
   verdict: Verdict;
   reason: FlowReason;
-  protocol: "http" | "tcp";
+  protocol: (typeof FLOW_PROTOCOLS)[number];
   endedBy: EndedBy;
 }
 
@@ -91,6 +97,8 @@ export const FLOW_FIELDS = {
   ),
   rule: maybe("number", "security_rule.name", 15, "both", "Index of the policy's rule that matched, from 0."),
   revision: maybe("text", "security_rule.version", 16, "both", "Revision of the policy set that was in force."),
+  "source.ip": always("text", "source.address", null, "both", "The caller's IP address as the reporter saw it."),
+  "source.port": always("number", "source.port", null, "both", "The caller's port as the reporter saw it."),
   "source.principal": maybe(
     "text",
     "cardea.source.principal",
@@ -114,14 +122,20 @@ export const FLOW_FIELDS = {
     "Host name of the caller's service, where known.",
   ),
   "source.labels": maybe("labels", "cardea.source.labels", null, "both", "The caller's labels, where known."),
-  "source.ip": always("text", "source.address", null, "both", "The caller's IP address as the reporter saw it."),
-  "source.port": always("number", "source.port", null, "both", "The caller's port as the reporter saw it."),
   remoteIp: maybe(
     "text",
     "client.address",
     null,
     "both",
     "The original client's IP behind trusted proxies, when it is not source.ip.",
+  ),
+  "destination.ip": always("text", "destination.address", null, "both", "The called workload's IP address."),
+  "destination.port": always(
+    "number",
+    "destination.port",
+    9,
+    "both",
+    "The port that was authorized: the container's, after Service translation.",
   ),
   "destination.principal": maybe("text", "cardea.destination.principal", 7, "both", "The called workload's SPIFFE ID."),
   "destination.namespace": maybe(
@@ -139,14 +153,6 @@ export const FLOW_FIELDS = {
     null,
     "both",
     "The called workload's labels, which select its policies.",
-  ),
-  "destination.ip": always("text", "destination.address", null, "both", "The called workload's IP address."),
-  "destination.port": always(
-    "number",
-    "destination.port",
-    9,
-    "both",
-    "The port that was authorized: the container's, after Service translation.",
   ),
   servicePort: maybe("number", "server.port", null, "source", "The service's port that the caller asked for."),
   protocol: always(
@@ -173,13 +179,6 @@ export const FLOW_FIELDS = {
     "The path as received, without its query, when normalisation changed it.",
   ),
   status: maybe("number", "http.response.status_code", 13, "both", "The status that the caller got."),
-  sni: maybe(
-    "text",
-    "tls.client.server_name",
-    null,
-    "destination",
-    "The server name in the TLS handshake: a claim of the caller.",
-  ),
   "tls.version": maybe(
     "text",
     "tls.protocol.version",
@@ -188,6 +187,13 @@ export const FLOW_FIELDS = {
     "TLS version of the connection between the sidecars; absent without TLS.",
   ),
   "tls.group": maybe("text", "tls.curve", null, "both", "Key-exchange group, e.g. X25519MLKEM768 (post-quantum)."),
+  "tls.sni": maybe(
+    "text",
+    "tls.client.server_name",
+    null,
+    "destination",
+    "The server name in the TLS handshake: a claim of the caller.",
+  ),
   bytesReceived: always(
     "number",
     "http.request.body.size",
@@ -239,7 +245,7 @@ type Nested<Group extends string> = {
  */
 export type FlowPeer = Nested<"source">;
 
-/** TLS facts of a flow; like FlowPeer, one object per connection. Both null without TLS. */
+/** TLS facts of a flow; like FlowPeer, one object per connection. All null without TLS. */
 export type FlowTls = Nested<"tls">;
 
 /** What was seen of one request or one opaque connection, by one sidecar. */
@@ -255,7 +261,7 @@ export interface FlowSink {
 }
 
 /** For flows without TLS. */
-export const NO_TLS: FlowTls = Object.freeze({ version: null, group: null });
+export const NO_TLS: FlowTls = Object.freeze({ version: null, group: null, sni: null });
 
 function always<const Type extends keyof FieldTypes>(
   type: Type,
