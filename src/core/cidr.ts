@@ -7,10 +7,9 @@ export interface IpAddress {
 /** A range of addresses of one family. */
 export interface Cidr {
   readonly family: 4 | 6;
-  /** The range's first address; bits past the prefix are zero. */
-  readonly network: bigint;
-  readonly prefixLength: number;
-  /** How far an address is shifted to be compared. */
+  /** The bits that an address must begin with. */
+  readonly prefix: bigint;
+  /** How many bits follow the prefix. */
   readonly hostBits: bigint;
   /** As it was written. */
   readonly text: string;
@@ -38,7 +37,7 @@ export function parseCidr(text: string): Cidr {
   const prefixLength = slash < 0 ? width : parsePrefixLength(text.slice(slash + 1), width);
   if (prefixLength === null) throw new Error(expectedCidr(text));
   const hostBits = BigInt(width - prefixLength);
-  return { family: address.family, network: address.bits >> hostBits, prefixLength, hostBits, text };
+  return { family: address.family, prefix: address.bits >> hostBits, hostBits, text };
 }
 
 /** Text → address, or null when it is none. No zone, no leading zeros, no port, no brackets. */
@@ -50,7 +49,7 @@ export function parseIp(text: string): IpAddress | null {
 
 /** Whether the range holds the address. An address that could not be read (null) is in no range. */
 export function cidrHolds(cidr: Cidr, address: IpAddress | null): boolean {
-  return address !== null && address.family === cidr.family && address.bits >> cidr.hostBits === cidr.network;
+  return address !== null && address.family === cidr.family && address.bits >> cidr.hostBits === cidr.prefix;
 }
 
 function parsePrefixLength(text: string, width: number): number | null {

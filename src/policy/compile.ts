@@ -1,0 +1,171 @@
+import type { Clock } from "../core/ports.ts";
+import type { SpiffeId } from "../core/spiffe-id.ts";
+import { needsHttp } from "./attributes.ts";
+import {
+  type ClauseContext,
+  compilePeerTest,
+  compileRequestTest,
+  namesTrustDomains,
+  type PeerTest,
+  type RequestTest,
+} from "./clause-test.ts";
+import { type Decision, defaultDecision, NO_ALLOW_RULE_MATCHED, ruleDecision } from "./decision.ts";
+import type { AuthorizationPolicy, Clauses, Rule } from "./document.ts";
+import type { Workload } from "./facts.ts";
+import { exactPrincipals } from "./identity-matcher.ts";
+import type { MeshSettings } from "./mesh-settings.ts";
+import { selectPolicies } from "./select.ts";
+
+/** The policies that select one workload, compiled for deciding. Never changed once made. */
+export interface CompiledPolicy {
+  readonly deny: RuleTable;
+  readonly allow: RuleTable;
+  /** The decision when no rule matches. */
+  readonly otherwise: Decision;
+}
+
+/** Rules in the order in which they are reported, with an index by the identities that they name exactly. */
+export interface RuleTable {
+  readonly rules: readonly CompiledRule[];
+  /** Positions of the rules that only ever match one of a few identities, by identity. */
+  readonly byPrincipal: ReadonlyMap<SpiffeId, readonly number[]>;
+  /** Positions of all other rules. */
+  readonly rest: readonly number[];
+}
+
+export interface CompiledRule {
+  readonly decision: Decision;
+  /** Null: any source. */
+  readonly from: readonly (readonly PeerTest[])[] | null;
+  /** Null: any operation. */
+  readonly to: readonly CompiledOperation[] | null;
+  readonly whenPeer: readonly PeerTest[];
+  readonly whenRequest: readonly RequestTest[];
+  /** On bytes that are not HTTP an ALLOW rule with an HTTP clause never matches; of a DENY rule only that clause is dropped. */
+  readonly canMatchTcp: boolean;
+}
+
+export interface CompiledOperation {
+  readonly peer: readonly PeerTest[];
+  readonly request: readonly RequestTest[];
+}
+
+/** How long compiling may hold the event loop. */
+const SLICE_MS = 5;
+/** Rules compiled between two looks at the clock. */
+const RULES_PER_LOOK = 32;
+
+/** Compiles the policies that select the workload. The order of the documents does not matter. */
+export function compilePolicy(
+  documents: readonly AuthorizationPolicy[],
+  workload: Workload,
+  settings: MeshSettings,
+): CompiledPolicy {
+  const steps = compileSteps(documents, workload, settings);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same in slices of at most 5 ms, so that traffic goes on meanwhile. */
+export async function compileSliced(
+  documents: readonly AuthorizationPolicy[],
+  workload: Workload,
+  settings: MeshSettings,
+  clock: Clock,
+): Promise<CompiledPolicy> {
+  const steps = compileSteps(documents, workload, settings);
+  let sliceEndMs = clock.monotonicMs() + SLICE_MS;
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (clock.monotonicMs() < sliceEndMs) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    sliceEndMs = clock.monotonicMs() + SLICE_MS;
+  }
+}
+
+function* compileSteps(
+  documents: readonly AuthorizationPolicy[],
+  workload: Workload,
+  settings: MeshSettings,
+): Generator<void, CompiledPolicy> {
+  const selected = selectPolicies(documents, workload, settings.rootNamespace);
+  const deny = yield* compileTable(
+    selected.filter((policy) => policy.action === "DENY"),
+    settings,
+  );
+  const allowing = selected.filter((policy) => policy.action === "ALLOW");
+  const allow = yield* compileTable(allowing, settings);
+  const otherwise = allowing.length === 0 ? defaultDecision(settings.defaultAction) : NO_ALLOW_RULE_MATCHED;
+  return { deny, allow, otherwise };
+}
+
+function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshSettings): Generator<void, RuleTable> {
+  const rules: CompiledRule[] = [];
+  const byPrincipal = new Map<SpiffeId, number[]>();
+  const rest: number[] = [];
+  for (const policy of policies) {
+    for (const rule of policy.rules) {
+      const position = rules.push(compileRule(rule, policy, settings)) - 1;
+      const principals = principalsOf(rule, settings);
+      if (principals === null) rest.push(position);
+      for (const principal of principals ?? []) {
+        const known = byPrincipal.get(principal);
+        if (known === undefined) byPrincipal.set(principal, [position]);
+        else known.push(position);
+      }
+      if (position % RULES_PER_LOOK === RULES_PER_LOOK - 1) yield;
+    }
+  }
+  return { rules, byPrincipal, rest };
+}
+
+function compileRule(rule: Rule, policy: AuthorizationPolicy, settings: MeshSettings): CompiledRule {
+  const whenNamesDomains = namesTrustDomains(rule.when);
+  const base: ClauseContext = { policy, settings, namesTrustDomains: whenNamesDomains };
+  const clauses = [rule.from ?? [], rule.to ?? [], [rule.when]].flat(2);
+  return {
+    decision: ruleDecision(policy.action, policy.id, rule.index),
+    from:
+      rule.from?.map((source) =>
+        peerTests(source, { ...base, namesTrustDomains: whenNamesDomains || namesTrustDomains(source) }),
+      ) ?? null,
+    to:
+      rule.to?.map((operation) => ({
+        peer: peerTests(operation, base),
+        request: requestTests(operation, policy),
+      })) ?? null,
+    whenPeer: peerTests(rule.when, base),
+    whenRequest: requestTests(rule.when, policy),
+    canMatchTcp: policy.action === "DENY" || !clauses.some((clause) => needsHttp(clause.attribute)),
+  };
+}
+
+function peerTests(clauses: Clauses, context: ClauseContext): readonly PeerTest[] {
+  return clauses.flatMap((clause) => {
+    const { attribute } = clause;
+    return needsHttp(attribute) ? [] : [compilePeerTest(clause, attribute, context)];
+  });
+}
+
+function requestTests(clauses: Clauses, policy: AuthorizationPolicy): readonly RequestTest[] {
+  return clauses.flatMap((clause) => {
+    const { attribute } = clause;
+    return needsHttp(attribute) ? [compileRequestTest(clause, attribute, policy)] : [];
+  });
+}
+
+/** The identities that the rule can match at all, when each of its sources names them exactly; else null. */
+function principalsOf(rule: Rule, settings: MeshSettings): ReadonlySet<SpiffeId> | null {
+  if (rule.from === null) return null;
+  const principals = new Set<SpiffeId>();
+  for (const source of rule.from) {
+    const clause = source.find((each) => each.attribute === "source.principal" && !each.isNegated);
+    const exact = clause === undefined ? null : exactPrincipals(clause.values, settings);
+    if (exact === null) return null;
+    for (const principal of exact) principals.add(principal);
+  }
+  return principals;
+}

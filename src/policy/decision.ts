@@ -1,0 +1,45 @@
+/** Why a decision came out as it did. */
+export type DecisionReason =
+  | "allow-rule-matched"
+  | "deny-rule-matched"
+  | "no-allow-rule-matched"
+  | "default-action"
+  | "policy-not-loaded";
+
+export interface Decision {
+  readonly allow: boolean;
+  /**
+   * `namespace/name` of the policy that decided; `mesh/default` for the mesh's defaultAction; null when ALLOW
+   * policies select the workload and none of them matched, or when no policy is loaded.
+   */
+  readonly policy: string | null;
+  /** Index of the rule that matched, from 0. */
+  readonly rule: number | null;
+  readonly reason: DecisionReason;
+}
+
+/** How decisions name the mesh's own defaultAction. */
+export const MESH_DEFAULT_POLICY = "mesh/default";
+
+/** Before the first policy set has arrived nothing is let through. */
+export const POLICY_NOT_LOADED: Decision = denial("policy-not-loaded", null);
+
+/** ALLOW policies select the workload and none of them matched. */
+export const NO_ALLOW_RULE_MATCHED: Decision = denial("no-allow-rule-matched", null);
+
+/** No ALLOW policy selects the workload. */
+export function defaultDecision(defaultAction: "DENY" | "ALLOW"): Decision {
+  const allow = defaultAction === "ALLOW";
+  return Object.freeze({ allow, policy: MESH_DEFAULT_POLICY, rule: null, reason: "default-action" });
+}
+
+/** A rule of a policy matched. */
+export function ruleDecision(action: "ALLOW" | "DENY", policy: string, rule: number): Decision {
+  return action === "ALLOW"
+    ? Object.freeze({ allow: true, policy, rule, reason: "allow-rule-matched" })
+    : Object.freeze({ allow: false, policy, rule, reason: "deny-rule-matched" });
+}
+
+function denial(reason: DecisionReason, policy: string | null): Decision {
+  return Object.freeze({ allow: false, policy, rule: null, reason });
+}

@@ -1,0 +1,27 @@
+import { parseTrustDomain, type TrustDomain } from "../core/spiffe-id.ts";
+
+/** What a decision needs to know of the mesh. config/mesh.ts reads it from the Mesh document. */
+export interface MeshSettings {
+  readonly trustDomain: TrustDomain;
+  /** Other names of the same trust domain, e.g. while it is being renamed. */
+  readonly trustDomainAliases: readonly TrustDomain[];
+  /** Policies of this namespace hold in the whole mesh. */
+  readonly rootNamespace: string;
+  /** AUDIT: denials are recorded as `would-deny` and nothing is blocked. Decisions themselves do not change. */
+  readonly enforcement: "ENFORCE" | "AUDIT";
+  /** Holds where no ALLOW policy selects the workload. Istio's is ALLOW; ours is DENY. */
+  readonly defaultAction: "DENY" | "ALLOW";
+  readonly pathNormalization: PathNormalization;
+}
+
+/** As Istio's `meshConfig.pathNormalization.normalization`. */
+export type PathNormalization = "NONE" | "BASE" | "MERGE_SLASHES" | "DECODE_AND_MERGE_SLASHES";
+
+export const DEFAULT_MESH_SETTINGS: MeshSettings = Object.freeze({
+  trustDomain: parseTrustDomain("cluster.local"),
+  trustDomainAliases: Object.freeze([]),
+  rootNamespace: "cardea-system",
+  enforcement: "ENFORCE",
+  defaultAction: "DENY",
+  pathNormalization: "BASE",
+});

@@ -1,0 +1,28 @@
+import type { AuthorizationPolicy } from "./document.ts";
+import type { Workload } from "./facts.ts";
+
+/**
+ * The policies that hold for a workload: those of its namespace and of the root namespace whose labels it has
+ * all of. In the order in which they are reported: by namespace, then name, whatever order they came in.
+ */
+export function selectPolicies(
+  documents: readonly AuthorizationPolicy[],
+  workload: Workload,
+  rootNamespace: string,
+): readonly AuthorizationPolicy[] {
+  return documents.filter((policy) => selects(policy, workload, rootNamespace)).toSorted(byId);
+}
+
+function selects(policy: AuthorizationPolicy, workload: Workload, rootNamespace: string): boolean {
+  if (policy.namespace !== workload.namespace && policy.namespace !== rootNamespace) return false;
+  for (const [name, value] of policy.matchLabels) {
+    if (!Object.hasOwn(workload.labels, name) || workload.labels[name] !== value) return false;
+  }
+  return true;
+}
+
+/** By code unit, not by locale: the same everywhere. A slash cannot stand in either part. */
+function byId(a: AuthorizationPolicy, b: AuthorizationPolicy): number {
+  if (a.id === b.id) return 0;
+  return a.id < b.id ? -1 : 1;
+}
