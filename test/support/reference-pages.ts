@@ -4,6 +4,8 @@ import { formatCommandHelp } from "../../src/cli/help.ts";
 import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
+import { page, table } from "./markdown-page.ts";
+import { meshFilePage, policyFieldsPage } from "./schema-pages.ts";
 
 /** Every generated page: its path from the repository's root → its text. `npm run reference` writes them. */
 export async function makeReferencePages(): Promise<ReadonlyMap<string, string>> {
@@ -12,6 +14,8 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["errors", errorsPage()],
     ["limits", limitsPage()],
     ["flow-fields", flowFieldsPage()],
+    ["mesh-file", meshFilePage()],
+    ["policy-fields", policyFieldsPage()],
     ["commands", commandsPage(commands)],
   ];
   return new Map(pages.map(([name, text]) => [`docs/reference/${name}.md`, text]));
@@ -87,18 +91,4 @@ function commandsPage(commands: readonly Command[]): string {
 
 function anchor(heading: string): string {
   return heading.toLowerCase().replaceAll(" ", "-");
-}
-
-function page(title: string, source: string, intro: readonly string[], parts: readonly string[]): string {
-  const note = `<!-- Made from ${source} by \`npm run reference\`; a test compares. Edits here are lost. -->`;
-  return [`# ${title}`, note, intro.join("\n"), ...parts].join("\n\n").concat("\n");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.map(cell).join(" | ")} |`);
-  return lines.join("\n");
-}
-
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }
