@@ -1,0 +1,118 @@
+import { headerValues, isName } from "./headers.ts";
+
+/** Where a message stands in its trace. W3C Trace Context section 3.2. */
+export interface TraceParent {
+  /** 32 lower-case hexadecimal digits, not all zero. */
+  readonly traceId: string;
+  /** The caller's span: 16 lower-case hexadecimal digits, not all zero. */
+  readonly parentId: string;
+  /** The flags that are defined: 1 sampled, 2 random trace id (level 2). */
+  readonly flags: number;
+}
+
+/** What a hop did with the trace it was handed. */
+export interface Trace {
+  readonly traceId: string;
+  /** Our own span, which the next hop sees as its parent. */
+  readonly spanId: string;
+  /** Null when the trace begins here. */
+  readonly parentId: string | null;
+  readonly isSampled: boolean;
+}
+
+/** Fresh ids, as lower-case hexadecimal digits, never all zero. */
+export interface TraceIds {
+  /** 32 digits. */
+  traceId(): string;
+  /** 16 digits. */
+  spanId(): string;
+}
+
+/** A traceparent field → its parts, or null when it is not valid. Section 3.2.2; versions to come: section 4. */
+export function parseTraceparent(value: string): TraceParent | null {
+  const match = TRACEPARENT.exec(value);
+  if (match === null) return null;
+  const [, version, traceId, parentId, flags, rest] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  if (version === "ff" || (version === "00" && rest !== undefined)) return null;
+  if (traceId === ZERO_TRACE || parentId === ZERO_SPAN) return null;
+  return { traceId, parentId, flags: Number.parseInt(flags, 16) & KNOWN_FLAGS };
+}
+
+/** The field in version 00. */
+export function formatTraceparent(parent: TraceParent): string {
+  const { traceId, parentId, flags } = parent;
+  return `00-${traceId}-${parentId}-0${flags & KNOWN_FLAGS}`;
+}
+
+/**
+ * Continues the trace that the headers carry, or begins one, and writes our span into them in place. A traceparent that
+ * is doubled or not valid begins a new trace and drops tracestate; a tracestate that is not valid is dropped alone.
+ * Sections 2.2, 3.3 and 3.4. New traces are not sampled: that is the tracer's decision, who comes after us.
+ */
+export function traceThrough(headers: string[], ids: TraceIds): Trace {
+  const received = headerValues(headers, "traceparent");
+  const parent = received.length === 1 ? parseTraceparent(received[0]!) : null;
+  const spanId = ids.spanId();
+  const traceId = parent?.traceId ?? ids.traceId();
+  const flags = parent?.flags ?? RANDOM_FLAG;
+  const value = formatTraceparent({ traceId, parentId: spanId, flags });
+  if (parent === null) beginTrace(headers, value, received.length > 0);
+  else replaceTraceparent(headers, value);
+  return { traceId, spanId, parentId: parent?.parentId ?? null, isSampled: (flags & SAMPLED_FLAG) !== 0 };
+}
+
+/** Whether tracestate fields, joined, are a list of at most 32 distinct keys. Section 3.3.1. */
+export function isTracestate(values: readonly string[]): boolean {
+  const members = values.flatMap((value) => value.split(",")).map((member) => member.replace(/^[ \t]+|[ \t]+$/g, ""));
+  const present = members.filter((member) => member !== "");
+  const keys = new Set(present.map((member) => member.slice(0, member.indexOf("="))));
+  return present.length <= TRACESTATE_MEMBERS_MAX && keys.size === present.length && present.every(isTracestateMember);
+}
+
+const SAMPLED_FLAG = 1;
+const RANDOM_FLAG = 2;
+const KNOWN_FLAGS = SAMPLED_FLAG | RANDOM_FLAG;
+const ZERO_TRACE = "0".repeat(32);
+const ZERO_SPAN = "0".repeat(16);
+const TRACESTATE_MEMBERS_MAX = 32;
+
+/** Version, trace id, parent id, flags; a later version may add fields behind another dash. */
+const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+
+/** Simple or multi-tenant key, and 256 printable characters without comma and equals sign, the last not a space. */
+const TRACESTATE_MEMBER =
+  /^(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
+
+function isTracestateMember(member: string): boolean {
+  return TRACESTATE_MEMBER.test(member);
+}
+
+function beginTrace(headers: string[], value: string, isReplacement: boolean): void {
+  if (isReplacement) removeHeader(headers, "traceparent");
+  removeHeader(headers, "tracestate");
+  headers.push("traceparent", value);
+}
+
+function replaceTraceparent(headers: string[], value: string): void {
+  const states = headerValues(headers, "tracestate");
+  if (states.length > 0 && !isTracestate(states)) removeHeader(headers, "tracestate");
+  for (let i = 0; i < headers.length; i += 2) if (isName(headers[i]!, "traceparent")) headers[i + 1] = value;
+}
+
+function removeHeader(headers: string[], lowerName: string): void {
+  let kept = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (isName(headers[i]!, lowerName)) continue;
+    headers[kept] = headers[i]!;
+    headers[kept + 1] = headers[i + 1]!;
+    kept += 2;
+  }
+  headers.length = kept;
+}
