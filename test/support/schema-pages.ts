@@ -94,8 +94,7 @@ function defaultText(path: string): string {
   const name = path.replace("spec.", "").replace("workloadCertTtlSec", "certTtlSec");
   const values: Readonly<Record<string, unknown>> = { ...DEFAULT_MESH_SETTINGS, ...mesh };
   const value = path.startsWith("spec.") && Object.hasOwn(values, name) ? values[name] : null;
-  if (value === null || (Array.isArray(value) && value.length === 0)) return "";
-  return `\`${String(value)}\``;
+  return typeof value === "string" || typeof value === "number" ? `\`${value}\`` : "";
 }
 
 /** The keys that a condition may have, found by asking the parser. */
