@@ -1,6 +1,7 @@
 import type { Command } from "../../src/cli/command.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { formatCommandHelp } from "../../src/cli/help.ts";
+import { controlPortsOf, DEFAULT_PORT_BASE, layOutPorts } from "../../src/cli/local/port-layout.ts";
 import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
@@ -16,6 +17,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["flow-fields", flowFieldsPage()],
     ["mesh-file", meshFilePage()],
     ["policy-fields", policyFieldsPage()],
+    ["ports", portsPage()],
     ["commands", commandsPage(commands)],
   ];
   return new Map(pages.map(([name, text]) => [`docs/reference/${name}.md`, text]));
@@ -71,6 +73,37 @@ function flowFieldsPage(): string {
     table(["field", "type", "", "known to", "OpenTelemetry", "meaning"], rows),
   ]);
 }
+
+function portsPage(): string {
+  const control = controlPortsOf(DEFAULT_PORT_BASE);
+  const service = { ports: [{ port: 1, protocol: "HTTP" as const }], upstreams: [UPSTREAM] };
+  const [first, second] = [0, 1].map((index) => layOutPorts(DEFAULT_PORT_BASE, index, service));
+  const rows = PORT_MEANINGS.map(([name, meaning]) => [meaning, String(first![name]), String(second![name])]);
+  const intro = [
+    "Where a local mesh's ports are when nobody is in the way; a default that is taken is stepped around, and said. All of",
+    "them are on 127.0.0.1. The last two digits are the ones that Istio's users know.",
+  ];
+  const both = [
+    ["control plane: certificates and discovery (gRPC)", String(control.grpc)],
+    ["control plane: status and readiness", String(control.admin)],
+  ];
+  return page("Ports of a local mesh", "src/cli/local/port-layout.ts", intro, [
+    table(["", "port"], both),
+    table(["of each service, in the order of the mesh file", "first service", "second service"], rows),
+  ]);
+}
+
+const UPSTREAM = { name: "u", service: "u", port: 1, localPort: null };
+
+const PORT_MEANINGS = [
+  ["admin", "sidecar: admin"],
+  ["outbound", "sidecar: where the app sends its requests (forward proxy)"],
+  ["inbound", "sidecar: mutual TLS from other sidecars; one for each declared port, counting up"],
+  ["metrics", "sidecar: Prometheus metrics"],
+  ["readiness", "sidecar: readiness"],
+  ["upstreams", "sidecar: fixed local ports of its upstreams, counting up"],
+  ["app", "app: where it listens (PORT); one for each declared port, counting up"],
+] as const;
 
 function commandsPage(commands: readonly Command[]): string {
   const overview = commands.map((command) => [
