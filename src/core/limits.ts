@@ -36,6 +36,34 @@ export const LIMIT_TABLE = {
     "TCP connect to an upstream; Istio's default is 10 s, half of it leaves room for one retry.",
   ),
   writeBacklogBytesMax: limit(262_144, "bytes", "Unsent bytes of one connection before its source is paused."),
+  listenBacklog: limit(1_024, "count", "Connections that the kernel holds for a listener until they are accepted."),
+  tcpKeepAliveMs: limit(60_000, "ms", "Silence before TCP itself asks whether the peer is still there."),
+  firstBytesTimeoutMs: limit(
+    5_000,
+    "ms",
+    "From accept to the first bytes on an inbound port, where the client begins.",
+  ),
+  streamIdleMs: limit(300_000, "ms", "A request or tunnel in which nothing moves; Envoy's stream_idle_timeout."),
+  lingerMs: limit(
+    2_000,
+    "ms",
+    "How long a refused sender is read out before its connection is dropped: a reset at once would destroy the answer.",
+  ),
+  discardBodyBytesMax: limit(
+    65_536,
+    "bytes",
+    "A body that nobody wants is read to its end up to this size; above it the connection is closed instead.",
+  ),
+  informationalMax: limit(
+    16,
+    "count",
+    "1xx answers to one request; RFC 9110 section 15.2 sets no bound, a flood is one.",
+  ),
+  connectionRetireMsMax: limit(
+    30_000,
+    "ms",
+    "How long before its certificates end a connection takes no more requests: the upper bound of a tenth of its life.",
+  ),
   drainTimeoutMs: limit(5_000, "ms", "Streams may finish for this long after SIGTERM; Istio's default."),
   flowFileBytesMax: limit(
     64 * 1024 * 1024,
