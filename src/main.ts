@@ -12,9 +12,12 @@ import { readText } from "./io/files.ts";
 type ProcessExitCode = ExitCode | typeof INTERNAL_FAULT_EXIT_CODE;
 
 const terminal = openTerminal();
+// Our timers never keep a process alive by themselves; a command that waits for one does, until exitWith ends it.
+setInterval(() => {}, 2 ** 30);
 process.on("uncaughtException", (thrown) => void exitWith(reportFailure(thrown)));
 process.on("unhandledRejection", (thrown) => void exitWith(reportFailure(thrown)));
-await exitWith(await runCommandLine(process.argv.slice(2), terminal));
+// No top-level await: bin/cardea.js loads this file by require, which an old Node can at least read.
+void runCommandLine(process.argv.slice(2), terminal).then(exitWith);
 
 /** argv → command → exit code. Every failure ends as one line on stderr. */
 async function runCommandLine(words: readonly string[], to: Terminal): Promise<ProcessExitCode> {

@@ -1,4 +1,21 @@
+import { isAbsolute } from "node:path";
+import { parseIp } from "../core/cidr.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import { type Fault, formatFault, type Located, locatePlain } from "../core/located.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
+import {
+  integer,
+  listOf,
+  mapOf,
+  object,
+  oneOf,
+  parsed,
+  required,
+  type Schema,
+  string,
+  withDefault,
+} from "../core/schema.ts";
+import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../core/spiffe-id.ts";
 
 /** Bootstrap of one sidecar: a JSON file, written by `cardea up` or `cardea run`, read once by `cardea proxy`. */
 export interface ProxyConfig {
@@ -6,12 +23,12 @@ export interface ProxyConfig {
   readonly name: string;
   readonly namespace: string;
   readonly serviceAccount: string;
-  readonly trustDomain: string;
+  readonly trustDomain: TrustDomain;
   readonly labels: Readonly<Record<string, string>>;
   readonly control: {
     readonly address: Address;
     /** The identity that the control plane must prove. */
-    readonly spiffeId: string;
+    readonly spiffeId: SpiffeId;
     /** The pinned root, PEM; the first connection trusts nothing else. */
     readonly rootFile: string;
   };
@@ -53,4 +70,92 @@ export interface InboundConfig {
   readonly protocol: "HTTP" | "TCP";
   /** Where the app listens. */
   readonly app: Address;
+}
+
+/** JSON text → ProxyConfig, frozen. Errors: `bad-input`, every fault on a line of its own. */
+export function parseProxyConfig(text: string, file: string): ProxyConfig {
+  const faults: Fault[] = [];
+  const config = CONFIG(locateJson(text, file), { file, field: "", faults });
+  if (config === undefined) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+  return Object.freeze({ ...config, labels: Object.freeze(Object.fromEntries(config.labels)) });
+}
+
+function locateJson(text: string, file: string): Located {
+  try {
+    return locatePlain(JSON.parse(text));
+  } catch (thrown) {
+    throw new CardeaError("bad-input", `${file}: is not JSON: ${toCardeaError(thrown).message}`, thrown);
+  }
+}
+
+const PORT = integer({ min: 0, max: 65_535 });
+const IP = parsed(string(), (text) => {
+  if (parseIp(text) === null) throw new Error(`expected an IP address, found ${JSON.stringify(text)}`);
+  return text;
+});
+// The app is on this host, and the admin port has no login.
+const LOOPBACK = parsed(IP, (text) => {
+  if (!text.startsWith("127.") && text !== "::1") throw new Error(`expected a loopback address, found ${text}`);
+  return text;
+});
+const ADDRESS = object({ host: required(IP), port: required(PORT) });
+const LOOPBACK_ADDRESS = object({ host: required(LOOPBACK), port: required(PORT) });
+const FILE = parsed(string(), (path) => {
+  if (!isAbsolute(path)) throw new Error(`expected an absolute path, found ${JSON.stringify(path)}`);
+  return path;
+});
+
+const DRAIN_TIMEOUT_MS_MAX = 600_000;
+const CERT_TTL_SEC_MAX = 86_400;
+
+const CONFIG = object({
+  name: required(string()),
+  namespace: required(string()),
+  serviceAccount: required(string()),
+  trustDomain: required(parsed(string(), parseTrustDomain)),
+  labels: required(mapOf(string({ allowEmpty: true }))),
+  control: required(
+    object({
+      address: required(ADDRESS),
+      spiffeId: required(parsed(string(), parseSpiffeId)),
+      rootFile: required(FILE),
+    }),
+  ),
+  joinTokenFile: required(nullable(FILE)),
+  outbound: required(LOOPBACK_ADDRESS),
+  upstreams: required(
+    listOf(
+      object({
+        name: required(string()),
+        service: required(string()),
+        servicePort: required(PORT),
+        listen: required(LOOPBACK_ADDRESS),
+      }),
+    ),
+  ),
+  inbound: required(
+    listOf(
+      object({
+        listen: required(ADDRESS),
+        port: required(PORT),
+        protocol: required(oneOf("HTTP", "TCP")),
+        app: required(ADDRESS),
+      }),
+    ),
+  ),
+  admin: required(LOOPBACK_ADDRESS),
+  metrics: required(ADDRESS),
+  readiness: required(ADDRESS),
+  flowFile: required(nullable(FILE)),
+  ownPorts: required(listOf(PORT)),
+  logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
+  egress: withDefault(oneOf("REGISTRY_ONLY"), "REGISTRY_ONLY"),
+  drainTimeoutMs: required(integer({ min: 0, max: DRAIN_TIMEOUT_MS_MAX })),
+  certTtlSec: required(integer({ min: 1, max: CERT_TTL_SEC_MAX })),
+  enforcement: withDefault(nullable(oneOf("ENFORCE", "AUDIT")), null),
+});
+
+/** The schema's value, or a null that is written out. */
+function nullable<T>(schema: Schema<T>): Schema<T | null> {
+  return (value, scope) => (value.kind === "scalar" && value.value === null ? null : schema(value, scope));
 }

@@ -19,7 +19,7 @@ const RECHECK_MS = 1_000;
  * changed. To miss nothing, watch first and read then.
  */
 export function watchDirectory(directory: string, options: WatchOptions, onChange: () => void): Watching {
-  let watched: { inode: bigint; watcher: FSWatcher } | null = null;
+  let watched: { mark: string; watcher: FSWatcher } | null = null;
   let quiet: NodeJS.Timeout | null = null;
 
   function noticed(): void {
@@ -34,12 +34,12 @@ export function watchDirectory(directory: string, options: WatchOptions, onChang
 
   /** Whether another directory (or none) stands at the path now. */
   function rewatch(): boolean {
-    const inode = readInode(directory);
-    if (inode === (watched?.inode ?? null)) return false;
+    const mark = readMark(directory);
+    if (mark === (watched?.mark ?? null)) return false;
     forget();
-    if (inode === null) return true;
+    if (mark === null) return true;
     const watcher = openWatcher(directory, noticed, forget);
-    if (watcher !== null) watched = { inode, watcher };
+    if (watcher !== null) watched = { mark, watcher };
     return true;
   }
 
@@ -65,9 +65,11 @@ function openWatcher(directory: string, onEvent: () => void, onLost: () => void)
   }
 }
 
-function readInode(path: string): bigint | null {
+/** What tells a directory from another at the same path. Inodes are used again at once, so its birth belongs to it. */
+function readMark(path: string): string | null {
   try {
-    return statSync(path, { bigint: true }).ino;
+    const { dev, ino, birthtimeNs } = statSync(path, { bigint: true });
+    return `${dev}:${ino}:${birthtimeNs}`;
   } catch {
     return null;
   }

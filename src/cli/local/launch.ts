@@ -1,0 +1,73 @@
+import { delimiter, dirname, extname, join } from "node:path";
+import type { ChildOptions } from "../../io/child-processes.ts";
+import type { Terminal } from "../command.ts";
+import type { StatePaths } from "../state-dir.ts";
+import { fileNameOf, type ServicePlan } from "./plan.ts";
+
+/** No debugger can be opened in a process that holds keys by sending it a signal (DESIGN section 7). */
+const HARDENING = ["--disable-sigusr1"];
+
+/** `cardea control` as a child of ours. */
+export function launchControl(paths: StatePaths): ChildOptions {
+  return launchCardea(["control", "--config", paths.controlFile], join(paths.log, "control.log"), paths);
+}
+
+/** `cardea proxy` for one service. */
+export function launchSidecar(plan: ServicePlan, paths: StatePaths): ChildOptions {
+  const name = fileNameOf(plan.service);
+  const config = join(paths.proxies, `${name}.json`);
+  return launchCardea(["proxy", "--config", config], join(paths.log, `${name}.sidecar.log`), paths);
+}
+
+/** Another role of this very program, on this very runtime. */
+export function launchCardea(words: readonly string[], logFile: string, paths: StatePaths): ChildOptions {
+  return {
+    program: process.execPath,
+    args: [...HARDENING, mainFile(), ...words],
+    cwd: paths.directory,
+    env: ownEnv(paths),
+    output: { file: logFile },
+    isOwnGroup: true,
+  };
+}
+
+/** The service's own program, with what it needs to find its sidecar. */
+export function launchApp(
+  plan: ServicePlan,
+  cwd: string,
+  env: Terminal["env"],
+  paths: StatePaths,
+): ChildOptions | null {
+  const { app } = plan.service;
+  if (app.kind === "address") return null;
+  const [program, ...args] = app.command;
+  return {
+    program: program!,
+    args,
+    cwd,
+    env: appEnv(env, plan.appEnv),
+    output: { file: join(paths.log, `${fileNameOf(plan.service)}.app.log`) },
+    isOwnGroup: true,
+  };
+}
+
+/** What an app inherits from us and is told by us. */
+export function appEnv(env: Terminal["env"], told: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const inherited = Object.entries(env).filter(([name, value]) => value !== undefined && !BYPASSES.has(name));
+  // `node` in a mesh file means the runtime that came with us, whatever else the machine has.
+  const path = [dirname(process.execPath), env["PATH"] ?? ""].join(delimiter);
+  return { ...(Object.fromEntries(inherited) as Record<string, string>), PATH: path, ...told };
+}
+
+/** They would send an app's requests past its sidecar. */
+const BYPASSES = new Set(["no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"]);
+
+/** Our own roles look at no variable: gRPC would obey http_proxy, and Node NODE_OPTIONS. */
+function ownEnv(paths: StatePaths): Readonly<Record<string, string>> {
+  return { NODE_COMPILE_CACHE: join(paths.directory, "compile-cache"), NODE_NO_WARNINGS: "1" };
+}
+
+/** src/main.ts in a checkout, dist/main.js in a package: as this file is, so is main. */
+function mainFile(): string {
+  return join(import.meta.dirname, "..", "..", `main${extname(import.meta.filename)}`);
+}

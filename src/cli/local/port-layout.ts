@@ -1,0 +1,49 @@
+import type { MeshService } from "../../config/mesh.ts";
+
+/**
+ * Where a local mesh's ports are when nobody is in the way. The last two digits are the ones that Istio's users know:
+ * 15012 control, and for the n-th service 15n00 admin, 15n01 outbound, 15n06 inbound, 15n20 metrics, 15n21 readiness.
+ */
+export const DEFAULT_PORT_BASE = 15_000;
+
+const BLOCK_SIZE = 100;
+
+export interface ServicePortLayout {
+  readonly admin: number;
+  readonly outbound: number;
+  /** One for each declared port, in order. */
+  readonly inbound: readonly number[];
+  readonly metrics: number;
+  readonly readiness: number;
+  readonly upstreams: readonly number[];
+  /** Where the app listens, one for each declared port. */
+  readonly app: readonly number[];
+}
+
+export function controlPortsOf(portBase: number): { readonly grpc: number; readonly admin: number } {
+  return { grpc: portBase + 12, admin: portBase + 14 };
+}
+
+/** The block of the service with this index, from 0. */
+export function layOutPorts(
+  portBase: number,
+  index: number,
+  service: Pick<MeshService, "ports" | "upstreams">,
+): ServicePortLayout {
+  const block = portBase + BLOCK_SIZE * (index + 1);
+  return {
+    admin: block,
+    outbound: block + 1,
+    inbound: service.ports.map((_, i) => block + 6 + i),
+    metrics: block + 20,
+    readiness: block + 21,
+    upstreams: service.upstreams.map((_, i) => block + 30 + i),
+    app: service.ports.map((_, i) => block + 80 + i),
+  };
+}
+
+/** All ports of a layout. */
+export function allPortsOf(layout: ServicePortLayout): readonly number[] {
+  const { admin, outbound, inbound, metrics, readiness, upstreams, app } = layout;
+  return [admin, outbound, ...inbound, metrics, readiness, ...upstreams, ...app];
+}
