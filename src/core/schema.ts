@@ -15,6 +15,9 @@ export interface Scope {
  */
 export type Schema<T> = (value: Located, scope: Scope) => T | undefined;
 
+/** What a schema reads. */
+export type ValueOf<S> = S extends Schema<infer T> ? T : never;
+
 /** A field of an object: its schema, and what stands for it when it is left out. */
 export interface Field<T> {
   readonly schema: Schema<T>;

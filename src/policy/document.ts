@@ -16,6 +16,7 @@ import {
   type Schema,
   type Scope,
   string,
+  type ValueOf,
 } from "../core/schema.ts";
 import type { Attribute } from "./attributes.ts";
 import { readConditions } from "./condition.ts";
@@ -234,7 +235,6 @@ const DOCUMENT = object({
   status: ignored(),
 });
 
-type ValueOf<S> = S extends Schema<infer T> ? T : never;
 type RuleFields = ValueOf<typeof RULE>;
 type SourceFields = ValueOf<typeof SOURCE>;
 type OperationFields = ValueOf<typeof OPERATION>;

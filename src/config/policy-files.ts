@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { closestWord } from "../core/closest-word.ts";
+import type { Fault, Located } from "../core/located.ts";
+import { lookUp } from "../core/schema.ts";
+import { type PolicyTest, parsePolicyTest } from "../policy/analysis/policy-test.ts";
+import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../policy/document.ts";
+import { parseYaml } from "./yaml.ts";
+
+/** A file's path, as it is to be named to people, and its text. */
+export interface PolicyFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** What a set of policy files says. A set with any fault is refused whole: it then has no documents and no tests. */
+export interface PolicyFiles {
+  readonly documents: readonly AuthorizationPolicy[];
+  readonly tests: readonly PolicyTest[];
+  readonly faults: readonly Fault[];
+  /** Twelve hexadecimal digits that change when a text, or a file's name below the files' common directory, does. */
+  readonly revision: string;
+}
+
+/** Reads AuthorizationPolicy and PolicyTest documents, and Lists of them, out of YAML and JSON texts. */
+export function parsePolicyFiles(files: readonly PolicyFile[]): PolicyFiles {
+  const faults: Fault[] = [];
+  const documents: AuthorizationPolicy[] = [];
+  const tests: PolicyTest[] = [];
+  for (const { path, text } of files) {
+    for (const located of parseYaml(text, path, faults).flatMap(withoutList)) {
+      readDocument(located, path, { faults, documents, tests });
+    }
+  }
+  addDuplicates(documents, faults);
+  const revision = revisionOf(files);
+  return faults.length > 0 ? { documents: [], tests: [], faults, revision } : { documents, tests, faults, revision };
+}
+
+interface Found {
+  readonly faults: Fault[];
+  readonly documents: AuthorizationPolicy[];
+  readonly tests: PolicyTest[];
+}
+
+/** Istio's kinds that a later version reads; enforcing a set as if they were not there would be a lie. */
+const NOT_YET = ["PeerAuthentication", "RequestAuthentication", "Telemetry"];
+const KINDS = ["AuthorizationPolicy", "PolicyTest", "List", ...NOT_YET];
+
+function readDocument(located: Located, file: string, found: Found): void {
+  const kind = scalarOf(located, "kind");
+  if (kind === "AuthorizationPolicy") {
+    const policy = parseAuthorizationPolicy(located, { file }, found.faults);
+    if (policy !== null) found.documents.push(policy);
+  } else if (kind === "PolicyTest") {
+    const test = parsePolicyTest(located, { file }, found.faults);
+    if (test !== null) found.tests.push(test);
+  } else {
+    const at = (lookUp(located, "kind") ?? located).at;
+    const place = { file, line: at?.line ?? null, column: at?.column ?? null };
+    found.faults.push({ ...place, field: located.kind === "map" ? "kind" : "", message: whyNot(located, kind) });
+  }
+}
+
+function whyNot(located: Located, kind: string | null): string {
+  if (located.kind !== "map") return "expected a map with apiVersion, kind, metadata and spec";
+  if (kind === null) return "is required and must be a text: AuthorizationPolicy or PolicyTest";
+  if (NOT_YET.includes(kind)) return `${kind} is not yet supported`;
+  const closest = closestWord(kind, KINDS);
+  const hint = closest === null ? "" : `; did you mean \`${closest}\`?`;
+  return `expected AuthorizationPolicy or PolicyTest, found ${JSON.stringify(kind)}${hint}`;
+}
+
+/** `kubectl get -o yaml` wraps what it prints into a List. */
+function withoutList(located: Located): readonly Located[] {
+  const items = lookUp(located, "items");
+  return scalarOf(located, "kind") === "List" && items?.kind === "list" ? items.items : [located];
+}
+
+function scalarOf(located: Located, key: string): string | null {
+  const value = lookUp(located, key);
+  return value?.kind === "scalar" && typeof value.value === "string" ? value.value : null;
+}
+
+/** Kubernetes could hold only one of two objects with the same name; from files, which one would be a guess. */
+function addDuplicates(documents: readonly AuthorizationPolicy[], faults: Fault[]): void {
+  const first = new Map<string, AuthorizationPolicy>();
+  for (const policy of documents) {
+    const before = first.get(policy.id);
+    if (before === undefined) first.set(policy.id, policy);
+    else {
+      const place = `${before.source.file}:${before.source.line ?? 1}`;
+      const message = `there are two policies ${policy.id}; the other is at ${place}`;
+      faults.push({ ...policy.source, column: 1, field: "metadata.name", message });
+    }
+  }
+}
+
+/** Where the files lie does not matter to what they say, so the directory that they share is left out. */
+function revisionOf(files: readonly PolicyFile[]): string {
+  const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  const shared = sharedDirectoryLength(sorted.map((file) => file.path));
+  const hash = createHash("sha256");
+  for (const { path, text } of sorted) hash.update(JSON.stringify([path.slice(shared), text]));
+  return hash.digest("hex").slice(0, 12);
+}
+
+function sharedDirectoryLength(paths: readonly string[]): number {
+  const first = paths[0] ?? "";
+  let length = first.lastIndexOf("/") + 1;
+  for (const path of paths) {
+    while (!path.startsWith(first.slice(0, length))) length = first.lastIndexOf("/", length - 2) + 1;
+  }
+  return length;
+}
