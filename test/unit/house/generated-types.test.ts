@@ -14,8 +14,8 @@ test("src/api/generated/ is what the .proto files say (else: npm run proto)", as
     const { scripts } = JSON.parse(readProjectFile("package.json")) as { scripts: { proto: string } };
     const elsewhere = scripts.proto.replaceAll("--outDir=src/api/generated", `--outDir=${scratch}`);
     expect(elsewhere).not.toBe(scripts.proto);
-    const path = `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}`;
-    await run("sh", ["-c", elsewhere], { cwd: ROOT, env: { ...process.env, PATH: path } });
+    const PATH = `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}`;
+    await run("sh", ["-c", elsewhere], { cwd: ROOT, env: { ...process.env, PATH } });
     const made = readdirSync(scratch, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
     const checkedIn = readProjectFiles("src/api/generated", [".ts"]);
     expect(checkedIn.length).toBeGreaterThan(10);
