@@ -14,8 +14,10 @@ import { encodePem, parsePem } from "./pem.ts";
 /** What a certificate signing request proves: that the sender holds this key. Nothing else of it is believed. */
 export interface SigningRequest {
   readonly publicKey: KeyObject;
-  /** Names that were asked for and are ignored: the identity comes from the attestation. */
-  readonly ignoredNames: number;
+  /** URI names that were asked for. The identity comes from the attestation; these are for the log. */
+  readonly uris: readonly string[];
+  /** How many names of other kinds were asked for, a subject included. */
+  readonly otherNames: number;
 }
 
 const EMPTY_NAME = writeSequence();
@@ -64,15 +66,19 @@ function readRequest(der: Buffer): SigningRequest {
   const algorithm = readOid(openSequence(outer.next(TAG.sequence)).next(TAG.oid));
   const signature = readOctetAlignedBits(outer.next(TAG.bitString));
   outer.end();
-  const { spki, ignoredNames } = readInfo(info);
+  const { spki, uris, otherNames } = readInfo(info);
   const publicKey = parsePublicKey(spki);
   const weakness = publicKey === null ? "its key is of an unknown kind" : keyWeakness(publicKey);
   if (publicKey === null || weakness !== null) throw invalid(weakness ?? "it has no key");
   assertSigned(info.bytes, algorithm, signature, publicKey);
-  return { publicKey, ignoredNames };
+  return { publicKey, uris, otherNames };
 }
 
-function readInfo(info: DerValue): { readonly spki: Buffer; readonly ignoredNames: number } {
+interface RequestInfo extends Omit<SigningRequest, "publicKey"> {
+  readonly spki: Buffer;
+}
+
+function readInfo(info: DerValue): RequestInfo {
   const fields = openSequence(info);
   if (readSmallInteger(fields.next(TAG.integer)) !== 0) throw invalid("its version is not 1");
   const subject = fields.next(TAG.sequence);
@@ -80,23 +86,22 @@ function readInfo(info: DerValue): { readonly spki: Buffer; readonly ignoredName
   // Left out by some writers where it should be empty.
   const attributes = fields.nextIf(constructedContextTag(0));
   fields.end();
-  const alternatives = attributes === null ? 0 : countNames(attributes);
-  return { spki, ignoredNames: alternatives + (subject.bytes.equals(EMPTY_NAME) ? 0 : 1) };
+  const requests = attributes === null ? [] : extensionRequests(attributes);
+  const names = requests.map((value) => readSubjectAltNames(readExtensions(value).get(OID.subjectAltName)?.value));
+  const uris = names.flatMap((name) => name.uris);
+  const count = names.reduce((sum, name) => sum + name.count, 0);
+  return { spki, uris, otherNames: count - uris.length + (subject.bytes.equals(EMPTY_NAME) ? 0 : 1) };
 }
 
-/** Names in extension requests; what else is asked for is passed over just the same. */
-function countNames(attributes: DerValue): number {
-  let count = 0;
-  for (const attribute of readElements(attributes, constructedContextTag(0))) {
+/** Each Extensions that is asked for. RFC 2985 section 5.4.2. */
+function extensionRequests(attributes: DerValue): readonly DerValue[] {
+  return readElements(attributes, constructedContextTag(0)).flatMap((attribute) => {
     const fields = openSequence(attribute);
     const oid = readOid(fields.next(TAG.oid));
     const values = readElements(fields.next(), TAG.set);
     fields.end();
-    if (oid !== OID.extensionRequest) continue;
-    for (const value of values)
-      count += readSubjectAltNames(readExtensions(value).get(OID.subjectAltName)?.value).count;
-  }
-  return count;
+    return oid === OID.extensionRequest ? values : [];
+  });
 }
 
 function assertSigned(info: Buffer, algorithm: string, signature: Buffer, key: KeyObject): void {

@@ -1,0 +1,104 @@
+import { CardeaError, toCardeaError } from "../../core/errors.ts";
+import type { Clock, Logger, Random } from "../../core/ports.ts";
+import type { TrustDomain } from "../../core/spiffe-id.ts";
+import type { StateFiles } from "../../core/state-files.ts";
+import { type TrustBundle, parseTrustBundle } from "../../pki/bundle.ts";
+import { type Issuer, createRoot } from "../../pki/certificate-build.ts";
+import { generateKeyPair } from "../../pki/keys.ts";
+import { encodePem } from "../../pki/pem.ts";
+import { Intermediates } from "./intermediates.ts";
+import { BACKDATE_MS, encodeIssuer, isSignedBy, parseIssuer } from "./issuer-file.ts";
+
+/** Root and intermediate of one trust domain, kept in the state directory. */
+export interface Authority {
+  readonly trustDomain: TrustDomain;
+  /** The public roots. */
+  readonly bundle: TrustBundle;
+  /** Who signs now: the intermediate, replaced in time, below the root. Errors: `bad-input` when the root has ended. */
+  signer(): Promise<SigningChain>;
+}
+
+export interface SigningChain {
+  readonly issuer: Issuer;
+  readonly root: Issuer;
+}
+
+export interface AuthorityOptions {
+  readonly files: StateFiles;
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Public: sidecars pin it. */
+export const ROOT_FILE = "ca/root.pem";
+const ROOT_WITH_KEY = "ca/root-with-key.pem";
+
+const ROOT_LIFE_MS = 3_650 * 86_400_000;
+
+/**
+ * Opens the authority of a state directory, and makes it there when the directory has none yet. Certificate and key
+ * are one file each, written whole, so a kill leaves no half of an authority. A root that is damaged, or lost while
+ * what it signed is there, is an error with the way out: a new root in silence would cut off every workload.
+ * Errors: `bad-input`.
+ */
+export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
+  const root = await openRoot(options);
+  const rootPem = encodePem("CERTIFICATE", root.certificate.der);
+  const bundle = parseTrustBundle(options.trustDomain, rootPem);
+  const intermediates = new Intermediates(options, root);
+  await intermediates.open();
+  if ((await options.files.read(ROOT_FILE)) !== rootPem) await options.files.write(ROOT_FILE, rootPem);
+  return {
+    trustDomain: options.trustDomain,
+    bundle,
+    async signer() {
+      assertRootInTime(root, options);
+      return { issuer: await intermediates.current(), root };
+    },
+  };
+}
+
+async function openRoot(options: AuthorityOptions): Promise<Issuer> {
+  const kept = await options.files.readPrivate(ROOT_WITH_KEY);
+  if (kept !== null) return readRoot(kept, options);
+  const others = await options.files.list("ca");
+  if (others.length > 0) throw rootLost(options.files, `is missing, while ${others.join(", ")} is there`);
+  const made = makeRoot(options);
+  if (await options.files.create(ROOT_WITH_KEY, encodeIssuer(made))) return made;
+  // Another process was first: its root is the one.
+  return readRoot((await options.files.readPrivate(ROOT_WITH_KEY)) ?? "", options);
+}
+
+function makeRoot({ trustDomain, clock, random, logger }: AuthorityOptions): Issuer {
+  const validity = { notBeforeMs: clock.wallMs() - BACKDATE_MS, notAfterMs: clock.wallMs() + ROOT_LIFE_MS };
+  const root = createRoot(trustDomain, generateKeyPair(), validity, (count) => random.bytes(count));
+  logger.log("info", "ca-root-created", { trustDomain, serial: root.certificate.serial });
+  return root;
+}
+
+function readRoot(text: string, options: AuthorityOptions): Issuer {
+  try {
+    const root = parseIssuer(text);
+    const [uri] = root.certificate.uris;
+    if (uri !== `spiffe://${options.trustDomain}`)
+      throw new Error(`it is of ${uri ?? "no trust domain"}, the mesh is spiffe://${options.trustDomain}`);
+    if (!isSignedBy(root, root)) throw new Error("its signature is not good");
+    assertRootInTime(root, options);
+    return root;
+  } catch (error) {
+    throw rootLost(options.files, `cannot be used: ${toCardeaError(error).message}`, error);
+  }
+}
+
+function assertRootInTime({ certificate }: Issuer, { files, clock }: AuthorityOptions): void {
+  if (clock.wallMs() <= certificate.notAfterMs) return;
+  throw rootLost(files, `has ended on ${new Date(certificate.notAfterMs).toISOString()}`);
+}
+
+function rootLost(files: StateFiles, what: string, cause?: unknown): CardeaError {
+  const way = `Restore it from a backup, or remove the directory ${files.directory}/ca to begin with a new root`;
+  const price = "every sidecar must then be started again";
+  return new CardeaError("bad-input", `${files.directory}/${ROOT_WITH_KEY} ${what}. ${way}: ${price}.`, cause);
+}
