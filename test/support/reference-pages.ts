@@ -5,6 +5,7 @@ import { controlPortsOf, DEFAULT_PORT_BASE, layOutPorts } from "../../src/cli/lo
 import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
+import { BUCKETS, METRIC_TABLE, PAIR_LABELS } from "../../src/observe/metric-table.ts";
 import { page, table } from "./markdown-page.ts";
 import { meshFilePage, policyFieldsPage } from "./schema-pages.ts";
 
@@ -14,6 +15,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
   const pages: readonly (readonly [string, string])[] = [
     ["errors", errorsPage()],
     ["limits", limitsPage()],
+    ["metrics", metricsPage()],
     ["flow-fields", flowFieldsPage()],
     ["mesh-file", meshFilePage()],
     ["policy-fields", policyFieldsPage()],
@@ -53,6 +55,32 @@ function limitsPage(): string {
   ]);
   const intro = ["Everything that can grow has a bound. They are constants of the program, not settings."];
   return page("Limits", "src/core/limits.ts", intro, [table(["limit", "value", "unit", "why"], rows)]);
+}
+
+function metricsPage(): string {
+  const rows = Object.entries(METRIC_TABLE).map(([name, metric]) => [
+    `\`${name}\``,
+    metric.type,
+    labelsText(metric.labels),
+    metric.by,
+    metric.means,
+  ]);
+  const intro = [
+    "Served at `/metrics` of a process's metrics port, in Prometheus' text format. The names, labels and buckets of",
+    "`istio_*` are Istio's.",
+  ];
+  return page("Metrics", "src/observe/metric-table.ts", intro, [
+    table(["metric", "type", "labels", "served by", "meaning"], rows),
+    `*The pair*: ${PAIR_LABELS.map((label) => `\`${label}\``).join(", ")}.`,
+    `Buckets of all histograms: ${BUCKETS.join(", ")}.`,
+  ]);
+}
+
+/** The twenty labels of a pair of workloads are listed once, below the table. */
+function labelsText(labels: readonly string[]): string {
+  const hasPair = PAIR_LABELS.every((label) => labels.includes(label));
+  const others = hasPair ? labels.filter((label) => !PAIR_LABELS.some((each) => each === label)) : labels;
+  return [...(hasPair ? ["*the pair*"] : []), ...others.map((label) => `\`${label}\``)].join(", ");
 }
 
 function flowFieldsPage(): string {
