@@ -76,6 +76,7 @@ export const LIMIT_TABLE = {
   documentDepthMax: limit(64, "count", "Nesting of a document."),
   yamlAliasesMax: limit(100, "count", "Alias expansions in one file: a YAML bomb is refused."),
   revisionsKept: limit(64, "count", "Policy revisions whose texts are kept, for explanations of past denials."),
+  revisionBytesMax: limit(67_108_864, "bytes", "A saved policy revision with all its files."),
   policyFaultsKept: limit(100, "count", "Faults of a refused policy set that the status names."),
   registryFilesMax: limit(10_000, "count", "Files of the local registry."),
   discoveryNamesMax: limit(10_000, "count", "Resource names that one discovery stream may ask for."),

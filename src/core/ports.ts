@@ -126,8 +126,11 @@ export interface DialOptions {
 export interface TlsServerOptions {
   readonly context: TlsContext;
   readonly handshakeTimeoutMs: number;
-  /** Picks one of the client's protocols, or null for a fatal no_application_protocol alert (RFC 7301 section 3.2). */
-  chooseAlpn(offered: readonly string[]): string | null;
+  /**
+   * Picks one of the client's protocols, or null for a fatal no_application_protocol alert (RFC 7301 section 3.2). Not
+   * asked when the client offers none. Pass the same function each time: an adapter keeps a server for each.
+   */
+  readonly chooseAlpn: (offered: readonly string[]) => string | null;
 }
 
 export interface TlsClientOptions {

@@ -1,0 +1,215 @@
+import { constants, type X509Certificate } from "node:crypto";
+import type net from "node:net";
+import tls from "node:tls";
+import { CardeaError, type ErrorCode } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import type {
+  Connection,
+  SecureConnection,
+  TlsClientOptions,
+  TlsContext,
+  TlsFacts,
+  TlsMaterial,
+  TlsServerOptions,
+} from "../core/ports.ts";
+import { type ConnectionSide, SecureSocketConnection, SocketConnection } from "./socket-connection.ts";
+
+/**
+ * Builds both sides' contexts once for each rotation (1 to 3 ms); every later handshake uses them, live connections
+ * keep what they began with. Errors: `bad-input` when certificate and key cannot be read or do not belong together.
+ */
+export function createTlsContext(material: TlsMaterial): TlsContext {
+  try {
+    const { chainPem, keyPem, rootsPem } = material;
+    const options = { ...TLS_OPTIONS, cert: chainPem, key: keyPem, ca: rootsPem };
+    return { tlsContext: new RuntimeContext(options) };
+  } catch (error) {
+    throw new CardeaError("bad-input", `the certificate cannot be used: ${(error as Error).message}`, error);
+  }
+}
+
+/** See `Network.serveTls`. */
+export function serveTls(connection: Connection, head: Buffer, options: TlsServerOptions): Promise<SecureConnection> {
+  const raw = detach(connection);
+  const server = contextOf(options.context).serverFor(options);
+  return new Promise((resolve, reject) => {
+    if (raw.destroyed) {
+      reject(handshakeError("the peer has gone"));
+      return;
+    }
+    const peer = nameOf(raw);
+    server.pending.set(peer, { resolve: (socket) => resolve(secured(socket, raw, "downstream")), reject });
+    // Whatever else happens or fails to: once the socket is closed nobody waits for the handshake any longer.
+    raw.once("close", () => server.fail(peer, handshakeError("the peer hung up")));
+    if (head.length > 0) raw.unshift(head);
+    // A documented way into the TLS server for a socket that it has not accepted itself.
+    server.server.emit("connection", raw);
+  });
+}
+
+/** See `Network.startTls`. */
+export function startTls(connection: Connection, options: TlsClientOptions): Promise<SecureConnection> {
+  const raw = detach(connection);
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({
+      socket: raw,
+      secureContext: contextOf(options.context).client,
+      servername: options.sni ?? "",
+      ALPNProtocols: [...options.alpn],
+      // Both off because the name in a certificate of ours is a SPIFFE ID: proxy/identify.ts looks at every chain.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+    });
+    const timer = setTimeout(
+      () => fail("the handshake took too long", "upstream-connect-timeout"),
+      options.handshakeTimeoutMs,
+    );
+    const onError = (error: NodeJS.ErrnoException) => fail(error.code ?? error.message);
+    const onClose = () => fail("the peer hung up");
+    function settle(): void {
+      clearTimeout(timer);
+      socket.removeListener("error", onError).removeListener("close", onClose);
+    }
+    function fail(why: string, code: ErrorCode = "tls-handshake-failed"): void {
+      settle();
+      socket.on("error", () => {}).destroy();
+      raw.destroy();
+      reject(handshakeError(why, code));
+    }
+    socket.once("error", onError).once("close", onClose);
+    socket.once("secureConnect", () => {
+      settle();
+      resolve(secured(socket, raw, "upstream"));
+    });
+  });
+}
+
+/** Post-quantum key exchange first, where the runtime's OpenSSL has it. */
+const GROUPS = supportsGroup("X25519MLKEM768") ? "X25519MLKEM768:X25519:P-256" : "X25519:P-256";
+
+const TLS_OPTIONS = {
+  minVersion: "TLSv1.3",
+  maxVersion: "TLSv1.3",
+  ecdhCurve: GROUPS,
+  // No resumption: a resumed session would skip the proof of who the peer is.
+  secureOptions: constants.SSL_OP_NO_TICKET,
+} as const;
+
+function supportsGroup(group: string): boolean {
+  try {
+    tls.createSecureContext({ ecdhCurve: group });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+class RuntimeContext {
+  readonly client: tls.SecureContext;
+  readonly #options: tls.SecureContextOptions;
+  readonly #servers = new Map<TlsServerOptions["chooseAlpn"], HandshakeServer>();
+
+  constructor(options: tls.SecureContextOptions) {
+    this.#options = options;
+    this.client = tls.createSecureContext(options);
+  }
+
+  serverFor({ chooseAlpn, handshakeTimeoutMs }: TlsServerOptions): HandshakeServer {
+    let server = this.#servers.get(chooseAlpn);
+    if (server === undefined) {
+      server = new HandshakeServer(this.#options, chooseAlpn, handshakeTimeoutMs);
+      this.#servers.set(chooseAlpn, server);
+    }
+    return server;
+  }
+}
+
+interface PendingHandshake {
+  resolve(socket: tls.TLSSocket): void;
+  reject(error: CardeaError): void;
+}
+
+/** A TLS server that never listens: sockets are handed to it, and it reports by events which of them are secure. */
+class HandshakeServer {
+  readonly server: tls.Server;
+  /** By the peer's address and port, which is the only public name that both sockets of a connection share. */
+  readonly pending = new Map<string, PendingHandshake>();
+
+  constructor(
+    options: tls.SecureContextOptions,
+    chooseAlpn: TlsServerOptions["chooseAlpn"],
+    handshakeTimeoutMs: number,
+  ) {
+    this.server = new tls.Server({
+      ...options,
+      requestCert: true,
+      rejectUnauthorized: false,
+      handshakeTimeout: handshakeTimeoutMs,
+      ALPNCallback: ({ protocols }) => chooseAlpn(protocols) ?? undefined,
+    });
+    this.server.on("secureConnection", (socket) => this.#take(nameOf(socket))?.resolve(socket));
+    this.server.on("tlsClientError", (error, socket) => {
+      this.fail(nameOf(socket), handshakeError((error as NodeJS.ErrnoException).code ?? error.message));
+      socket.destroy();
+    });
+  }
+
+  fail(peer: string, error: CardeaError): void {
+    this.#take(peer)?.reject(error);
+  }
+
+  #take(peer: string): PendingHandshake | undefined {
+    const handshake = this.pending.get(peer);
+    this.pending.delete(peer);
+    return handshake;
+  }
+}
+
+function nameOf(socket: net.Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
+}
+
+function secured(socket: tls.TLSSocket, raw: net.Socket, side: ConnectionSide): SecureConnection {
+  return new SecureSocketConnection(socket, raw, { side, tls: readFacts(socket) });
+}
+
+function readFacts(socket: tls.TLSSocket): TlsFacts {
+  // The runtime answers false for "none"; a server is not told the group.
+  const { alpnProtocol, servername } = socket as { alpnProtocol: unknown; servername?: unknown };
+  const keyInfo = socket.getEphemeralKeyInfo() as { name?: string } | null;
+  return {
+    alpn: typeof alpnProtocol === "string" ? alpnProtocol : null,
+    sni: typeof servername === "string" && servername !== "" ? servername : null,
+    peerChain: chainOf(socket.getPeerX509Certificate()),
+    chainTrusted: socket.authorized,
+    version: socket.getProtocol() ?? "unknown",
+    cipher: socket.getCipher().standardName,
+    group: keyInfo?.name ?? null,
+  };
+}
+
+function chainOf(leaf: X509Certificate | undefined): readonly Buffer[] {
+  const chain: Buffer[] = [];
+  for (
+    let next = leaf;
+    next !== undefined && chain.length <= LIMITS.chainCertificatesMax;
+    next = next.issuerCertificate
+  ) {
+    chain.push(next.raw);
+  }
+  return chain;
+}
+
+function contextOf(context: TlsContext): RuntimeContext {
+  if (context.tlsContext instanceof RuntimeContext) return context.tlsContext;
+  throw new CardeaError("internal", "a TLS context of another network");
+}
+
+function detach(connection: Connection): net.Socket {
+  if (connection instanceof SocketConnection) return connection.detach();
+  throw new CardeaError("internal", "a connection of another network");
+}
+
+function handshakeError(why: string, code: ErrorCode = "tls-handshake-failed"): CardeaError {
+  return new CardeaError(code, `the TLS handshake failed: ${why}`);
+}

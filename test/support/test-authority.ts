@@ -1,0 +1,68 @@
+import { randomBytes } from "node:crypto";
+import { parseSpiffeId, parseTrustDomain, trustDomainOf } from "../../src/core/spiffe-id.ts";
+import { parseTrustBundle, type TrustBundle, trustBundlesOf } from "../../src/pki/bundle.ts";
+import { createIntermediate, createLeaf, createRoot } from "../../src/pki/certificate-build.ts";
+import { encodePrivateKey, generateKeyPair } from "../../src/pki/keys.ts";
+import { encodePem } from "../../src/pki/pem.ts";
+import type { Identity } from "../../src/proxy/identity/identity.ts";
+
+/** A root and an intermediate of a trust domain, in memory, that signs what a test asks for. */
+export interface TestAuthority {
+  readonly bundle: TrustBundle;
+  /** Valid from an hour ago for an hour, unless told otherwise; `trusts` adds other authorities' roots. */
+  issue(spiffeId: string, options?: IssueOptions): Identity;
+}
+
+export interface IssueOptions {
+  readonly nowMs?: number;
+  readonly notAfterMs?: number;
+  readonly trusts?: readonly TrustBundle[];
+}
+
+const HOUR_MS = 3_600_000;
+
+export function createTestAuthority(trustDomainText = "cluster.local", startMs = Date.now()): TestAuthority {
+  const trustDomain = parseTrustDomain(trustDomainText);
+  const validity = { notBeforeMs: startMs - 24 * HOUR_MS, notAfterMs: startMs + 24 * HOUR_MS };
+  const root = createRoot(trustDomain, generateKeyPair(), validity, randomBytes);
+  const keys = generateKeyPair();
+  const intermediate = createIntermediate(root, trustDomain, { keys, validity, random: randomBytes });
+  const bundle = parseTrustBundle(trustDomain, encodePem("CERTIFICATE", root.certificate.der));
+  return {
+    bundle,
+    issue(text, options = {}) {
+      const nowMs = options.nowMs ?? startMs;
+      const notBeforeMs = nowMs - HOUR_MS;
+      const notAfterMs = options.notAfterMs ?? nowMs + HOUR_MS;
+      const spiffeId = parseSpiffeId(text);
+      const own = generateKeyPair();
+      const request = { spiffeId, publicKey: own.publicKey, validity: { notBeforeMs, notAfterMs } };
+      const chainDer = [createLeaf(intermediate, request, randomBytes), intermediate.certificate.der];
+      const bundles = [bundle, ...(options.trusts ?? [])];
+      return {
+        spiffeId,
+        serial: "00",
+        chainDer,
+        material: {
+          chainPem: chainDer.map((der) => encodePem("CERTIFICATE", der)).join(""),
+          keyPem: encodePrivateKey(own.privateKey),
+          rootsPem: bundles.map((each) => each.pem).join(""),
+        },
+        notBeforeMs,
+        notAfterMs,
+        bundles: trustBundlesOf(...bundles),
+        rootsDer: bundles.flatMap((each) => each.roots.map((signer) => signer.certificate.der)),
+      };
+    },
+  };
+}
+
+/** `spiffe://cluster.local/ns/shop/sa/<name>`. */
+export function shopId(name: string): string {
+  return `spiffe://cluster.local/ns/shop/sa/${name}`;
+}
+
+/** The trust domain of an identity as text. */
+export function domainOf(spiffeId: string): string {
+  return trustDomainOf(parseSpiffeId(spiffeId));
+}

@@ -1,0 +1,138 @@
+import net from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import type { CardeaError } from "../../../src/core/errors.ts";
+import { LIMITS } from "../../../src/core/limits.ts";
+import type { Connection, Listening } from "../../../src/core/ports.ts";
+import { createSocketNetwork } from "../../../src/io/sockets.ts";
+import { collect } from "../../support/collected.ts";
+
+const network = createSocketNetwork();
+const LOOPBACK = { host: "127.0.0.1", port: 0 };
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+describe("sockets", () => {
+  it("deliver what was sent both ways, after either side has half-closed", async () => {
+    const { near, far } = await openPair();
+    near.connection.write(Buffer.from("question"));
+    near.connection.end();
+    await far.ended;
+    expect(far.text()).toBe("question");
+    far.connection.write(Buffer.from("late answer"));
+    far.connection.end();
+    await near.closed;
+    expect(near.text()).toBe("late answer");
+    expect(near.error).toBeUndefined();
+    expect(near.connection.bytesReceived).toBe(11);
+    expect(near.connection.bytesSent).toBe(8);
+  });
+
+  it("send what is written within a turn as one piece", async () => {
+    const { near, far } = await openPair();
+    for (const word of ["one ", "write ", "a ", "turn"]) near.connection.write(Buffer.from(word));
+    near.connection.end();
+    await far.ended;
+    expect(far.chunks.map(String)).toEqual(["one write a turn"]);
+  });
+
+  it("keep large and small pieces in order", async () => {
+    const { near, far } = await openPair();
+    const large = Buffer.alloc(20_000, "L");
+    for (const piece of [Buffer.from("a"), large, Buffer.from("b"), Buffer.from("c"), large])
+      near.connection.write(piece);
+    near.connection.end();
+    await far.ended;
+    expect(far.text()).toBe(["a", large, "bc", large].join(""));
+  });
+
+  it("say when to wait, and when to go on", async () => {
+    const { near, far } = await openPair();
+    far.connection.pause();
+    let written = 0;
+    while (near.connection.write(Buffer.alloc(65_536))) {
+      written += 65_536;
+      expect(written).toBeLessThanOrEqual(LIMITS.writeBacklogBytesMax);
+    }
+    far.connection.resume();
+    await near.drained;
+    near.connection.end();
+    await far.ended;
+    expect(far.bytes).toBe(written + 65_536);
+  });
+
+  it("hold back what comes before anybody handles it", async () => {
+    const accepted = Promise.withResolvers<Connection>();
+    const listening = await listen(accepted.resolve);
+    const socket = net.connect(listening.address.port, "127.0.0.1");
+    cleanups.push(() => socket.destroy());
+    await new Promise((resolve) => socket.write("early", resolve));
+    const connection = await accepted.promise;
+    socket.end();
+    const far = collect(connection);
+    await far.ended;
+    expect(far.text()).toBe("early");
+  });
+
+  it("tell a reset from an end", async () => {
+    const { near, far } = await openPair();
+    near.connection.destroy({ reset: true });
+    await far.closed;
+    expect(far.error?.code).toBe("downstream-reset");
+  });
+
+  it("do not send what was written before destroy", async () => {
+    const { near, far } = await openPair();
+    near.connection.write(Buffer.from("never"));
+    near.connection.destroy();
+    await far.ended;
+    expect(far.bytes).toBe(0);
+  });
+
+  it("refuse a port that is taken, and free it on close", async () => {
+    const first = await listen(() => {});
+    await expect(network.listen(first.address, () => {})).rejects.toMatchObject({ code: "unreachable" });
+    await first.close();
+    const second = await network.listen(first.address, () => {});
+    expect(second.address).toEqual(first.address);
+    await second.close();
+  });
+
+  it("refuse to dial where nobody listens", async () => {
+    const listening = await listen(() => {});
+    await listening.close();
+    await expect(network.dial(listening.address, { timeoutMs: 1_000 })).rejects.toMatchObject({
+      code: "upstream-connect-failed",
+    });
+  });
+
+  it("give up dialling at a signal", async () => {
+    const abort = new AbortController();
+    const dialled = network.dial({ host: "127.0.0.1", port: 9 }, { timeoutMs: 1_000, signal: abort.signal });
+    abort.abort();
+    await expect(dialled).rejects.toMatchObject({ code: "upstream-connect-failed" } satisfies Partial<CardeaError>);
+    await expect(
+      network.dial({ host: "127.0.0.1", port: 9 }, { timeoutMs: 1_000, signal: abort.signal }),
+    ).rejects.toMatchObject({ code: "upstream-connect-failed" });
+  });
+});
+
+async function listen(onConnection: (connection: Connection) => void): Promise<Listening> {
+  const listening = await network.listen(LOOPBACK, onConnection);
+  cleanups.push(() => listening.close());
+  return listening;
+}
+
+async function openPair() {
+  const accepted = Promise.withResolvers<Connection>();
+  const listening = await listen(accepted.resolve);
+  const near = collect(await network.dial(listening.address, { timeoutMs: 1_000 }));
+  const far = collect(await accepted.promise);
+  cleanups.push(
+    () => near.connection.destroy(),
+    () => far.connection.destroy(),
+  );
+  return { near, far };
+}
