@@ -11,7 +11,8 @@ export interface RunFile {
   readonly meshFile: string;
   readonly policiesDirectory: string;
   readonly startedAt: string;
-  readonly up: ProcessName;
+  /** Null once it has ended in good order. */
+  readonly up: ProcessName | null;
   readonly control: {
     readonly address: Address;
     readonly admin: Address;

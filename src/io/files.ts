@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, mkdir, open, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { access, copyFile, mkdir, open, readdir, rename, rm, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -129,6 +129,18 @@ export async function removeFile(path: string): Promise<boolean> {
 /** Deletes a directory and all that is in it; absent is fine. Errors: `bad-input`. */
 export async function removeTree(path: string): Promise<void> {
   await translated(path, "cannot be deleted", () => rm(path, { recursive: true, force: true }));
+}
+
+/**
+ * Empties a file that has grown over a bound, keeping what it held as `<path>.1`. For files that another process holds
+ * open to append to: it writes on at the new beginning; a line that falls between the two steps is lost.
+ */
+export async function truncateIfLarger(path: string, bytesMax: number): Promise<void> {
+  await translated(path, "cannot be cut", async () => {
+    if ((await stat(path)).size <= bytesMax) return;
+    await copyFile(path, `${path}.1`);
+    await truncate(path, 0);
+  });
 }
 
 /** Makes a directory and its parents, closed to others by default. Errors: `bad-input`. */

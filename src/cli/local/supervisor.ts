@@ -12,6 +12,8 @@ export interface Kept {
 export interface Keeping {
   /** The process of the moment, or null between two. */
   current(): ProcessName | null;
+  /** How often it has ended on its own. */
+  endCount(): number;
   /** Ends the process, at the latest by force, and starts no other. Resolves when it is gone. */
   stop(): Promise<void>;
 }
@@ -46,6 +48,7 @@ export async function keepRunning(kept: Kept, options: SupervisorOptions): Promi
   let backoffMs = BACKOFF_FIRST_MS;
   let state: State = { at: "starting" };
   let starting = Promise.resolve();
+  let endCount = 0;
   const isStopped = (): boolean => state.at === "stopped";
 
   function started(child: ChildProcess): void {
@@ -56,6 +59,7 @@ export async function keepRunning(kept: Kept, options: SupervisorOptions): Promi
 
   function ended(exit: ChildExit): void {
     if (state.at !== "running") return;
+    endCount += 1;
     if (clock.monotonicMs() - state.sinceMs >= LIVED_WELL_MS) backoffMs = BACKOFF_FIRST_MS;
     state = { at: "waiting" };
     onChange();
@@ -86,6 +90,7 @@ export async function keepRunning(kept: Kept, options: SupervisorOptions): Promi
   started(await kept.start());
   return {
     current: () => (state.at === "running" ? state.child.name : null),
+    endCount: () => endCount,
     async stop() {
       const last = state;
       state = { at: "stopped" };

@@ -1,0 +1,59 @@
+import { dirname, join, relative, resolve } from "node:path";
+import { type Mesh, parseMesh } from "../../config/mesh.ts";
+import { type PolicyFile, parsePolicyFiles } from "../../config/policy-files.ts";
+import { parseYaml } from "../../config/yaml.ts";
+import { CardeaError } from "../../core/errors.ts";
+import { type Fault, formatFault } from "../../core/located.ts";
+import { listFilesBelow, readText } from "../../io/files.ts";
+
+/** A mesh file that is good, with policies that are good. */
+export interface LoadedMesh {
+  readonly mesh: Mesh;
+  readonly file: string;
+  /** Where the apps' commands run. */
+  readonly directory: string;
+  readonly policiesDirectory: string;
+}
+
+/** What `cardea up` runs when it is given no file: the sample in the package. */
+export const SAMPLE_MESH_FILE = join(import.meta.dirname, "..", "..", "..", "deploy", "local", "mesh.yaml");
+
+const POLICY_ENDINGS = [".yaml", ".yml", ".json"];
+
+/** Reads a mesh file and its policies. Errors: `bad-input`, every fault on a line of its own. */
+export async function loadMesh(asked: string | undefined, cwd: string): Promise<LoadedMesh> {
+  const file = resolve(cwd, asked ?? SAMPLE_MESH_FILE);
+  const directory = dirname(file);
+  const faults: Fault[] = [];
+  const mesh = await readMesh(file, nameFor(file, cwd), faults);
+  const policiesDirectory = mesh === null ? null : resolve(directory, mesh.policies);
+  if (policiesDirectory !== null) faults.push(...(await findPolicyFaults(policiesDirectory, cwd)));
+  if (mesh === null || policiesDirectory === null || faults.length > 0)
+    throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+  return { mesh, file, directory, policiesDirectory };
+}
+
+async function readMesh(file: string, name: string, faults: Fault[]): Promise<Mesh | null> {
+  const documents = parseYaml(await readText(file), name, faults);
+  const [document] = documents;
+  if (document === undefined) return null;
+  if (documents.length > 1) {
+    const message = `holds ${documents.length} documents; a mesh file is one`;
+    faults.push({ file: name, line: null, column: null, field: "", message });
+  }
+  return parseMesh(document, { file: name }, faults);
+}
+
+async function findPolicyFaults(directory: string, cwd: string): Promise<readonly Fault[]> {
+  const paths = (await listFilesBelow(directory)).filter((path) => POLICY_ENDINGS.some((each) => path.endsWith(each)));
+  const files: readonly PolicyFile[] = await Promise.all(
+    paths.map(async (path) => ({ path: nameFor(path, cwd), text: await readText(path) })),
+  );
+  return parsePolicyFiles(files).faults;
+}
+
+/** As people would type it from where they are. */
+function nameFor(path: string, cwd: string): string {
+  const near = relative(cwd, path);
+  return near.startsWith(join("..", "..")) || near === "" ? path : near;
+}

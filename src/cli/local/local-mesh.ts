@@ -1,0 +1,204 @@
+import { join } from "node:path";
+import { toCardeaError } from "../../core/errors.ts";
+import type { Clock } from "../../core/ports.ts";
+import { readOwnName, startChild } from "../../io/child-processes.ts";
+import type { Terminal } from "../command.ts";
+import { type RunFile, type RunningService, writeRunFile } from "../run-file.ts";
+import type { StatePaths } from "../state-dir.ts";
+import { giveJoinToken } from "./join-token.ts";
+import { launchApp, launchControl, launchSidecar } from "./launch.ts";
+import type { LoadedMesh } from "./load-mesh.ts";
+import { keepLogsShort } from "./logs.ts";
+import { fileNameOf, type LocalPlan, type ServicePlan } from "./plan.ts";
+import { waitUntilListening, waitUntilReady } from "./readiness.ts";
+import { type Keeping, keepRunning } from "./supervisor.ts";
+
+export interface LocalMeshOptions {
+  readonly loaded: LoadedMesh;
+  readonly plan: LocalPlan;
+  readonly paths: StatePaths;
+  readonly env: Terminal["env"];
+  readonly clock: Clock;
+  /** Something that the user should read: a process that died, a port that was taken. */
+  readonly report: (line: string) => void;
+  /** Aborted: the start is given up. */
+  readonly signal: AbortSignal;
+}
+
+/** A mesh of processes that are kept alive. */
+export interface LocalMesh {
+  /** What runs at this moment. */
+  run(): RunFile;
+  /** Ends everything in order: apps, then the sidecars, which drain, then the control plane. */
+  close(): Promise<void>;
+}
+
+/** From SIGTERM to SIGKILL; a sidecar's own drain is shorter. */
+const GRACE_MS = 8_000;
+const READY_TIMEOUT_MS = 20_000;
+const APP_TIMEOUT_MS = 10_000;
+/** A process that ends this often while we wait for it will not come up. */
+const ENDS_MAX = 3;
+export const READY_PATH = "/ready";
+
+/** Starts control plane, sidecars and apps, each when what it needs is ready. Errors: those of what failed; nothing stays. */
+export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
+  const mesh = new RunningMesh(options, await readOwnName());
+  try {
+    await mesh.start();
+    return mesh;
+  } catch (error) {
+    await mesh.close();
+    throw error;
+  }
+}
+
+class RunningMesh implements LocalMesh {
+  readonly #options: LocalMeshOptions;
+  readonly #startedAt: string;
+  readonly #sidecars = new Map<ServicePlan, Keeping>();
+  readonly #apps = new Map<ServicePlan, Keeping>();
+  readonly #logs: { close(): void };
+  #control: Keeping | null = null;
+  #up: RunFile["up"];
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(options: LocalMeshOptions, up: RunFile["up"]) {
+    this.#options = options;
+    this.#startedAt = new Date(options.clock.wallMs()).toISOString();
+    this.#up = up;
+    this.#logs = keepLogsShort(options.paths.log, options.clock);
+  }
+
+  async start(): Promise<void> {
+    const { plan, paths } = this.#options;
+    this.#writeRunFile();
+    this.#control = await this.#keep("control plane", () => startChild(launchControl(paths)));
+    await this.#awaitReady("control plane", this.#control, plan.control.admin, "control");
+    await allDone(plan.services.map((service) => this.#startSidecar(service)));
+    await allDone(plan.services.map((service) => this.#startApp(service)));
+    await this.#written;
+  }
+
+  run(): RunFile {
+    const { loaded, plan } = this.#options;
+    return {
+      mesh: loaded.mesh.name,
+      meshFile: loaded.file,
+      policiesDirectory: loaded.policiesDirectory,
+      startedAt: this.#startedAt,
+      up: this.#up,
+      control: {
+        address: plan.control.address,
+        admin: plan.control.admin,
+        process: this.#control?.current() ?? null,
+      },
+      services: plan.services.map((service) =>
+        describeService(service, {
+          sidecar: this.#sidecars.get(service)?.current() ?? null,
+          app: this.#apps.get(service)?.current() ?? null,
+          runner: null,
+        }),
+      ),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#logs.close();
+    await stopAll(this.#apps.values());
+    await stopAll(this.#sidecars.values());
+    await this.#control?.stop();
+    this.#up = null;
+    this.#writeRunFile();
+    await this.#written;
+  }
+
+  async #startSidecar(service: ServicePlan): Promise<void> {
+    const { paths } = this.#options;
+    const title = `sidecar of ${titleOf(service)}`;
+    const keeping = await this.#keep(title, async () => {
+      await giveJoinToken(service, paths);
+      return startChild(launchSidecar(service, paths));
+    });
+    this.#sidecars.set(service, keeping);
+    await this.#awaitReady(title, keeping, service.config.readiness, `${fileNameOf(service.service)}.sidecar`);
+  }
+
+  async #startApp(service: ServicePlan): Promise<void> {
+    const { loaded, env, paths, clock, report } = this.#options;
+    const launch = launchApp(service, loaded.directory, env, paths);
+    if (launch === null) return;
+    const title = `app of ${titleOf(service)}`;
+    this.#apps.set(service, await this.#keep(title, () => startChild(launch)));
+    const giveUp = (): string | null => this.#interruption();
+    for (const { app } of service.config.inbound) {
+      // A slow app is the reader's own matter; the mesh is up without it.
+      await waitUntilListening(title, app, { clock, timeoutMs: APP_TIMEOUT_MS, giveUp }).catch((error: unknown) =>
+        report(toCardeaError(error).message),
+      );
+    }
+  }
+
+  async #keep(title: string, start: Parameters<typeof keepRunning>[0]["start"]): Promise<Keeping> {
+    const { clock, report } = this.#options;
+    const onChange = (): void => this.#writeRunFile();
+    return keepRunning({ title, start }, { clock, graceMs: GRACE_MS, onChange, report });
+  }
+
+  async #awaitReady(title: string, keeping: Keeping, at: RunningService["readiness"], log: string): Promise<void> {
+    const logFile = join(this.#options.paths.log, `${log}.log`);
+    const giveUp = (): string | null =>
+      keeping.endCount() >= ENDS_MAX
+        ? `it has ended ${keeping.endCount()} times; ${logFile} says why`
+        : this.#interruption();
+    await waitUntilReady(title, at, READY_PATH, { clock: this.#options.clock, timeoutMs: READY_TIMEOUT_MS, giveUp });
+  }
+
+  #interruption(): string | null {
+    return this.#options.signal.aborted ? "it was interrupted" : null;
+  }
+
+  /** One write after the other, each with what is true when its turn comes. */
+  #writeRunFile(): void {
+    const { paths, report } = this.#options;
+    this.#written = this.#written
+      .then(() => writeRunFile(paths, this.run()))
+      .catch((error: unknown) => report(toCardeaError(error).message));
+  }
+}
+
+/** A service as the run file names it. */
+export function describeService(
+  plan: ServicePlan,
+  processes: Pick<RunningService, "sidecar" | "app" | "runner">,
+): RunningService {
+  const { name, namespace, outbound, upstreams, inbound, admin, metrics, readiness, flowFile } = plan.config;
+  return {
+    name,
+    namespace,
+    principal: plan.principal,
+    outbound,
+    upstreams: upstreams.map((each) => ({ name: each.name, service: each.service, listen: each.listen })),
+    inbound,
+    admin,
+    metrics,
+    readiness,
+    flowFile: flowFile ?? "",
+    ...processes,
+  };
+}
+
+/** Waits for all of them, then fails as the first one did: what is still starting must be known to be ended. */
+async function allDone(steps: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(steps);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function stopAll(keepings: Iterable<Keeping>): Promise<void> {
+  await Promise.all([...keepings].map((keeping) => keeping.stop()));
+}
+
+function titleOf(service: ServicePlan): string {
+  return `${service.service.namespace}/${service.service.name}`;
+}

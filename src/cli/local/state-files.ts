@@ -1,0 +1,62 @@
+import { join } from "node:path";
+import type { ControlConfig } from "../../config/control-config.ts";
+import type { Mesh } from "../../config/mesh.ts";
+import { atomicWrite, listFiles, makeDirectory, removeFile } from "../../io/files.ts";
+import type { StatePaths } from "../state-dir.ts";
+import { fileNameOf, type LocalPlan, type ServicePlan } from "./plan.ts";
+import { formatRegistryDocument } from "./registry-document.ts";
+
+/** Makes the directories of a mesh's state, closed to others. Errors: `bad-input`. */
+export async function makeStateDirectories(paths: StatePaths): Promise<void> {
+  const { directory, ca, join: tokens, registry, flows, log, revisions, proxies, joined } = paths;
+  await makeDirectory(directory);
+  await Promise.all([ca, tokens, registry, flows, log, revisions, proxies, joined].map((each) => makeDirectory(each)));
+}
+
+/** Writes what the processes will read. What an earlier mesh of other services left in the registry goes. */
+export async function writeMeshState(
+  plan: LocalPlan,
+  mesh: Mesh,
+  policiesDirectory: string,
+  paths: StatePaths,
+): Promise<void> {
+  await removeStale(plan, paths);
+  const control: ControlConfig = {
+    name: mesh.name,
+    stateDir: paths.directory,
+    policiesDir: policiesDirectory,
+    mesh: mesh.settings,
+    listen: plan.control.address,
+    admin: plan.control.admin,
+    logLevel: "info",
+  };
+  await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);
+  await Promise.all(plan.services.map((service) => writeServiceState(service, paths)));
+}
+
+/** One service's place in the registry, and its sidecar's bootstrap. */
+export async function writeServiceState(plan: ServicePlan, paths: StatePaths): Promise<void> {
+  const name = fileNameOf(plan.service);
+  await atomicWrite(join(paths.proxies, `${name}.json`), `${JSON.stringify(plan.config, null, 2)}\n`, 0o600);
+  await atomicWrite(join(paths.registry, `${name}.json`), formatRegistryDocument(plan.config), 0o600);
+}
+
+/** Takes a service out of the registry again, and its files away. */
+export async function removeServiceState(plan: ServicePlan, paths: StatePaths): Promise<void> {
+  const name = fileNameOf(plan.service);
+  const files = [
+    join(paths.registry, `${name}.json`),
+    join(paths.proxies, `${name}.json`),
+    join(paths.proxies, `${name}.token`),
+    join(paths.joined, `${name}.json`),
+  ];
+  await Promise.all(files.map((file) => removeFile(file)));
+}
+
+/** What `cardea run` has brought in stays: its files are in `joined`, too. */
+async function removeStale(plan: LocalPlan, paths: StatePaths): Promise<void> {
+  const names = plan.services.map((service) => `${fileNameOf(service.service)}.json`);
+  const kept = new Set([...names, ...(await listFiles(paths.joined))]);
+  const stale = (await listFiles(paths.registry)).filter((name) => !kept.has(name));
+  await Promise.all(stale.map((name) => removeFile(join(paths.registry, name))));
+}
