@@ -1,19 +1,53 @@
+import { LIMITS } from "../core/limits.ts";
+import { DecisionMetrics } from "./decision-metrics.ts";
+import { formatSample, type MetricSource } from "./exposition.ts";
 import type { FlowRecord } from "./flow.ts";
+import type { FlowPair } from "./flow-labels.ts";
+import { RequestMetrics } from "./request-metrics.ts";
+import { TcpMetrics } from "./tcp-metrics.ts";
 
-/** What of a flow names the pair of workloads it ran between. */
-export type FlowPair = Pick<FlowRecord, "reporter" | "source" | "destination" | "tls">;
+export type { FlowPair } from "./flow-labels.ts";
 
 /**
- * What the data path counts, under Istio's names. No call allocates once its label set has been seen;
- * `source` and `destination` objects that are used again (see FlowPeer) cost a look-up by identity.
+ * What the data path counts, under Istio's names. No call allocates once its label set has been seen, and
+ * `source` and `destination` objects that are used again (see FlowPeer) are looked up by identity.
  */
-export interface DataPathMetrics {
+export interface DataPathMetrics extends MetricSource {
   /** A request has ended, in whatever way: istio_requests_total and its histograms, cardea_decisions_total. */
   recordRequest(flow: FlowRecord): void;
+  /** A connection was refused before there was a request or a permit: cardea_decisions_total. */
+  recordRefused(flow: FlowRecord): void;
   /** An opaque connection was opened after its permit: istio_tcp_connections_opened_total. */
   tcpOpened(pair: FlowPair): void;
   /** Bytes moved since the last call (every few seconds and at the end): istio_tcp_{received,sent}_bytes_total. */
   tcpBytes(pair: FlowPair, received: number, sent: number): void;
-  /** An opaque connection has ended: istio_tcp_connections_closed_total, cardea_decisions_total. */
+  /** An opaque connection that was opened has ended: istio_tcp_connections_closed_total, cardea_decisions_total. */
   recordTcp(flow: FlowRecord): void;
+}
+
+/** The counters of one sidecar. `seriesMax` bounds the label sets of requests and, apart from them, of connections. */
+export function createDataPathMetrics(seriesMax: number = LIMITS.metricSeriesMax): DataPathMetrics {
+  const requests = new RequestMetrics(seriesMax);
+  const tcp = new TcpMetrics(seriesMax);
+  const decisions = new DecisionMetrics();
+  return {
+    recordRequest(flow) {
+      requests.record(flow);
+      decisions.record(flow);
+    },
+    recordRefused: (flow) => decisions.record(flow),
+    tcpOpened: (pair) => tcp.opened(pair),
+    tcpBytes: (pair, received, sent) => tcp.bytes(pair, received, sent),
+    recordTcp(flow) {
+      tcp.closed(flow);
+      decisions.record(flow);
+    },
+    *families() {
+      yield* requests.families();
+      yield* tcp.families();
+      yield* decisions.families();
+      const name = "cardea_metric_overflow_total";
+      yield { name, samples: [formatSample(name, "", requests.overflows + tcp.overflows)] };
+    },
+  };
 }

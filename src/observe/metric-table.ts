@@ -1,0 +1,124 @@
+/** One metric: what Prometheus is told of it and what the generated reference says. */
+export interface Metric {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly string[];
+  readonly by: "sidecar" | "every process";
+  /** One sentence; it is the HELP line, too. */
+  readonly means: string;
+}
+
+/** The labels that every one of Istio's standard metrics has, in Istio's order. */
+export const PAIR_LABELS = [
+  "reporter",
+  "source_workload",
+  "source_workload_namespace",
+  "source_principal",
+  "source_app",
+  "source_version",
+  "source_canonical_service",
+  "source_canonical_revision",
+  "destination_workload",
+  "destination_workload_namespace",
+  "destination_principal",
+  "destination_app",
+  "destination_version",
+  "destination_service",
+  "destination_service_name",
+  "destination_service_namespace",
+  "destination_canonical_service",
+  "destination_canonical_revision",
+  "request_protocol",
+  "connection_security_policy",
+] as const;
+
+const REQUEST_LABELS = [...PAIR_LABELS, "response_code", "grpc_response_status", "response_flags"] as const;
+const TCP_LABELS = [...PAIR_LABELS, "response_flags"] as const;
+
+/**
+ * Every metric that the program exposes. docs/reference/metrics.md and the HELP and TYPE lines come from here.
+ * Istio's names, labels and buckets (istio.io, reference/config/metrics) let Kiali and Istio's boards read us.
+ */
+export const METRIC_TABLE = {
+  istio_requests_total: metric("counter", REQUEST_LABELS, "sidecar", "Requests that ended, in whatever way."),
+  istio_request_duration_milliseconds: metric(
+    "histogram",
+    REQUEST_LABELS,
+    "sidecar",
+    "From the first byte of a request's head to the end of its answer.",
+  ),
+  istio_request_bytes: metric("histogram", REQUEST_LABELS, "sidecar", "Sizes of request bodies."),
+  istio_response_bytes: metric("histogram", REQUEST_LABELS, "sidecar", "Sizes of response bodies."),
+  istio_tcp_received_bytes_total: metric(
+    "counter",
+    TCP_LABELS,
+    "sidecar",
+    "Bytes from the caller over opaque connections.",
+  ),
+  istio_tcp_sent_bytes_total: metric("counter", TCP_LABELS, "sidecar", "Bytes to the caller over opaque connections."),
+  istio_tcp_connections_opened_total: metric("counter", TCP_LABELS, "sidecar", "Opaque connections that were opened."),
+  istio_tcp_connections_closed_total: metric("counter", TCP_LABELS, "sidecar", "Opaque connections that ended."),
+  cardea_decisions_total: metric(
+    "counter",
+    ["reporter", "verdict", "reason"],
+    "sidecar",
+    "Requests and connections by verdict (allowed, denied, would-deny, error) and by its reason.",
+  ),
+  cardea_metric_overflow_total: metric(
+    "counter",
+    [],
+    "sidecar",
+    "Events that were counted under unknown labels because the limit metricSeriesMax was reached.",
+  ),
+  cardea_flow_lines_dropped_total: metric(
+    "counter",
+    [],
+    "sidecar",
+    "Flow lines that were lost because the file or pipe did not take them.",
+  ),
+  cardea_certificate_expiry_seconds: metric(
+    "gauge",
+    [],
+    "sidecar",
+    "Time left until this workload's certificate ends; negative when it has ended, absent before the first.",
+  ),
+  cardea_policy_revision_info: metric(
+    "gauge",
+    ["revision"],
+    "sidecar",
+    "The policy set in force, as a label; always 1.",
+  ),
+  cardea_policy_age_seconds: metric(
+    "gauge",
+    [],
+    "sidecar",
+    "Time since the control plane last confirmed the policy set in force; absent before the first.",
+  ),
+  cardea_build_info: metric("gauge", ["version", "node_version"], "every process", "What runs here; always 1."),
+  cardea_event_loop_active_seconds_total: metric(
+    "counter",
+    [],
+    "every process",
+    "Time in which the event loop was busy; its rate is the utilisation of the one thread that moves the traffic.",
+  ),
+  process_cpu_seconds_total: metric("counter", [], "every process", "User and system processor time."),
+  process_resident_memory_bytes: metric("gauge", [], "every process", "Resident memory."),
+  process_start_time_seconds: metric("gauge", [], "every process", "Unix time at which the process began."),
+  nodejs_heap_size_used_bytes: metric("gauge", [], "every process", "JavaScript heap in use."),
+} as const satisfies Record<string, Metric>;
+
+export type MetricName = keyof typeof METRIC_TABLE;
+
+/** Upper bounds of all histograms, whatever their unit: Envoy's defaults, which Istio leaves as they are. */
+export const BUCKETS: readonly number[] = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+  3_600_000,
+];
+
+function metric<const Labels extends readonly string[]>(
+  type: Metric["type"],
+  labels: Labels,
+  by: Metric["by"],
+  means: string,
+): Metric & { readonly labels: Labels } {
+  return { type, labels, by, means };
+}
