@@ -3,6 +3,7 @@
 //   GET  /orders          the last orders
 //   POST /orders          places one; paid before it is answered
 //   GET  /orders/stream   every new order as it comes (server-sent events), with a heartbeat
+//   GET  /internal/export everything, for nobody in the mesh so far
 import http from "node:http";
 
 const PORT = Number(process.env.PORT);
@@ -19,9 +20,12 @@ setInterval(() => tell(":\n\n"), HEARTBEAT_MS);
 
 async function answer(request, response) {
   try {
-    if (request.method === "GET" && request.url === "/orders") return send(response, 200, orders);
-    if (request.method === "GET" && request.url === "/orders/stream") return follow(response);
-    if (request.method === "POST" && request.url === "/orders") return await place(request, response);
+    // As web frameworks do it: dot segments are resolved here too, so a path trick that came through would work.
+    const { pathname } = new URL(request.url, "http://orders");
+    if (request.method === "GET" && pathname === "/orders") return send(response, 200, orders);
+    if (request.method === "GET" && pathname === "/orders/stream") return follow(response);
+    if (request.method === "GET" && pathname === "/internal/export") return send(response, 200, { everything: orders });
+    if (request.method === "POST" && pathname === "/orders") return await place(request, response);
     return send(response, 404, { error: "no such page" });
   } catch (error) {
     return send(response, 502, { error: `payments did not answer: ${error.message}` });
