@@ -1,0 +1,79 @@
+import type { Clock } from "../../core/ports.ts";
+import type { FlowRecord } from "../../observe/flow.ts";
+import { ATTEMPTS, type Attempt, type BreachTarget } from "./breach.ts";
+import type { FlowReader } from "./flow-reader.ts";
+
+/** What became of one attempt. */
+export interface AttemptReport {
+  readonly attempt: string;
+  readonly tries: string;
+  /** It got nowhere, and there is a record that says why. */
+  readonly denied: boolean;
+  /** The first line of the answer, or what there was in its place. */
+  readonly got: string;
+  /** The denial's id; null when there is none, which is as unexpected as an attempt that succeeds. */
+  readonly denial: string | null;
+  /** Who decided: the sidecar's policy, or the reason without one. */
+  readonly by: string | null;
+}
+
+/** Until the sidecar's record of it can be read. */
+const RECORD_TIMEOUT_MS = 2_000;
+const POLL_MS = 10;
+
+/** Makes all attempts, one after the other, and finds the record of each. */
+export async function playBreach(
+  target: BreachTarget,
+  flows: FlowReader,
+  onReport: (report: AttemptReport) => void,
+): Promise<readonly AttemptReport[]> {
+  const reports: AttemptReport[] = [];
+  for (const attempt of ATTEMPTS) {
+    const report = await playAttempt(attempt, target, flows);
+    reports.push(report);
+    onReport(report);
+  }
+  return reports;
+}
+
+async function playAttempt(attempt: Attempt, target: BreachTarget, flows: FlowReader): Promise<AttemptReport> {
+  // What others did before is none of this attempt's.
+  await flows.read();
+  const { answer, localPort } = await attempt.run(target);
+  const record = await findDenial(localPort, flows, target.clock);
+  const { name, tries } = attempt;
+  return {
+    attempt: name,
+    tries,
+    denied: !attempt.succeeded(answer) && record !== null,
+    got: answer.split("\r\n", 1)[0] || "nothing: the connection was closed",
+    denial: record?.id ?? null,
+    by: record === null ? null : (record.policy ?? record.reason),
+  };
+}
+
+/** The record of the sidecar that said no: ours when it did itself, else the other one's. */
+async function findDenial(localPort: number, flows: FlowReader, clock: Clock): Promise<FlowRecord | null> {
+  const deadlineMs = clock.monotonicMs() + RECORD_TIMEOUT_MS;
+  const seen: FlowRecord[] = [];
+  for (;;) {
+    seen.push(...(await flows.read()));
+    const found = pickDenial(localPort, seen);
+    if (found !== null || clock.monotonicMs() > deadlineMs) return found;
+    await new Promise<void>((resolve) => void clock.setTimer(POLL_MS, resolve));
+  }
+}
+
+/** Exported for its test: the records of one attempt are joined by ports and by trace. */
+export function pickDenial(localPort: number, records: readonly FlowRecord[]): FlowRecord | null {
+  const own = records.filter((record) => record.source.port === localPort);
+  const related = records.filter((record) => own.some((each) => isSameExchange(each, record)));
+  const refusals = [...related, ...own].filter(({ verdict }) => verdict === "denied" || verdict === "error");
+  return refusals[0] ?? null;
+}
+
+function isSameExchange(near: FlowRecord, far: FlowRecord): boolean {
+  if (near === far || far.reporter !== "destination" || near.reporter !== "source") return false;
+  if (near.traceId !== null && near.traceId === far.traceId) return true;
+  return near.upstreamPort !== null && near.upstreamPort === far.source.port;
+}
