@@ -1,4 +1,6 @@
 import { type KeyObject, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { TAG, openSequence, readDer } from "./der.ts";
+import { readOid } from "./der-types.ts";
 import { OID } from "./oids.ts";
 
 /** A key pair of ours. */
@@ -22,9 +24,12 @@ export function encodePrivateKey(key: KeyObject): string {
   return key.export({ type: "pkcs8", format: "pem" });
 }
 
-/** SubjectPublicKeyInfo → key, or null when it is none that the TLS library knows. */
+/** SubjectPublicKeyInfo → key, or null when it is none that the TLS library knows, or an EC key without a named curve. */
 export function parsePublicKey(spki: Buffer): KeyObject | null {
   try {
+    const algorithm = openSequence(openSequence(readDer(spki)).next(TAG.sequence));
+    // A curve by its parameters could be one whose private keys are known (RFC 5480 section 2.1.1, CVE-2020-0601).
+    if (readOid(algorithm.next(TAG.oid)) === OID.ecPublicKey) algorithm.next(TAG.oid);
     return createPublicKey({ key: spki, type: "spki", format: "der" });
   } catch {
     return null;
@@ -42,7 +47,6 @@ export function keyWeakness(key: KeyObject): string | null {
   if (key.asymmetricKeyType === "ed25519") return null;
   if (key.asymmetricKeyType === "rsa") return rsaWeakness(details.modulusLength ?? 0, details.publicExponent ?? 0n);
   if (key.asymmetricKeyType !== "ec") return `a key of type ${String(key.asymmetricKeyType)} is not accepted`;
-  // A curve given by its parameters instead of its name has none here (CVE-2020-0601).
   return CURVES.has(details.namedCurve) ? null : `curve ${details.namedCurve ?? "without a name"} is not accepted`;
 }
 
