@@ -1,6 +1,6 @@
 import { LIMITS } from "../core/limits.ts";
 import { FieldLines, type ScanStep } from "./field-lines.ts";
-import type { Headers } from "./headers.ts";
+import { type Headers, sliceHeaders } from "./headers.ts";
 import { HeldOctets } from "./held-octets.ts";
 import { BACKSLASH, CR, DQUOTE, EQUALS, FIELD_VALUE, HEX_VALUE, LF, QUOTED_TEXT, SEMICOLON, TOKEN } from "./octets.ts";
 import { isForbiddenTrailer } from "./trailer-names.ts";
@@ -183,11 +183,9 @@ export class ChunkedDecoder {
 }
 
 function trailersOf(section: Buffer, fields: FieldLines): Headers {
-  const trailers: string[] = [];
-  for (let mark = 0; mark < fields.count * 4; mark += 4) {
-    const name = section.toString("latin1", fields.marks[mark], fields.marks[mark + 1]);
-    if (isForbiddenTrailer(name.toLowerCase())) continue;
-    trailers.push(name, section.toString("latin1", fields.marks[mark + 2], fields.marks[mark + 3]));
-  }
-  return trailers;
+  if (fields.count === 0) return NO_TRAILERS;
+  const received = sliceHeaders(section.toString("latin1", 0, fields.at), fields);
+  return received.filter((_, i) => !isForbiddenTrailer(received[i - (i % 2)]!.toLowerCase()));
 }
+
+const NO_TRAILERS: Headers = Object.freeze([]);

@@ -1,3 +1,5 @@
+import type { FieldLines } from "./field-lines.ts";
+
 /** Field lines in order, flat: name, value, name, value. Names as received. */
 export type Headers = readonly string[];
 
@@ -20,6 +22,16 @@ export function hasToken(headers: Headers, lowerName: string, lowerToken: string
     if (isName(headers[i]!, lowerName) && listElements(headers[i + 1]!).includes(lowerToken)) return true;
   }
   return false;
+}
+
+/** The fields of a scanned section, cut out of `text`, which holds the same octets at the same offsets. */
+export function sliceHeaders(text: string, fields: FieldLines): string[] {
+  const { marks, count } = fields;
+  const headers: string[] = [];
+  for (let mark = 0; mark < count * 4; mark += 4) {
+    headers.push(text.substring(marks[mark]!, marks[mark + 1]), text.substring(marks[mark + 2]!, marks[mark + 3]));
+  }
+  return headers;
 }
 
 /** A list value's elements in lower case, without their surrounding whitespace; empty elements are left out. */

@@ -1,7 +1,7 @@
 import { CardeaError, type ErrorCode } from "../core/errors.ts";
 import { ChunkedDecoder } from "./chunked-decoder.ts";
 import type { Headers } from "./headers.ts";
-import type { BodyFraming } from "./http1-head.ts";
+import type { BodyFraming } from "./http1-message.ts";
 
 export { encodeChunk, encodeLastChunk } from "./chunked-encoder.ts";
 

@@ -1,6 +1,8 @@
 import { LIMITS } from "../core/limits.ts";
 import { HeldOctets } from "./held-octets.ts";
-import { type HeadResult, type RequestHead, RequestScan, type ResponseHead, ResponseScan } from "./http1-head.ts";
+import type { HeadResult, RequestHead, ResponseHead } from "./http1-message.ts";
+import { continueRequest, createRequestScan, type RequestScan } from "./request-head.ts";
+import { continueResponse, createResponseScan, type ResponseScan } from "./response-head.ts";
 
 /** Like HeadResult; `rest` is what the last chunk holds behind the head (a subarray, perhaps empty). */
 export type HeadReading<T> =
@@ -8,13 +10,12 @@ export type HeadReading<T> =
   | { readonly at: "head"; readonly head: T; readonly bytes: number; readonly rest: Buffer };
 
 /**
- * Reads one head after the other from chunks as they arrive, each octet looked at once, copying only heads that come
- * in pieces. After "head" the next one begins: feed `rest` when the message's body has been taken off it.
- * After "refused" it is of no more use.
+ * Reads one head after the other from chunks as they arrive, each octet looked at once; copies only heads that come in
+ * pieces. After "head" the next one begins: feed what follows the message's body. After "refused" it is of no more use.
  */
 export class RequestHeadReader {
+  readonly #scan: RequestScan = createRequestScan();
   readonly #held = new HeldOctets(LIMITS.headBytesMax);
-  #scan: RequestScan | null = null;
 
   /** Octets of the unfinished head: 0 between two messages. */
   get heldBytes(): number {
@@ -22,40 +23,42 @@ export class RequestHeadReader {
   }
 
   feed(chunk: Buffer): HeadReading<RequestHead> {
-    const scan = (this.#scan ??= new RequestScan());
     const before = this.#held.bytes;
     const buffer = before === 0 ? chunk : this.#held.append(chunk);
-    const result = scan.scan(buffer, before + chunk.length);
+    const result = continueRequest(this.#scan, buffer, before + chunk.length);
     if (result.at === "incomplete") {
       if (before === 0) this.#held.append(chunk);
       return result;
     }
     this.#held.clear();
-    scan.reset();
-    return result.at === "head" ? { ...result, rest: chunk.subarray(result.bytes - before) } : result;
+    this.#scan.reset();
+    return result.at === "head" ? withRest(result, chunk, before) : result;
   }
 }
 
-/** As RequestHeadReader; `forMethod` is the request's that is being answered. */
+/** As RequestHeadReader; `forMethod` is the method of the request that is being answered. */
 export class ResponseHeadReader {
+  readonly #scan: ResponseScan = createResponseScan();
   readonly #held = new HeldOctets(LIMITS.headBytesMax);
-  #scan: ResponseScan | null = null;
 
   get heldBytes(): number {
     return this.#held.bytes;
   }
 
   feed(chunk: Buffer, forMethod: string): HeadReading<ResponseHead> {
-    const scan = (this.#scan ??= new ResponseScan());
     const before = this.#held.bytes;
     const buffer = before === 0 ? chunk : this.#held.append(chunk);
-    const result = scan.scan(buffer, before + chunk.length, forMethod);
+    const result = continueResponse(this.#scan, buffer, before + chunk.length, forMethod);
     if (result.at === "incomplete") {
       if (before === 0) this.#held.append(chunk);
       return result;
     }
     this.#held.clear();
-    scan.reset();
-    return result.at === "head" ? { ...result, rest: chunk.subarray(result.bytes - before) } : result;
+    this.#scan.reset();
+    return result.at === "head" ? withRest(result, chunk, before) : result;
   }
+}
+
+function withRest<T>(result: { head: T; bytes: number }, chunk: Buffer, before: number): HeadReading<T> {
+  return { at: "head", head: result.head, bytes: result.bytes, rest: chunk.subarray(result.bytes - before) };
 }

@@ -3,6 +3,7 @@ export const HTAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SP = 0x20;
+export const DIGIT_ZERO = 0x30;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 export const EQUALS = 0x3d;
@@ -39,6 +40,10 @@ export const QUOTED_TEXT = quotedTextTable();
 
 /** The value of a hexadecimal digit, or 255. */
 export const HEX_VALUE = hexTable();
+
+export function isDigit(octet: number): boolean {
+  return octet >= DIGIT_ZERO && octet <= DIGIT_ZERO + 9;
+}
 
 /** Whether the octets from `start` to `end` spell `lower` (ASCII, in lower case), whatever their case. */
 export function spells(bytes: Uint8Array, start: number, end: number, lower: string): boolean {
