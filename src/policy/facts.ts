@@ -1,4 +1,5 @@
 import type { SpiffeId } from "../core/spiffe-id.ts";
+import type { MeshSettings } from "./mesh-settings.ts";
 
 /** What is known of a connection (of a stream, where one connection carries several) before any request. */
 export interface PeerFacts {
@@ -31,4 +32,13 @@ export interface RequestFacts {
 export interface Workload {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Who asks what, under which settings. */
+export interface Question {
+  readonly workload: Workload;
+  readonly settings: MeshSettings;
+  readonly peer: PeerFacts;
+  /** Null: bytes other than HTTP. */
+  readonly request: RequestFacts | null;
 }

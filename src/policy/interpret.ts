@@ -1,0 +1,157 @@
+import { cidrHolds, parseCidr, parseIp } from "../core/cidr.ts";
+import { trustDomainOf } from "../core/spiffe-id.ts";
+import { needsHttp } from "./attributes.ts";
+import { type Decision, defaultDecision, NO_ALLOW_RULE_MATCHED, ruleDecision } from "./decision.ts";
+import type { AuthorizationPolicy, Clause, Clauses, Rule } from "./document.ts";
+import type { PeerFacts, Question, RequestFacts } from "./facts.ts";
+import { withAliases } from "./identity-matcher.ts";
+import type { MeshSettings } from "./mesh-settings.ts";
+import { selectPolicies } from "./select.ts";
+
+/**
+ * Decides slowly and straight from the documents, with the regular expressions that Istio would write. What the
+ * compiled form must agree with; nothing is shared with it but selection, aliases and address ranges.
+ */
+export function interpret(documents: readonly AuthorizationPolicy[], question: Question): Decision {
+  const { workload, settings } = question;
+  const selected = selectPolicies(documents, workload, settings.rootNamespace);
+  for (const action of ["DENY", "ALLOW"] as const) {
+    for (const policy of selected.filter((each) => each.action === action)) {
+      for (const rule of policy.rules) {
+        if (ruleMatches(rule, policy, question)) return ruleDecision(action, policy.id, rule.index);
+      }
+    }
+  }
+  const isAnyAllow = selected.some((policy) => policy.action === "ALLOW");
+  return isAnyAllow ? NO_ALLOW_RULE_MATCHED : defaultDecision(settings.defaultAction);
+}
+
+/** Whether a rule matches: one source, one operation, and every condition. */
+export function ruleMatches(rule: Rule, policy: AuthorizationPolicy, question: Question): boolean {
+  const sources = rule.from ?? [[]];
+  const operations = rule.to ?? [[]];
+  const all = [...sources.flat(), ...operations.flat(), ...rule.when];
+  const isTcp = question.request === null;
+  if (isTcp && policy.action === "ALLOW" && all.some((clause) => needsHttp(clause.attribute))) return false;
+  const allHold = (clauses: Clauses, together: Clauses) =>
+    clauses.every((clause) => clauseHolds(clause, { policy, question, together }));
+  return (
+    sources.some((source) => allHold(source, [...source, ...rule.when])) &&
+    operations.some((operation) => allHold(operation, rule.when)) &&
+    allHold(rule.when, rule.when)
+  );
+}
+
+interface Surroundings {
+  readonly policy: AuthorizationPolicy;
+  readonly question: Question;
+  /** Clauses that may say which trust domains this one means. */
+  readonly together: Clauses;
+}
+
+function clauseHolds(clause: Clause, at: Surroundings): boolean {
+  // Of a DENY rule the HTTP clauses are dropped where there is no HTTP; ALLOW rules with one were left out before.
+  if (at.question.request === null && needsHttp(clause.attribute)) return true;
+  const isMatch = clause.values.some((value) => valueMatches(clause, value, at));
+  return clause.isNegated ? !isMatch : isMatch;
+}
+
+function valueMatches(clause: Clause, value: string, at: Surroundings): boolean {
+  const { peer, request, settings } = at.question;
+  const takesAway =
+    (at.policy.action === "DENY" && !clause.isNegated) || (at.policy.action === "ALLOW" && clause.isNegated);
+  const domainsNamed = at.together.some((each) => each.attribute === "source.trustDomain" && !each.isNegated);
+  const id = peer.principal;
+  switch (clause.attribute) {
+    case "source.principal":
+      return id !== null && withAliases(value, settings).some((each) => fits(id.replace("spiffe://", ""), each));
+    case "source.namespace":
+      return id !== null && namespaceRegExp(value, settings, takesAway || domainsNamed).test(id);
+    case "source.serviceAccount":
+      return id !== null && accountRegExp(value, at, takesAway || domainsNamed).test(id);
+    case "source.trustDomain":
+      return id !== null && inTrustDomain(id, value, settings);
+    case "source.ip":
+      return inRange(peer.sourceIp, value, takesAway);
+    case "remote.ip":
+      return inRange(peer.remoteIp, value, takesAway);
+    case "destination.ip":
+      return inRange(peer.destinationIp, value, takesAway);
+    case "destination.port":
+      return peer.destinationPort === Number(value);
+    case "connection.sni":
+      return fits(peer.sni ?? "", value);
+    case "request.method":
+      return fits(request?.method ?? "", value);
+    case "request.path":
+      return pathRegExp(value, takesAway).test(request?.path ?? "");
+    case "request.host":
+      return fits((request?.host ?? "").toLowerCase(), value.toLowerCase());
+    case "request.headers":
+      return headerFits(clause.header ?? "", value, request);
+  }
+}
+
+/** Exact, prefix, suffix and presence as one regular expression. */
+function patternRegExp(pattern: string): RegExp {
+  if (pattern === "*") return /^[^]+$/;
+  if (pattern.startsWith("*")) return new RegExp(`^[^]*${escaped(pattern.slice(1))}$`);
+  if (pattern.endsWith("*")) return new RegExp(`^${escaped(pattern.slice(0, -1))}[^]*$`);
+  return new RegExp(`^${escaped(pattern)}$`);
+}
+
+function fits(text: string, pattern: string): boolean {
+  return patternRegExp(pattern).test(text);
+}
+
+function namespaceRegExp(pattern: string, settings: MeshSettings, isWide: boolean): RegExp {
+  const glob = pattern.split("*").map(escaped);
+  if (isWide) return new RegExp(`^.*/ns/${glob.join(".*")}/.*$`);
+  return new RegExp(`^spiffe://(${localDomains(settings)})/ns/${glob.join("[^/]*")}/sa/[^/]+$`);
+}
+
+function accountRegExp(value: string, at: Surroundings, isWide: boolean): RegExp {
+  const full = value.includes("/") ? value : `${at.policy.namespace}/${value}`;
+  const [namespace, account] = full.split("/").map(escaped);
+  if (isWide) return new RegExp(`^spiffe://.+/ns/${namespace}/(.+/|)sa/${account}(/.+)?$`);
+  return new RegExp(`^spiffe://(${localDomains(at.question.settings)})/ns/${namespace}/sa/${account}$`);
+}
+
+function localDomains(settings: MeshSettings): string {
+  return [settings.trustDomain, ...settings.trustDomainAliases].map((each) => escaped(each)).join("|");
+}
+
+function inTrustDomain(id: NonNullable<PeerFacts["principal"]>, value: string, settings: MeshSettings): boolean {
+  if (value === "*") return true;
+  if (!id.slice("spiffe://".length).includes("/")) return false;
+  const local: string[] = [settings.trustDomain, ...settings.trustDomainAliases];
+  const meant = local.includes(value) ? local : [value];
+  return meant.some((each) => fits(trustDomainOf(id), each));
+}
+
+function inRange(ip: string, block: string, whenUnknown: boolean): boolean {
+  const address = parseIp(ip);
+  return address === null ? whenUnknown : cidrHolds(parseCidr(block), address);
+}
+
+function pathRegExp(pattern: string, isWide: boolean): RegExp {
+  if (!pattern.includes("{")) return patternRegExp(pattern);
+  const letters = isWide ? "[^/]" : "[-a-zA-Z0-9._~%!$&'()+,;:@=]";
+  const source = pattern
+    .split(/(\{\*\*?\})/)
+    .map((piece) => {
+      if (piece === "{*}") return `${letters}+`;
+      return piece === "{**}" ? `(${letters}|/)*` : escaped(piece);
+    })
+    .join("");
+  return new RegExp(`^${source}$`);
+}
+
+function headerFits(name: string, pattern: string, request: RequestFacts | null): boolean {
+  const value = name === "host" ? request?.host || undefined : request?.header(name);
+  return value !== undefined && (pattern === "*" || fits(value, pattern));
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+}

@@ -1,0 +1,80 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { compilePolicy, compileSliced } from "../../../src/policy/compile.ts";
+import { bindPeer, decideBound, decideRequest, decideTcp } from "../../../src/policy/decide.ts";
+import { interpret } from "../../../src/policy/interpret.ts";
+import { peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
+
+// The compiled form decides in the data path; the interpreter is slow and obviously right. They must not differ.
+const RUNS = 6_000;
+const ASKED_PER_RUN = 4;
+
+const worlds = fc.record({ documents: policies, workload: workloads, settings });
+
+test("the compiled policy decides every HTTP request as the interpreter does", () => {
+  const questions = fc.array(fc.tuple(peers, requests), { minLength: ASKED_PER_RUN, maxLength: ASKED_PER_RUN });
+  const seen = new Map<string, number>();
+  fc.assert(
+    fc.property(worlds, questions, ({ documents, workload, settings: mesh }, asked) => {
+      const compiled = compilePolicy(documents, workload, mesh);
+      for (const [peer, request] of asked) {
+        const wanted = interpret(documents, { workload, settings: mesh, peer, request });
+        expect(decideRequest(compiled, peer, request)).toEqual(wanted);
+        seen.set(wanted.reason, (seen.get(wanted.reason) ?? 0) + 1);
+      }
+    }),
+    { numRuns: RUNS },
+  );
+  // A world in which some outcome never happens would prove little.
+  for (const reason of ["allow-rule-matched", "deny-rule-matched", "no-allow-rule-matched", "default-action"]) {
+    expect(seen.get(reason) ?? 0, reason).toBeGreaterThan(RUNS / 50);
+  }
+});
+
+test("the compiled policy decides every TCP connection as the interpreter does", () => {
+  fc.assert(
+    fc.property(worlds, peers, ({ documents, workload, settings: mesh }, peer) => {
+      const compiled = compilePolicy(documents, workload, mesh);
+      const wanted = interpret(documents, { workload, settings: mesh, peer, request: null });
+      expect(decideTcp(compiled, peer)).toEqual(wanted);
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test("one binding answers any number of requests of its peer", () => {
+  fc.assert(
+    fc.property(worlds, peers, fc.array(requests, { maxLength: 8 }), (world, peer, asked) => {
+      const compiled = compilePolicy(world.documents, world.workload, world.settings);
+      const bound = bindPeer(compiled, peer);
+      for (const request of asked) expect(decideBound(bound, request)).toBe(decideRequest(compiled, peer, request));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("the order of the documents changes nothing that is decided or reported", () => {
+  fc.assert(
+    fc.property(worlds, peers, requests, fc.func(fc.integer()), (world, peer, request, rank) => {
+      const shuffled = world.documents.toSorted((a, b) => rank(a.id) - rank(b.id));
+      const one = compilePolicy(world.documents, world.workload, world.settings);
+      const other = compilePolicy(shuffled, world.workload, world.settings);
+      expect(decideRequest(other, peer, request)).toEqual(decideRequest(one, peer, request));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("compiling in slices gives what compiling at once gives", async () => {
+  let nowMs = 0;
+  // Every look at the clock is 3 ms later: slices end all the time.
+  const clock = { wallMs: () => nowMs, monotonicMs: () => (nowMs += 3), setTimer: () => ({ cancel: () => {} }) };
+  await fc.assert(
+    fc.asyncProperty(worlds, peers, requests, async (world, peer, request) => {
+      const sliced = await compileSliced(world.documents, world.workload, world.settings, clock);
+      const whole = compilePolicy(world.documents, world.workload, world.settings);
+      expect(decideRequest(sliced, peer, request)).toEqual(decideRequest(whole, peer, request));
+    }),
+    { numRuns: 300 },
+  );
+});
