@@ -1,10 +1,11 @@
 import { dirname, join, relative, resolve } from "node:path";
 import { type Mesh, parseMesh } from "../../config/mesh.ts";
-import { type PolicyFile, parsePolicyFiles } from "../../config/policy-files.ts";
+import { parsePolicyFiles } from "../../config/policy-files.ts";
 import { parseYaml } from "../../config/yaml.ts";
 import { CardeaError } from "../../core/errors.ts";
 import { type Fault, formatFault } from "../../core/located.ts";
-import { listFilesBelow, readText } from "../../io/files.ts";
+import { readText } from "../../io/files.ts";
+import { readPolicyTexts } from "../../io/policy-directory.ts";
 
 /** A mesh file that is good, with policies that are good. */
 export interface LoadedMesh {
@@ -17,8 +18,6 @@ export interface LoadedMesh {
 
 /** What `cardea up` runs when it is given no file: the sample in the package. */
 export const SAMPLE_MESH_FILE = join(import.meta.dirname, "..", "..", "..", "deploy", "local", "mesh.yaml");
-
-const POLICY_ENDINGS = [".yaml", ".yml", ".json"];
 
 /** Reads a mesh file and its policies. Errors: `bad-input`, every fault on a line of its own. */
 export async function loadMesh(asked: string | undefined, cwd: string): Promise<LoadedMesh> {
@@ -45,11 +44,9 @@ async function readMesh(file: string, name: string, faults: Fault[]): Promise<Me
 }
 
 async function findPolicyFaults(directory: string, cwd: string): Promise<readonly Fault[]> {
-  const paths = (await listFilesBelow(directory)).filter((path) => POLICY_ENDINGS.some((each) => path.endsWith(each)));
-  const files: readonly PolicyFile[] = await Promise.all(
-    paths.map(async (path) => ({ path: nameFor(path, cwd), text: await readText(path) })),
-  );
-  return parsePolicyFiles(files).faults;
+  const { files, faults } = await readPolicyTexts([directory]);
+  const named = files.map(({ path, text }) => ({ path: nameFor(path, cwd), text }));
+  return [...faults, ...parsePolicyFiles(named).faults];
 }
 
 /** As people would type it from where they are. */

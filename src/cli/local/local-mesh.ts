@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { toCardeaError } from "../../core/errors.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Address, Clock } from "../../core/ports.ts";
 import { readOwnName, startChild } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import { type RunFile, type RunningService, writeRunFile } from "../run-file.ts";
@@ -39,7 +39,9 @@ const READY_TIMEOUT_MS = 20_000;
 const APP_TIMEOUT_MS = 10_000;
 /** A process that ends this often while we wait for it will not come up. */
 const ENDS_MAX = 3;
-export const READY_PATH = "/ready";
+const CONTROL_READY_PATH = "/readyz";
+/** As at Istio's port 15021. */
+export const SIDECAR_READY_PATH = "/healthz/ready";
 
 /** Starts control plane, sidecars and apps, each when what it needs is ready. Errors: those of what failed; nothing stays. */
 export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
@@ -51,6 +53,13 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     await mesh.close();
     throw error;
   }
+}
+
+interface Probe {
+  readonly at: Address;
+  readonly path: string;
+  /** Name of the log that would say more. */
+  readonly log: string;
 }
 
 class RunningMesh implements LocalMesh {
@@ -74,7 +83,11 @@ class RunningMesh implements LocalMesh {
     const { plan, paths } = this.#options;
     this.#writeRunFile();
     this.#control = await this.#keep("control plane", () => startChild(launchControl(paths)));
-    await this.#awaitReady("control plane", this.#control, plan.control.admin, "control");
+    await this.#awaitReady("control plane", this.#control, {
+      at: plan.control.admin,
+      path: CONTROL_READY_PATH,
+      log: "control",
+    });
     await allDone(plan.services.map((service) => this.#startSidecar(service)));
     await allDone(plan.services.map((service) => this.#startApp(service)));
     await this.#written;
@@ -121,7 +134,11 @@ class RunningMesh implements LocalMesh {
       return startChild(launchSidecar(service, paths));
     });
     this.#sidecars.set(service, keeping);
-    await this.#awaitReady(title, keeping, service.config.readiness, `${fileNameOf(service.service)}.sidecar`);
+    await this.#awaitReady(title, keeping, {
+      at: service.config.readiness,
+      path: SIDECAR_READY_PATH,
+      log: `${fileNameOf(service.service)}.sidecar`,
+    });
   }
 
   async #startApp(service: ServicePlan): Promise<void> {
@@ -145,13 +162,14 @@ class RunningMesh implements LocalMesh {
     return keepRunning({ title, start }, { clock, graceMs: GRACE_MS, onChange, report });
   }
 
-  async #awaitReady(title: string, keeping: Keeping, at: RunningService["readiness"], log: string): Promise<void> {
-    const logFile = join(this.#options.paths.log, `${log}.log`);
+  async #awaitReady(title: string, keeping: Keeping, probe: Probe): Promise<void> {
+    const logFile = join(this.#options.paths.log, `${probe.log}.log`);
     const giveUp = (): string | null =>
       keeping.endCount() >= ENDS_MAX
         ? `it has ended ${keeping.endCount()} times; ${logFile} says why`
         : this.#interruption();
-    await waitUntilReady(title, at, READY_PATH, { clock: this.#options.clock, timeoutMs: READY_TIMEOUT_MS, giveUp });
+    const wait = { clock: this.#options.clock, timeoutMs: READY_TIMEOUT_MS, giveUp };
+    await waitUntilReady(title, probe.at, probe.path, wait);
   }
 
   #interruption(): string | null {
