@@ -4,10 +4,10 @@ import { createSystemRandom } from "../io/random.ts";
 import { createSocketNetwork } from "../io/sockets.ts";
 import { trustDomainOf, parseSpiffeId } from "../core/spiffe-id.ts";
 import type { BreachTarget } from "./local/breach.ts";
-import { type AttemptReport, playBreach } from "./local/breach-report.ts";
+import { playBreach } from "./local/breach-report.ts";
 import { openFlowReader } from "./local/flow-reader.ts";
-import type { Command, Terminal } from "./command.ts";
-import { explainLine } from "./program-name.ts";
+import { showAttempt } from "./local/show-attempt.ts";
+import type { Command } from "./command.ts";
 import { readRunFile, type RunFile, type RunningService } from "./run-file.ts";
 import { findStateDirectory } from "./state-dir.ts";
 
@@ -26,10 +26,9 @@ export const command: Command = {
     const paths = await findStateDirectory(args.flag("state"), terminal);
     const run = await readRunFile(paths);
     if (run === null) throw new CardeaError("unreachable", `no mesh has its state in ${paths.directory}`);
-    const show = args.isSet("json") ? showAsJson : showAsText;
-    const shownState = args.isSet("state") ? paths.directory : null;
+    const shown = { terminal, isJson: args.isSet("json"), shownState: args.isSet("state") ? paths.directory : null };
     const flows = await openFlowReader(run.services.map((service) => service.flowFile));
-    const reports = await playBreach(targetOf(run), flows, (report) => show(report, terminal, shownState));
+    const reports = await playBreach(targetOf(run), flows, (report) => showAttempt(report, shown));
     return reports.every((report) => report.denied) ? 0 : 1;
   },
 };
@@ -53,14 +52,4 @@ function serviceOf(run: RunFile, name: string, namespace: string): RunningServic
   if (found === undefined)
     throw new CardeaError("bad-input", `the mesh has no ${namespace}/${name}: the breach is of the sample mesh`);
   return found;
-}
-
-function showAsJson(report: AttemptReport, terminal: Terminal): void {
-  terminal.stdout(JSON.stringify(report));
-}
-
-function showAsText(report: AttemptReport, terminal: Terminal, stateDirectory: string | null): void {
-  const verdict = report.denied ? "denied " : "NOT DENIED";
-  terminal.stdout(`${verdict} ${report.tries}: ${report.got}`);
-  if (report.denial !== null) terminal.stdout(`        ${explainLine(report.denial, terminal.env, stateDirectory)}`);
 }

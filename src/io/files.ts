@@ -1,6 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, copyFile, mkdir, open, readdir, rename, rm, stat, truncate, unlink, writeFile } from "node:fs/promises";
+import {
+  access,
+  copyFile,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  truncate,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -146,6 +158,16 @@ export async function truncateIfLarger(path: string, bytesMax: number): Promise<
 /** Makes a directory and its parents, closed to others by default. Errors: `bad-input`. */
 export async function makeDirectory(path: string, mode = 0o700): Promise<void> {
   await translated(path, "cannot be made", () => mkdir(path, { recursive: true, mode }));
+}
+
+/** Errors: `bad-input` when a directory belongs to somebody else, who could read and change what we keep in it. */
+export async function assertOwnDirectory(path: string): Promise<void> {
+  await translated(path, "cannot be used", async () => {
+    const { uid } = await stat(path);
+    if (process.getuid !== undefined && uid !== process.getuid())
+      throw new CardeaError("bad-input", `${path} belongs to another user; name a directory of your own`);
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  });
 }
 
 /** What stands at a path. Errors: `bad-input` when it cannot be looked at. */

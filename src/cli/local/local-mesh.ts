@@ -31,6 +31,8 @@ export interface LocalMesh {
   run(): RunFile;
   /** Ends everything in order: apps, then the sidecars, which drain, then the control plane. */
   close(): Promise<void>;
+  /** Does not wait for anybody's good order; `close` then has nothing to wait for. */
+  kill(): void;
 }
 
 /** From SIGTERM to SIGKILL; a sidecar's own drain is shorter. */
@@ -71,6 +73,7 @@ class RunningMesh implements LocalMesh {
   #control: Keeping | null = null;
   #up: RunFile["up"];
   #written: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | null = null;
 
   constructor(options: LocalMeshOptions, up: RunFile["up"]) {
     this.#options = options;
@@ -116,7 +119,12 @@ class RunningMesh implements LocalMesh {
     };
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#endAll();
+    return this.#closing;
+  }
+
+  async #endAll(): Promise<void> {
     this.#logs.close();
     await stopAll(this.#apps.values());
     await stopAll(this.#sidecars.values());
@@ -124,6 +132,10 @@ class RunningMesh implements LocalMesh {
     this.#up = null;
     this.#writeRunFile();
     await this.#written;
+  }
+
+  kill(): void {
+    for (const keeping of [...this.#apps.values(), ...this.#sidecars.values(), this.#control]) keeping?.kill();
   }
 
   async #startSidecar(service: ServicePlan): Promise<void> {

@@ -16,6 +16,8 @@ export interface Keeping {
   endCount(): number;
   /** Ends the process, at the latest by force, and starts no other. Resolves when it is gone. */
   stop(): Promise<void>;
+  /** Kills the process of the moment, if any. While it is being stopped this is the end; else it is started again. */
+  kill(): void;
 }
 
 interface SupervisorOptions {
@@ -49,6 +51,7 @@ export async function keepRunning(kept: Kept, options: SupervisorOptions): Promi
   let state: State = { at: "starting" };
   let starting = Promise.resolve();
   let endCount = 0;
+  let stopping: ChildProcess | null = null;
   const isStopped = (): boolean => state.at === "stopped";
 
   function started(child: ChildProcess): void {
@@ -92,10 +95,14 @@ export async function keepRunning(kept: Kept, options: SupervisorOptions): Promi
     current: () => (state.at === "running" ? state.child.name : null),
     endCount: () => endCount,
     async stop() {
-      const last = state;
+      if (state.at === "running") stopping = state.child;
       state = { at: "stopped" };
-      if (last.at === "running") await endChild(last.child, graceMs, clock);
+      if (stopping !== null) await endChild(stopping, graceMs, clock);
+      stopping = null;
       await starting;
+    },
+    kill() {
+      (state.at === "running" ? state.child : stopping)?.signal("SIGKILL");
     },
   };
 }
