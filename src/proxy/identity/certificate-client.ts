@@ -70,6 +70,7 @@ interface CallOptions {
 function call(client: Client, request: CertificateRequest, options: CallOptions): Promise<readonly string[]> {
   const method = loadMeshApi().certificates.CreateCertificate;
   return new Promise((resolve, reject) => {
+    if (options.signal.aborted) throw new CardeaError("unreachable", "the request was given up before it was sent");
     const onAnswer = (error: ServiceError | null, answer?: IstioCertificateResponse__Output): void => {
       options.signal.removeEventListener("abort", onAbort);
       if (error !== null) reject(translated(error));
