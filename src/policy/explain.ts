@@ -1,5 +1,6 @@
 import { needsHttp } from "./attributes.ts";
 import {
+  type ClauseContext,
   compilePeerTest,
   compileRequestTest,
   headerOf,
@@ -11,8 +12,9 @@ import {
 import { compilePolicy } from "./compile.ts";
 import { type Decision, decideRequest, decideTcp } from "./decide.ts";
 import type { AuthorizationPolicy, Clause, Clauses, Rule } from "./document.ts";
-import type { Question } from "./facts.ts";
+import type { Question, RequestFacts } from "./facts.ts";
 import { writeGrant } from "./grant.ts";
+import type { MeshSettings } from "./mesh-settings.ts";
 import { selectPolicies } from "./select.ts";
 
 /** A decision in terms that a person can act on. */
@@ -111,7 +113,7 @@ function explainMatch(decision: Decision, place: RulePlace, question: Question):
     decision,
     file: rule.source.file,
     line: rule.source.line,
-    clauses: checks.filter((check) => !check.isDropped).map((check) => check.finding),
+    clauses: checks.filter((check) => !check.isDropped).map((check) => findingOf(check.clause, question)),
     nearest: null,
     grant: null,
     summary: `${name} matches`,
@@ -130,19 +132,27 @@ function adviceFor(grant: string | null): string {
     : "If this should be allowed, the grant is the smallest policy that does it.";
 }
 
-function nearestRule(documents: readonly AuthorizationPolicy[], question: Question): NearestRule | null {
-  let nearest: NearestRule | null = null;
+/** The ALLOW rule with the fewest failing clauses, of equals the first; null when no ALLOW rule selects the workload. */
+export function nearestRule(documents: readonly AuthorizationPolicy[], question: Question): NearestRule | null {
+  let nearest: (RulePlace & { readonly failing: readonly Clause[] }) | null = null;
   for (const policy of selectPolicies(documents, question.workload, question.settings.rootNamespace)) {
     if (policy.action !== "ALLOW") continue;
     for (const rule of policy.rules) {
-      const failing = checkRule({ policy, rule }, question).filter((check) => !check.holds);
-      const first = failing[0];
-      if (first === undefined || (nearest !== null && nearest.failing.length <= failing.length)) continue;
-      const findings = failing.map((check) => check.finding);
-      nearest = { policy: policy.id, rule: rule.index, ...rule.source, clause: first.finding, failing: findings };
+      const checks = checkRule({ policy, rule }, question).filter((check) => !check.holds);
+      const isNearer = nearest === null || checks.length < nearest.failing.length;
+      if (checks.length > 0 && isNearer) nearest = { policy, rule, failing: checks.map((check) => check.clause) };
     }
   }
-  return nearest;
+  return nearest === null ? null : describeNearest(nearest, question);
+}
+
+function describeNearest(
+  nearest: RulePlace & { readonly failing: readonly Clause[] },
+  question: Question,
+): NearestRule {
+  const { policy, rule, failing } = nearest;
+  const findings = failing.map((clause) => findingOf(clause, question));
+  return { policy: policy.id, rule: rule.index, ...rule.source, clause: findings[0]!, failing: findings };
 }
 
 interface Check {
@@ -151,7 +161,7 @@ interface Check {
   readonly isDropped: boolean;
   /** An HTTP clause of an ALLOW rule where there is no HTTP. */
   readonly spoilsRule: boolean;
-  readonly finding: ClauseFinding;
+  readonly clause: Clause;
 }
 
 /** The clauses of the source and the operation that come closest, and of the conditions. */
@@ -189,22 +199,34 @@ function checkClause(clause: Clause, at: Surroundings): Check {
   const isHttp = needsHttp(attribute);
   if (isHttp && request === null) {
     const isDropped = policy.action === "DENY";
-    return {
-      holds: isDropped,
-      isDropped,
-      spoilsRule: !isDropped,
-      finding: findingOf(clause, "bytes that are not HTTP"),
-    };
+    return { holds: isDropped, isDropped, spoilsRule: !isDropped, clause };
   }
-  const context = { policy, settings, namesTrustDomains: namesTrustDomains(at.together) };
-  const holds =
-    isHttp && request !== null
-      ? requestTestHolds(compileRequestTest(clause, attribute, policy), request)
-      : !isHttp && compilePeerTest(clause, attribute, context)(view);
-  return { holds, isDropped: false, spoilsRule: false, finding: findingOf(clause, actualOf(clause, question)) };
+  const test = testFor(clause, { policy, settings, namesTrustDomains: namesTrustDomains(at.together) });
+  return { holds: test(view, request), isDropped: false, spoilsRule: false, clause };
 }
 
-function findingOf(clause: Clause, actual: string): ClauseFinding {
+type ClauseTest = (view: PeerView, request: RequestFacts | null) => boolean;
+
+/** Explaining a file of denials asks the same clauses again and again. Forgotten with the documents. */
+const compiledClauses = new WeakMap<MeshSettings, WeakMap<Clause, ClauseTest>>();
+
+function testFor(clause: Clause, context: ClauseContext): ClauseTest {
+  const known = compiledClauses.get(context.settings) ?? new WeakMap<Clause, ClauseTest>();
+  compiledClauses.set(context.settings, known);
+  const test = known.get(clause) ?? compileClause(clause, context);
+  known.set(clause, test);
+  return test;
+}
+
+function compileClause(clause: Clause, context: ClauseContext): ClauseTest {
+  const { attribute } = clause;
+  if (!needsHttp(attribute)) return compilePeerTest(clause, attribute, context);
+  const test = compileRequestTest(clause, attribute, context.policy);
+  return (_view, request) => request !== null && requestTestHolds(test, request);
+}
+
+function findingOf(clause: Clause, question: Question): ClauseFinding {
+  const actual = actualOf(clause, question);
   return { field: clause.field, line: clause.line, expected: expectedBy(clause), actual };
 }
 
@@ -220,6 +242,7 @@ function expectedBy(clause: Clause): string {
 }
 
 function actualOf(clause: Clause, { peer, request }: Question): string {
+  if (request === null && needsHttp(clause.attribute)) return "bytes that are not HTTP";
   switch (clause.attribute) {
     case "source.principal":
     case "source.namespace":

@@ -1,0 +1,38 @@
+import { parseMesh } from "../config/mesh.ts";
+import { type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
+import { parseYaml } from "../config/yaml.ts";
+import { CardeaError } from "../core/errors.ts";
+import { type Fault, formatFault } from "../core/located.ts";
+import { readText } from "../io/files.ts";
+import { readPolicyTexts } from "../io/policy-directory.ts";
+import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+
+/** The policies at the paths, with a fault for all that is wrong with them. */
+export async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
+  const { files, faults } = await readPolicyTexts(paths);
+  const parsed = parsePolicyFiles(files);
+  return faults.length === 0 ? parsed : { ...parsed, documents: [], tests: [], faults: [...faults, ...parsed.faults] };
+}
+
+/** The same for a command that can do nothing with a bad set. Errors: `bad-input`, every fault on its own line. */
+export async function readGoodPolicies(paths: readonly string[]): Promise<PolicyFiles> {
+  const policies = await readPolicies(paths);
+  assertNoFaults(policies.faults);
+  return policies;
+}
+
+/** The settings of a mesh file; the defaults without one. Errors: `bad-input`. */
+export async function readMeshSettings(file: string | undefined): Promise<MeshSettings> {
+  if (file === undefined) return DEFAULT_MESH_SETTINGS;
+  const faults: Fault[] = [];
+  const [document, ...others] = parseYaml(await readText(file), file, faults);
+  const mesh = document === undefined ? null : parseMesh(document, { file }, faults);
+  assertNoFaults(faults);
+  if (mesh === null || others.length > 0)
+    throw new CardeaError("bad-input", `${file}: expected one Mesh document, found ${others.length + 1}`);
+  return mesh.settings;
+}
+
+function assertNoFaults(faults: readonly Fault[]): void {
+  if (faults.length > 0) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+}
