@@ -51,6 +51,9 @@ async function runControl(args: ParsedArgs, terminal: Terminal): Promise<0> {
     logger,
   });
   logger.log("info", "ready", { address: `${plane.address.host}:${plane.address.port}`, spiffeId: plane.spiffeId });
+  const { address, admin, spiffeId } = plane;
+  // For whoever has started us and waits; all else goes to stderr.
+  terminal.stdout(JSON.stringify({ ready: "control", address, admin, spiffeId }));
   await ended;
   logger.log("info", "ending", {});
   await plane.close(GRACE_MS);

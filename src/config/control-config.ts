@@ -1,11 +1,10 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
-import { CardeaError, toCardeaError } from "../core/errors.ts";
-import { type Fault, formatFault, type Located, locatePlain } from "../core/located.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
-import { integer, listOf, object, oneOf, parsed, required, string, withDefault } from "../core/schema.ts";
-import { parseTrustDomain } from "../core/spiffe-id.ts";
+import { integer, object, oneOf, parsed, required, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import { parseJsonText } from "./json-text.ts";
+import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
 
 /** Bootstrap of the control plane: a JSON file, written by `cardea up`, read once by `cardea control`. */
 export interface ControlConfig {
@@ -23,7 +22,6 @@ export interface ControlConfig {
   readonly logLevel: LogLevel;
 }
 
-const TRUST_DOMAIN = parsed(string(), parseTrustDomain);
 const PORT = integer({ min: 0, max: 65_535 });
 const DIRECTORY = parsed(string(), (path) => {
   if (!isAbsolute(path)) throw new Error(`expected an absolute path, found ${JSON.stringify(path)}`);
@@ -39,23 +37,11 @@ const LOOPBACK = parsed(IP, (text) => {
   return text;
 });
 
-const MESH = object({
-  trustDomain: withDefault(TRUST_DOMAIN, DEFAULT_MESH_SETTINGS.trustDomain),
-  trustDomainAliases: withDefault(listOf(TRUST_DOMAIN), DEFAULT_MESH_SETTINGS.trustDomainAliases),
-  rootNamespace: withDefault(string(), DEFAULT_MESH_SETTINGS.rootNamespace),
-  enforcement: withDefault(oneOf("ENFORCE", "AUDIT"), DEFAULT_MESH_SETTINGS.enforcement),
-  defaultAction: withDefault(oneOf("DENY", "ALLOW"), DEFAULT_MESH_SETTINGS.defaultAction),
-  pathNormalization: withDefault(
-    oneOf("NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"),
-    DEFAULT_MESH_SETTINGS.pathNormalization,
-  ),
-});
-
 const CONFIG = object({
   name: required(string()),
   stateDir: required(DIRECTORY),
   policiesDir: required(DIRECTORY),
-  mesh: withDefault(MESH, DEFAULT_MESH_SETTINGS),
+  mesh: withDefault(MESH_SETTINGS, DEFAULT_MESH_SETTINGS),
   listen: required(object({ host: required(IP), port: required(PORT) })),
   admin: required(object({ host: required(LOOPBACK), port: required(PORT) })),
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
@@ -63,16 +49,5 @@ const CONFIG = object({
 
 /** JSON text → ControlConfig, frozen. Errors: `bad-input`, every fault on a line of its own. */
 export function parseControlConfig(text: string, file: string): ControlConfig {
-  const faults: Fault[] = [];
-  const config = CONFIG(locateJson(text, file), { file, field: "", faults });
-  if (config === undefined) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
-  return Object.freeze(config);
-}
-
-function locateJson(text: string, file: string): Located {
-  try {
-    return locatePlain(JSON.parse(text));
-  } catch (thrown) {
-    throw new CardeaError("bad-input", `${file}: is not JSON: ${toCardeaError(thrown).message}`, thrown);
-  }
+  return Object.freeze(parseJsonText(CONFIG, text, file));
 }

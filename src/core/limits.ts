@@ -81,9 +81,9 @@ export const LIMIT_TABLE = {
   registryFilesMax: limit(10_000, "count", "Files of the local registry."),
   discoveryNamesMax: limit(10_000, "count", "Resource names that one discovery stream may ask for."),
   discoveryResponseBytesMax: limit(
-    1_048_576,
+    65_536,
     "bytes",
-    "Resources in one discovery response, of which the first may be larger; the rest follows once it is answered.",
+    "Resources in one discovery response (a single one may be larger): reading it holds up a sidecar for some 5 ms at most. The rest follows.",
   ),
   discoveryMessageBytesMax: limit(
     8_388_608,

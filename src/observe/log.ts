@@ -35,6 +35,7 @@ export const LOG_FIELDS = {
   services: "How many services.",
   spiffeId: "A workload's identity.",
   trustDomain: "A trust domain.",
+  typeUrl: "A type of discovery resources.",
   version: "The program's version.",
   workload: "A workload's name.",
   workloads: "How many workloads.",

@@ -60,43 +60,75 @@ export interface WorkloadNames {
   readonly revision: string;
 }
 
-interface RegistryContent {
-  readonly services: Iterable<Service>;
-  readonly workloads: Iterable<WorkloadNames & { readonly spiffeId: SpiffeId }>;
+export interface NamedWorkload extends WorkloadNames {
+  readonly spiffeId: SpiffeId;
 }
 
-/** Indexes services by every name they answer to. */
-export function createRegistrySnapshot(content: RegistryContent): RegistrySnapshot {
-  const services = [...content.services].toSorted(byFqdnAndNamespace);
-  const byHost = new Map<string, Service[]>();
-  // The mesh's own names come first, so that an outside host `orders.shop` of some namespace cannot take them over.
-  const inOrder = [...services.filter(isMeshService), ...services.filter((service) => !isMeshService(service))];
-  for (const service of inOrder) for (const host of hostsOf(service)) append(byHost, host, service);
-  const byIdentity = new Map<SpiffeId, WorkloadNames[]>();
-  for (const { spiffeId, ...names } of content.workloads) append(byIdentity, spiffeId, names);
+/** What a snapshot is looked up in. */
+export interface RegistryIndex {
+  readonly services: Iterable<Service>;
+  /** The services that answer to a host name, the preferred ones first (`withHost`). */
+  readonly byHost: ReadonlyMap<string, readonly Service[]>;
+  readonly byIdentity: ReadonlyMap<SpiffeId, readonly WorkloadNames[]>;
+}
+
+/** A snapshot of an index that does not change any more. */
+export function snapshotOf(index: RegistryIndex): RegistrySnapshot {
+  let sorted: readonly Service[] | null = null;
   return {
-    services,
+    get services() {
+      sorted ??= [...index.services].toSorted(byPreference);
+      return sorted;
+    },
     lookup(host, fromNamespace) {
       const name = normalHost(host);
       // As the cluster's DNS search path does it: a bare name is first one of the caller's own namespace.
-      const candidates = (name.includes(".") ? null : byHost.get(`${name}.${fromNamespace}`)) ?? byHost.get(name);
+      const candidates =
+        (name.includes(".") ? null : index.byHost.get(`${name}.${fromNamespace}`)) ?? index.byHost.get(name);
       return candidates === undefined ? null : nearest(candidates, fromNamespace);
     },
-    workloadsOf: (spiffeId) => byIdentity.get(spiffeId) ?? [],
+    workloadsOf: (spiffeId) => index.byIdentity.get(spiffeId) ?? [],
   };
+}
+
+/** A snapshot made from nothing. */
+export function createRegistrySnapshot(content: {
+  readonly services: readonly Service[];
+  readonly workloads: readonly NamedWorkload[];
+}): RegistrySnapshot {
+  const byHost = new Map<string, readonly Service[]>();
+  for (const service of content.services) addHosts(byHost, service);
+  const byIdentity = Map.groupBy(content.workloads, (workload) => workload.spiffeId);
+  return snapshotOf({ services: content.services, byHost, byIdentity });
 }
 
 /** The snapshot of a sidecar that has heard nothing yet. */
 export const EMPTY_REGISTRY: RegistrySnapshot = createRegistrySnapshot({ services: [], workloads: [] });
 
-/** Whether the host has Kubernetes' shape for the service's own name and namespace. */
-function isMeshService(service: Service): boolean {
-  return service.fqdn.startsWith(`${service.name}.${service.namespace}.svc.`);
+/** Enters a service under all its names. Lists are replaced, never changed: snapshots share them. */
+export function addHosts(byHost: Map<string, readonly Service[]>, service: Service): void {
+  for (const host of hostsOf(service)) {
+    byHost.set(host, [...(byHost.get(host) ?? []), service].toSorted(byPreference));
+  }
+}
+
+export function removeHosts(byHost: Map<string, readonly Service[]>, service: Service): void {
+  for (const host of hostsOf(service)) {
+    const others = byHost.get(host)?.filter((each) => each !== service) ?? [];
+    if (others.length === 0) byHost.delete(host);
+    else byHost.set(host, others);
+  }
 }
 
 function hostsOf(service: Service): string[] {
-  const short = `${service.name}.${service.namespace}`;
-  return isMeshService(service) ? [service.fqdn, `${short}.svc`, short] : [service.fqdn];
+  const short = meshNameOf(service);
+  return short === null ? [service.fqdn] : [service.fqdn, `${short}.svc`, short];
+}
+
+/** `orders.shop` of `orders.shop.svc.cluster.local`, when the service's own namespace says so, too. */
+function meshNameOf({ fqdn, namespace }: Service): string | null {
+  const [name, ofNamespace, svc] = fqdn.split(".");
+  return svc === "svc" && ofNamespace === namespace ? `${name}.${namespace}` : null;
 }
 
 /** Two namespaces may declare the same host: the caller's own comes first, then the first in order. */
@@ -104,21 +136,18 @@ function nearest(candidates: readonly Service[], fromNamespace: string): Service
   return candidates.find((service) => service.namespace === fromNamespace) ?? candidates[0] ?? null;
 }
 
+/** The mesh's own names come first, so that an outside host `orders.shop` of some namespace cannot take them over. */
+function byPreference(left: Service, right: Service): number {
+  const isLeftMesh = meshNameOf(left) !== null;
+  if (isLeftMesh !== (meshNameOf(right) !== null)) return isLeftMesh ? -1 : 1;
+  return compare(left.fqdn, right.fqdn) || compare(left.namespace, right.namespace);
+}
+
 function normalHost(host: string): string {
   const lower = host.toLowerCase();
   return lower.endsWith(".") ? lower.slice(0, -1) : lower;
 }
 
-function byFqdnAndNamespace(left: Service, right: Service): number {
-  return compare(left.fqdn, right.fqdn) || compare(left.namespace, right.namespace);
-}
-
 function compare(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
-}
-
-function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
 }

@@ -1,15 +1,7 @@
-import { execFile } from "node:child_process";
-import { cp, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { packAny, unpackAny } from "../../../src/api/any.ts";
 import { loadMeshApi } from "../../../src/api/load.ts";
 import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../../../src/api/resource-types.ts";
-
-const run = promisify(execFile);
-const ROOT = join(import.meta.dirname, "../../..");
 
 describe("the .proto files", () => {
   test("give the services their published paths and shapes", () => {
@@ -111,32 +103,6 @@ describe("unpackAny refuses", () => {
     expect(() => unpackAny(policy, POLICY_TYPE, any)).toThrow(expect.objectContaining({ code: "bad-input" }));
   });
 });
-
-describe("src/api/generated", () => {
-  let fresh: string;
-  beforeAll(async () => {
-    fresh = await mkdtemp(join(tmpdir(), "cardea-proto-"));
-  });
-  afterAll(() => rm(fresh, { recursive: true }));
-
-  test("is what `npm run proto` makes of the .proto files", async () => {
-    const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
-      scripts: { proto: string };
-    };
-    await cp(join(ROOT, "src/api/proto"), join(fresh, "src/api/proto"), { recursive: true });
-    const path = `${join(ROOT, "node_modules/.bin")}:${process.env["PATH"]}`;
-    await run("sh", ["-c", scripts.proto], { cwd: fresh, env: { ...process.env, PATH: path } });
-    const checkedIn = await readTree(join(ROOT, "src/api/generated"));
-    expect(checkedIn.size).toBeGreaterThan(20);
-    expect(checkedIn).toEqual(await readTree(join(fresh, "src/api/generated")));
-  });
-});
-
-async function readTree(directory: string): Promise<Map<string, string>> {
-  const names = (await readdir(directory, { recursive: true })).filter((name) => name.endsWith(".ts")).toSorted();
-  const texts = await Promise.all(names.map((name) => readFile(join(directory, name), "utf8")));
-  return new Map(names.map((name, index) => [name, texts[index]!]));
-}
 
 /** A length-delimited protobuf field. */
 function field(number: number, value: string | Buffer): Buffer {

@@ -62,7 +62,7 @@ test("the workloads of an identity are named, those of another are not", () => {
   const names = { workload: "orders-1", namespace: "shop", canonicalName: "orders", revision: "v1" };
   const spiffeId = parseSpiffeId("spiffe://cluster.local/ns/shop/sa/orders");
   const registry = createRegistrySnapshot({ services: [], workloads: [{ spiffeId, ...names }] });
-  expect(registry.workloadsOf(spiffeId)).toEqual([names]);
+  expect(registry.workloadsOf(spiffeId)).toEqual([{ spiffeId, ...names }]);
   expect(registry.workloadsOf(parseSpiffeId("spiffe://cluster.local/ns/shop/sa/web"))).toEqual([]);
   expect(registry.workloadsOf(parseSpiffeId("spiffe://other.test/ns/shop/sa/orders"))).toEqual([]);
 });

@@ -1,0 +1,62 @@
+import type { Fault } from "../core/located.ts";
+import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
+import type { ControlConfig } from "../config/control-config.ts";
+import type { MeshSettings } from "../policy/mesh-settings.ts";
+import type { PolicyStore } from "./distribute/policy-store.ts";
+import type { Registry } from "./distribute/registry.ts";
+import type { Sidecars, SidecarStatus } from "./distribute/sidecars.ts";
+
+/** What `GET /status` of the control plane's admin port answers, as JSON. */
+export interface ControlStatus {
+  readonly mesh: { readonly name: string } & MeshSettings;
+  /** The policy revision in force, i.e. given to the sidecars; what each has in force stands with it. */
+  readonly revision: string | null;
+  readonly policies: {
+    readonly directory: string;
+    readonly count: number;
+    /** Why the files as they are now are not in force; empty: they are. */
+    readonly faults: readonly Fault[];
+  };
+  readonly registry: {
+    readonly services: number;
+    readonly workloads: number;
+    readonly faults: readonly Fault[];
+  };
+  readonly sidecars: readonly SidecarStatus[];
+}
+
+export interface AdminSources {
+  readonly config: ControlConfig;
+  readonly policies: PolicyStore;
+  readonly registry: Registry;
+  readonly sidecars: Sidecars;
+}
+
+/** `/status` and `/readyz`. There is nothing secret in either. */
+export function adminRoutes(sources: AdminSources): readonly AdminRoute[] {
+  return [
+    { path: "/status", answer: () => json(statusOf(sources)) },
+    // The port is opened last: who gets an answer finds everything open.
+    { path: "/readyz", answer: () => ({ status: 200, contentType: "text/plain; charset=utf-8", body: "ready\n" }) },
+  ];
+}
+
+function statusOf({ config, policies, registry, sidecars }: AdminSources): ControlStatus {
+  const inForce = policies.content.get();
+  const { serviceCount, workloads } = registry.content.get();
+  return {
+    mesh: { name: config.name, ...config.mesh },
+    revision: inForce?.revision ?? null,
+    policies: {
+      directory: config.policiesDir,
+      count: inForce?.documents.length ?? 0,
+      faults: policies.faults.get(),
+    },
+    registry: { services: serviceCount, workloads: workloads.length, faults: registry.faults.get() },
+    sidecars: sidecars.status(),
+  };
+}
+
+function json(value: ControlStatus): AdminAnswer {
+  return { status: 200, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
+}

@@ -1,0 +1,117 @@
+import type { MeshApi } from "../../api/load.ts";
+import { type PolicyFile, type PolicyFiles, parsePolicyFiles } from "../../config/policy-files.ts";
+import { toCardeaError } from "../../core/errors.ts";
+import { createLatest, type Latest, type LatestSource } from "../../core/latest.ts";
+import { LIMITS } from "../../core/limits.ts";
+import { type Fault, formatFault } from "../../core/located.ts";
+import type { Logger } from "../../core/ports.ts";
+import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import { createPolicyContent, type PolicyContent } from "./policy-content.ts";
+import type { PolicySource } from "./policy-source.ts";
+import type { RevisionArchive } from "./revision-archive.ts";
+import { createSerialRun } from "./serial-run.ts";
+
+/** The policies of the mesh from files, followed as they change. */
+export interface PolicyStore {
+  /** The revision in force. Null: there has never been a good one. */
+  readonly content: Latest<PolicyContent | null>;
+  /** Why the files as they are now are not in force; empty: they are. */
+  readonly faults: Latest<readonly Fault[]>;
+  close(): void;
+}
+
+export interface PolicyStoreOptions {
+  readonly source: PolicySource;
+  readonly archive: RevisionArchive;
+  readonly settings: MeshSettings;
+  readonly api: MeshApi;
+  readonly logger: Logger;
+}
+
+/**
+ * Reads the files and watches them. A set with any fault is refused whole and the one before stays in force; at the
+ * start that is the last one that the archive has. A directory without policies is a fault as well: it is far more
+ * often a mistake than a wish, and what would hold then is the mesh's default action alone.
+ */
+export async function openPolicyStore(options: PolicyStoreOptions): Promise<PolicyStore> {
+  const content = createLatest<PolicyContent | null>(null);
+  const faults = createLatest<readonly Fault[]>([]);
+  const runs = createSerialRun(() => load(options, content, faults));
+  // First watch, then read: no change falls in between.
+  const watching = options.source.watch(() => void runs.request());
+  await runs.request();
+  if (content.get() === null) await restore(options, content);
+  return { content, faults, close: () => watching.close() };
+}
+
+async function load(
+  options: PolicyStoreOptions,
+  content: LatestSource<PolicyContent | null>,
+  faults: LatestSource<readonly Fault[]>,
+): Promise<void> {
+  const read = await readPolicies(options.source);
+  if (read.set.faults.length > 0) {
+    refuse(read.set.faults, options, faults);
+    return;
+  }
+  const { revision } = read.set;
+  const before = content.get()?.revision ?? null;
+  if (revision !== before) {
+    await keep(revision, read.files, options);
+    content.set(createPolicyContent(revision, read.set.documents, options.api));
+    options.logger.log("info", "policies-in-force", { revision, before, policies: read.set.documents.length });
+  } else if (faults.get().length > 0) options.logger.log("info", "policies-good-again", { revision });
+  faults.set([]);
+}
+
+interface ReadPolicies {
+  readonly files: readonly PolicyFile[];
+  readonly set: PolicyFiles;
+}
+
+/** Whatever cannot be read is a fault like one in a text. */
+async function readPolicies(source: PolicySource): Promise<ReadPolicies> {
+  try {
+    const { files, faults } = await source.read();
+    if (faults.length > 0) return faulty(faults);
+    return { files, set: parsePolicyFiles(files) };
+  } catch (thrown) {
+    const message = `cannot be read: ${toCardeaError(thrown).message}`;
+    return faulty([{ file: source.path, line: null, column: null, field: "", message }]);
+  }
+}
+
+function faulty(faults: readonly Fault[]): ReadPolicies {
+  return { files: [], set: { documents: [], tests: [], faults, revision: "" } };
+}
+
+function refuse(found: readonly Fault[], { logger }: PolicyStoreOptions, faults: LatestSource<readonly Fault[]>): void {
+  const kept = found.slice(0, LIMITS.policyFaultsKept);
+  const before = new Set(faults.get().map(formatFault));
+  // The same files read again, after a change elsewhere in the directory, are not news.
+  for (const fault of kept) if (!before.has(formatFault(fault))) logger.log("error", "policies-refused", { ...fault });
+  faults.set(kept);
+}
+
+/** Before it is in force: a denial of the revision must find its texts. A full disk must not keep it from force. */
+async function keep(revision: string, files: readonly PolicyFile[], options: PolicyStoreOptions): Promise<void> {
+  try {
+    await options.archive.save({ revision, settings: options.settings, files });
+  } catch (thrown) {
+    options.logger.log("error", "revision-not-saved", { revision, error: toCardeaError(thrown).message });
+  }
+}
+
+/** The start of a control plane while the files are faulty: what was in force goes on, as it would have without the restart. */
+async function restore(options: PolicyStoreOptions, content: LatestSource<PolicyContent | null>): Promise<void> {
+  const { archive, api, logger } = options;
+  try {
+    const saved = await archive.newest();
+    const set = saved === null ? null : parsePolicyFiles(saved.files);
+    if (saved === null || set === null || set.faults.length > 0) return;
+    content.set(createPolicyContent(saved.revision, set.documents, api));
+    logger.log("warn", "policies-restored", { revision: saved.revision, policies: set.documents.length });
+  } catch (thrown) {
+    logger.log("error", "policies-not-restored", { error: toCardeaError(thrown).message });
+  }
+}

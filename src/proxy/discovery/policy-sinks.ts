@@ -1,0 +1,147 @@
+import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
+import type { MeshApi } from "../../api/load.ts";
+import { POLICY_SET_NAME, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resource-types.ts";
+import { CardeaError, toCardeaError } from "../../core/errors.ts";
+import { createLatest, type Latest } from "../../core/latest.ts";
+import type { Clock, Logger } from "../../core/ports.ts";
+import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
+import type { AuthorizationPolicy } from "../../policy/document.ts";
+import type { Workload } from "../../policy/facts.ts";
+import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import type { ResourceSink } from "./resource-sink.ts";
+import { readWirePolicy, readWirePolicySet, type WirePolicy, type WirePolicySet } from "./wire-policy.ts";
+
+/** A policy revision in force at this sidecar. Never changed; a new revision is a new object. */
+export interface PolicySet {
+  readonly revision: string;
+  readonly settings: MeshSettings;
+  readonly compiled: CompiledPolicy;
+  readonly documents: readonly AuthorizationPolicy[];
+}
+
+export interface PolicySinks {
+  /** Null: no set has been put in force yet, so nothing may be let through. */
+  readonly inForce: Latest<PolicySet | null>;
+  readonly policies: ResourceSink;
+  readonly policySet: ResourceSink;
+}
+
+interface PolicySinksOptions {
+  /** For which the set is compiled. */
+  readonly workload: Workload;
+  readonly api: MeshApi;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A set that has arrived before all of its policies. */
+interface WaitingSet {
+  readonly set: WirePolicySet;
+  readonly settle: (error: string | null) => void;
+}
+
+/**
+ * Holds policies as they come, and swaps to a set when every policy of it is held by its hash and all are compiled.
+ * Whatever goes wrong on the way, the set before stays in force.
+ */
+export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
+  const { api, workload, clock, logger } = options;
+  const inForce = createLatest<PolicySet | null>(null);
+  const held = new Map<string, WirePolicy>();
+  let versionInForce: string | null = null;
+  let waiting: WaitingSet | null = null;
+  let newest: WirePolicySet | null = null;
+
+  function applyPolicies(response: DeltaDiscoveryResponse__Output): string | null {
+    try {
+      // First all are read, then all are held: a response counts whole or not at all.
+      const policies = response.resources.map((resource) => readWirePolicy(resource, api));
+      for (const name of response.removedResources) held.delete(name);
+      for (const policy of policies) held.set(policy.name, policy);
+    } catch (thrown) {
+      return toCardeaError(thrown).message;
+    }
+    begin();
+    return null;
+  }
+
+  function applyPolicySet(response: DeltaDiscoveryResponse__Output): Promise<string | null> | string | null {
+    const resource = response.resources.find(({ name }) => name === POLICY_SET_NAME);
+    // Without a set there is nothing new to put in force; one that is taken back leaves the last good one.
+    if (resource === undefined) return null;
+    try {
+      const set = readWirePolicySet(resource, api);
+      assertInScope(set, workload);
+      const { promise, resolve } = Promise.withResolvers<string | null>();
+      waiting?.settle(`superseded by revision ${set.revision}`);
+      waiting = { set, settle: resolve };
+      begin();
+      return promise;
+    } catch (thrown) {
+      return toCardeaError(thrown).message;
+    }
+  }
+
+  function begin(): void {
+    if (waiting === null) return;
+    const documents = documentsOf(waiting.set, held);
+    if (documents === null) return;
+    const ready = waiting;
+    waiting = null;
+    void putInForce(ready.set, documents).then(ready.settle);
+  }
+
+  async function putInForce(set: WirePolicySet, documents: readonly AuthorizationPolicy[]): Promise<string | null> {
+    newest = set;
+    try {
+      const compiled = await compileSliced(documents, workload, set.settings, clock);
+      // Of two that were compiled at a time, the older must not be the last word.
+      if (newest !== set) return `superseded by revision ${newest.revision}`;
+      versionInForce = set.version;
+      inForce.set({ revision: set.revision, settings: set.settings, compiled, documents });
+      logger.log("info", "policies-in-force", { revision: set.revision, policies: documents.length });
+      return null;
+    } catch (thrown) {
+      const error = toCardeaError(thrown).message;
+      logger.log("error", "policies-not-compiled", { revision: set.revision, error });
+      return `revision ${set.revision} cannot be compiled: ${error}`;
+    }
+  }
+
+  return {
+    inForce,
+    policies: {
+      typeUrl: POLICY_TYPE,
+      held: () => new Map([...held].map(([name, { version }]) => [name, version])),
+      apply: applyPolicies,
+    },
+    policySet: {
+      typeUrl: POLICY_SET_TYPE,
+      held: () => new Map(versionInForce === null ? [] : [[POLICY_SET_NAME, versionInForce]]),
+      apply: applyPolicySet,
+    },
+  };
+}
+
+/** The set's policies, or null while one is missing or has another version. */
+function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>): readonly AuthorizationPolicy[] | null {
+  const documents: AuthorizationPolicy[] = [];
+  for (const [name, version] of set.hashes) {
+    const policy = held.get(name);
+    if (policy?.version !== version) return null;
+    documents.push(policy.document);
+  }
+  return documents;
+}
+
+/**
+ * The control plane leaves out what selects none of the label sets that it knows of this identity. When ours is none
+ * of them it may have left out a DENY policy. Errors: `bad-input`.
+ */
+function assertInScope(set: WirePolicySet, workload: Workload): void {
+  const own = Object.entries(workload.labels);
+  const isKnown = set.scope.some((labels) => own.every(([name, value]) => labels.get(name) === value));
+  if (isKnown || set.scope.length === 0) return;
+  const labels = own.map(([name, value]) => `${name}=${value}`).join(",");
+  throw new CardeaError("bad-input", `the registry knows no workload of this identity with the labels ${labels}`);
+}

@@ -1,0 +1,53 @@
+import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
+import type { MeshApi } from "../../api/load.ts";
+import { ADDRESS_TYPE } from "../../api/resource-types.ts";
+import { toCardeaError } from "../../core/errors.ts";
+import { createLatest, type Latest } from "../../core/latest.ts";
+import type { Logger } from "../../core/ports.ts";
+import { EMPTY_REGISTRY, type RegistrySnapshot } from "./registry-snapshot.ts";
+import type { ResourceSink } from "./resource-sink.ts";
+import { createServiceTable } from "./service-table.ts";
+import { readWireAddress } from "./wire-address.ts";
+
+export interface RegistrySink {
+  readonly snapshot: Latest<RegistrySnapshot>;
+  readonly addresses: ResourceSink;
+}
+
+interface RegistrySinkOptions {
+  readonly api: MeshApi;
+  /** The mesh's own, for resources that leave it out. */
+  readonly trustDomain: string;
+  readonly logger: Logger;
+}
+
+/** How many faults of one response are told. */
+const FAULTS_TOLD_MAX = 5;
+
+/** Holds services and workloads as they come. A faulty resource is refused by name; what it was before stays, as do the others. */
+export function createRegistrySink({ api, trustDomain, logger }: RegistrySinkOptions): RegistrySink {
+  const snapshot = createLatest<RegistrySnapshot>(EMPTY_REGISTRY);
+  const table = createServiceTable();
+  const versions = new Map<string, string>();
+
+  function apply(response: DeltaDiscoveryResponse__Output): string | null {
+    const faults: string[] = [];
+    for (const name of response.removedResources) {
+      table.remove(name);
+      versions.delete(name);
+    }
+    for (const resource of response.resources) {
+      try {
+        table.put(resource.name, readWireAddress(resource, api, trustDomain));
+        versions.set(resource.name, resource.version);
+      } catch (thrown) {
+        faults.push(toCardeaError(thrown).message);
+      }
+    }
+    snapshot.set(table.snapshot());
+    for (const fault of faults) logger.log("error", "registry-refused", { fault });
+    return faults.length === 0 ? null : faults.slice(0, FAULTS_TOLD_MAX).join("; ");
+  }
+
+  return { snapshot, addresses: { typeUrl: ADDRESS_TYPE, held: () => versions, apply } };
+}

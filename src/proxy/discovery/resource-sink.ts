@@ -1,0 +1,13 @@
+import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
+
+/** Takes in the resources of one type, whatever stream they come on. */
+export interface ResourceSink {
+  readonly typeUrl: string;
+  /** Name → version of what is held, so that a new stream goes on where the last one ended. */
+  held(): ReadonlyMap<string, string>;
+  /**
+   * Takes a response in. Null: it is in force. Otherwise why it is not, for people; what was held before stays then.
+   * Never rejects. A promise that is still open when its stream ends is answered by nobody.
+   */
+  apply(response: DeltaDiscoveryResponse__Output): Promise<string | null> | string | null;
+}

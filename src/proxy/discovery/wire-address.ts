@@ -1,0 +1,108 @@
+import { unpackAny } from "../../api/any.ts";
+import type { Resource__Output } from "../../api/generated/envoy/service/discovery/v3/Resource.ts";
+import type { Port__Output } from "../../api/generated/istio/workload/Port.ts";
+import type { Service__Output } from "../../api/generated/istio/workload/Service.ts";
+import type { Workload__Output } from "../../api/generated/istio/workload/Workload.ts";
+import type { MeshApi } from "../../api/load.ts";
+import { ADDRESS_TYPE } from "../../api/resource-types.ts";
+import { CardeaError } from "../../core/errors.ts";
+import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
+import type { NamedWorkload, ServiceProtocol } from "./registry-snapshot.ts";
+
+/** A resource of type istio.workload.Address, checked. */
+export type WireAddress =
+  | { readonly kind: "service"; readonly service: WireService }
+  | { readonly kind: "workload"; readonly workload: WireWorkload };
+
+export interface WireService {
+  readonly fqdn: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly ports: readonly { readonly port: number; readonly targetPort: number; readonly protocol: ServiceProtocol }[];
+}
+
+export interface WireWorkload {
+  readonly names: NamedWorkload;
+  readonly spiffeId: SpiffeId;
+  /** IP literal. Null: it cannot be sent to, being unhealthy, without address or without mutual TLS. */
+  readonly address: string | null;
+  /** Service resource name → service port → where the workload takes it. */
+  readonly services: ReadonlyMap<string, ReadonlyMap<number, number>>;
+}
+
+/** Errors: `bad-input`, `spiffe-id-invalid`. `trustDomain` stands for one that was left out. */
+export function readWireAddress(resource: Resource__Output, api: MeshApi, trustDomain: string): WireAddress {
+  const { service, workload } = unpackAny(api.address, ADDRESS_TYPE, resource.resource);
+  if (service) return { kind: "service", service: readService(service, resource.name) };
+  if (workload) return { kind: "workload", workload: readWorkload(workload, resource.name, trustDomain) };
+  throw new CardeaError("bad-input", `${resource.name}: neither a workload nor a service`);
+}
+
+function readService(service: Service__Output, resourceName: string): WireService {
+  const { name, namespace, hostname } = service;
+  if (resourceName !== `${namespace}/${hostname}`)
+    throw new CardeaError("bad-input", `${resourceName}: is the service ${namespace}/${hostname}, named otherwise`);
+  const ports = service.ports.map((port) => {
+    assertPort(port.servicePort, resourceName);
+    return { port: port.servicePort, targetPort: targetPortOf(port, resourceName), protocol: protocolOf(port) };
+  });
+  return { fqdn: hostname.toLowerCase(), name, namespace, ports };
+}
+
+function readWorkload(workload: Workload__Output, resourceName: string, trustDomain: string): WireWorkload {
+  const { uid, name, namespace } = workload;
+  if (resourceName !== uid)
+    throw new CardeaError("bad-input", `${resourceName}: is the workload ${uid}, named otherwise`);
+  // As workload.proto has it: what is the mesh's own, or Kubernetes' default, may be left out.
+  const account = workload.serviceAccount || "default";
+  const spiffeId = spiffeIdFor(workload.trustDomain || trustDomain, namespace, account);
+  const services = Object.entries(workload.services).map(
+    ([service, { ports }]) => [service, portMapOf(ports, resourceName)] as const,
+  );
+  return {
+    names: {
+      workload: workload.workloadName || name,
+      namespace,
+      canonicalName: workload.canonicalName || name,
+      revision: workload.canonicalRevision || "latest",
+      spiffeId,
+    },
+    spiffeId,
+    address: addressOf(workload, resourceName),
+    services: new Map(services),
+  };
+}
+
+/** Other tunnels than mutual TLS to the pod are not spoken yet, and plaintext never is. */
+function addressOf(workload: Workload__Output, resourceName: string): string | null {
+  const addresses = workload.addresses.map((bytes) => ipText(bytes, resourceName));
+  if (workload.status !== "HEALTHY" || workload.tunnelProtocol !== "LEGACY_ISTIO_MTLS") return null;
+  return addresses[0] ?? null;
+}
+
+function portMapOf(ports: readonly Port__Output[], resourceName: string): ReadonlyMap<number, number> {
+  return new Map(ports.map((port) => [port.servicePort, targetPortOf(port, resourceName)]));
+}
+
+/** An absent target port is the service's own. */
+function targetPortOf(port: Port__Output, resourceName: string): number {
+  const target = port.targetPort === 0 ? port.servicePort : port.targetPort;
+  assertPort(target, resourceName);
+  return target;
+}
+
+function assertPort(port: number, resourceName: string): void {
+  if (port >= 1 && port <= 65_535) return;
+  throw new CardeaError("bad-input", `${resourceName}: ${port} is no port`);
+}
+
+function protocolOf({ appProtocol }: Port__Output): ServiceProtocol {
+  return appProtocol === "HTTP11" || appProtocol === "HTTP2" || appProtocol === "GRPC" ? "HTTP" : "TCP";
+}
+
+/** 4 bytes or 16 → an IP literal. */
+function ipText(bytes: Buffer, resourceName: string): string {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) throw new CardeaError("bad-input", `${resourceName}: an address of ${bytes.length} bytes`);
+  return Array.from({ length: 8 }, (_, group) => bytes.readUInt16BE(group * 2).toString(16)).join(":");
+}

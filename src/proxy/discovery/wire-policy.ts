@@ -1,0 +1,99 @@
+import { unpackAny } from "../../api/any.ts";
+import type { Policy__Output } from "../../api/generated/cardea/mesh/v1/Policy.ts";
+import type { PolicySet__Output } from "../../api/generated/cardea/mesh/v1/PolicySet.ts";
+import type { Resource__Output } from "../../api/generated/envoy/service/discovery/v3/Resource.ts";
+import type { MeshApi } from "../../api/load.ts";
+import { POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resource-types.ts";
+import { versionOf } from "../../api/resource-version.ts";
+import { CardeaError, toCardeaError } from "../../core/errors.ts";
+import { type Fault, formatFault, locatePlain } from "../../core/located.ts";
+import { parseTrustDomain } from "../../core/spiffe-id.ts";
+import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../policy/document.ts";
+import type { MeshSettings } from "../../policy/mesh-settings.ts";
+
+/** A policy as it arrived, checked against its hash and its schema. */
+export interface WirePolicy {
+  readonly name: string;
+  /** SHA-256 of its bytes. */
+  readonly version: string;
+  readonly document: AuthorizationPolicy;
+}
+
+/** A policy set as it arrived: what it is made of, not yet the policies themselves. */
+export interface WirePolicySet {
+  readonly version: string;
+  readonly revision: string;
+  readonly settings: MeshSettings;
+  /** Policy name → version. */
+  readonly hashes: ReadonlyMap<string, string>;
+  /** See PolicySet.scope in policy.proto. */
+  readonly scope: readonly ReadonlyMap<string, string>[];
+}
+
+/** Errors: `bad-input`, naming the policy's own file and line. */
+export function readWirePolicy(resource: Resource__Output, api: MeshApi): WirePolicy {
+  const version = checkedVersion(resource);
+  const policy = unpackAny(api.policy, POLICY_TYPE, resource.resource);
+  const source = { file: policy.file, line: policy.line === 0 ? null : policy.line };
+  if (policy.kind !== "AuthorizationPolicy")
+    throw refused(policy, `a policy of kind ${JSON.stringify(policy.kind)} is not known here`);
+  const faults: Fault[] = [];
+  const document = parseAuthorizationPolicy(locatePlain(parseJson(policy)), source, faults);
+  if (document === null) throw refused(policy, faults.map((fault) => formatFault({ ...fault, ...source })).join("; "));
+  if (resource.name !== `${policy.kind}/${document.id}`)
+    throw refused(policy, `the document is ${document.id}, the resource is named otherwise`);
+  return { name: resource.name, version, document: { ...document, source } };
+}
+
+/** Errors: `bad-input`, `spiffe-id-invalid`. */
+export function readWirePolicySet(resource: Resource__Output, api: MeshApi): WirePolicySet {
+  const version = checkedVersion(resource);
+  const set = unpackAny(api.policySet, POLICY_SET_TYPE, resource.resource);
+  if (set.revision === "") throw new CardeaError("bad-input", "the policy set has no revision");
+  return {
+    version,
+    revision: set.revision,
+    settings: readSettings(set),
+    hashes: new Map(Object.entries(set.hashes)),
+    scope: set.scope.map(({ labels }) => new Map(Object.entries(labels))),
+  };
+}
+
+/** The version that a resource claims must be that of its bytes. */
+function checkedVersion({ name, version, resource }: Resource__Output): string {
+  const actual = versionOf(resource?.value ?? Buffer.alloc(0));
+  if (version === actual) return actual;
+  throw new CardeaError("bad-input", `${name}: the version is not the hash of what has arrived`);
+}
+
+function parseJson(policy: Policy__Output): unknown {
+  try {
+    return JSON.parse(policy.document);
+  } catch (thrown) {
+    throw refused(policy, `the document is not JSON: ${toCardeaError(thrown).message}`);
+  }
+}
+
+function readSettings({ settings }: PolicySet__Output): MeshSettings {
+  if (settings === null) throw new CardeaError("bad-input", "the policy set has no mesh settings");
+  // A number stands for a word that a newer control plane has and this sidecar does not know.
+  for (const word of [settings.enforcement, settings.defaultAction, settings.pathNormalization] as unknown[])
+    if (typeof word !== "string")
+      throw new CardeaError("bad-input", `the mesh setting ${String(word)} is not known here`);
+  return {
+    trustDomain: parseTrustDomain(settings.trustDomain),
+    trustDomainAliases: settings.trustDomainAliases.map(parseTrustDomain),
+    rootNamespace: settings.rootNamespace,
+    enforcement: settings.enforcement,
+    defaultAction: settings.defaultAction,
+    pathNormalization: settings.pathNormalization,
+  };
+}
+
+function refused(policy: Policy__Output, why: string): CardeaError {
+  const place = policy.line === 0 ? policy.file : `${policy.file}:${policy.line}`;
+  return new CardeaError(
+    "bad-input",
+    why.startsWith(place) ? why : `${place}: ${policy.namespace}/${policy.name}: ${why}`,
+  );
+}
