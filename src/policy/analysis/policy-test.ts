@@ -1,3 +1,4 @@
+import { parseIp } from "../../core/cidr.ts";
 import type { Fault, Located } from "../../core/located.ts";
 import {
   addFault,
@@ -101,13 +102,18 @@ const CALLER: Schema<TestPeer> = (value, scope) => {
 
 const PRINCIPAL = parsed(string(), (text) => parseSpiffeId(text.startsWith("spiffe://") ? text : `spiffe://${text}`));
 
+const IP = parsed(string(), (text) => {
+  if (parseIp(text) !== null) return text;
+  throw new Error(`expected an IP address, found ${JSON.stringify(text)}`);
+});
+
 const CALLER_FIELDS = object({
   principal: optional(PRINCIPAL),
   namespace: optional(string()),
   serviceAccount: optional(string()),
   anonymous: optional(boolean()),
-  ip: optional(string()),
-  remoteIp: optional(string()),
+  ip: optional(IP),
+  remoteIp: optional(IP),
   sni: optional(string()),
 });
 
@@ -137,7 +143,7 @@ const DESTINATION_FIELDS = object({
   namespace: required(string()),
   labels: optional(mapOf(string({ allowEmpty: true }))),
   serviceAccount: optional(string()),
-  ip: optional(string()),
+  ip: optional(IP),
   port: required(PORT),
 });
 

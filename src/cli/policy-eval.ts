@@ -1,0 +1,136 @@
+import { formatFault } from "../core/located.ts";
+import { readLines } from "../io/lines.ts";
+import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
+import { type Decision, decideRequest, decideTcp } from "../policy/decide.ts";
+import type { AuthorizationPolicy } from "../policy/document.ts";
+import { type NearestRule, nearestRule } from "../policy/explain.ts";
+import type { Workload } from "../policy/facts.ts";
+import type { MeshSettings } from "../policy/mesh-settings.ts";
+import { normalizePath } from "../wire/path.ts";
+import type { Command, ExitCode, Terminal } from "./command.ts";
+import { type EvalLine, type EvalRequest, parseEvalLine } from "./eval-request.ts";
+import { readGoodPolicies, readMeshSettings } from "./policy-input.ts";
+import { CardeaError } from "../core/errors.ts";
+
+/** Decides a file of requests, one JSON object a line in, one a line out, by the code that enforces. */
+export const command: Command = {
+  name: "policy eval",
+  summary: "decide requests from a file: one JSON request a line in, one decision a line out",
+  usage: "cardea policy eval --policies PATH --requests FILE|- [--mesh FILE]",
+  example: "cardea policy eval --policies policies --requests requests.jsonl",
+  positional: { min: 0, max: 0 },
+  flags: [
+    { name: "policies", value: "PATH", repeat: true, summary: "policy file or directory; may be given more than once" },
+    { name: "requests", value: "FILE", summary: "requests, one JSON object a line; - reads standard input" },
+    { name: "mesh", value: "FILE", summary: "mesh file, for its trust domain, root namespace and defaultAction" },
+    { name: "json", value: null, summary: "decisions are JSON lines with and without it" },
+  ],
+  async run(args, terminal) {
+    const paths = args.flags("policies");
+    const file = args.flag("requests");
+    if (paths.length === 0 || file === undefined)
+      throw new CardeaError("bad-input", `--policies and --requests are needed; usage: ${command.usage}`);
+    const settings = await readMeshSettings(args.flag("mesh"));
+    const { documents } = await readGoodPolicies(paths);
+    const lines = file === "-" ? terminal.stdin() : readLines(file);
+    return evaluate(
+      lines,
+      { file: file === "-" ? "stdin" : file, decide: createEvaluator(documents, settings) },
+      terminal,
+    );
+  },
+};
+
+/** One line of the output. */
+export interface EvalDecision {
+  readonly id: string | number | null;
+  readonly decision: "allow" | "deny";
+  readonly status: 200 | 400 | 403;
+  readonly policy: string | null;
+  readonly rule: number | null;
+  readonly reason: Decision["reason"] | "bad-request";
+  /** As normalised and forwarded; null where there is none. */
+  readonly path: string | null;
+  /** Dry-run policies that would have decided otherwise; none are read yet. */
+  readonly dryRun: readonly [];
+  readonly nearest: NearestRule | null;
+  /** Why the line or its path was refused. */
+  readonly error?: string;
+}
+
+interface Evaluation {
+  readonly file: string;
+  decide(request: EvalRequest): EvalDecision;
+}
+
+/** Every line is answered, a bad one by a denial and a line on stderr; it makes the exit code 2. */
+async function evaluate(lines: AsyncIterable<string>, evaluation: Evaluation, terminal: Terminal): Promise<ExitCode> {
+  let number = 0;
+  let denied = 0;
+  let bad = 0;
+  for await (const text of lines) {
+    number += 1;
+    // An empty line asks nothing; editors leave one at a file's end.
+    if (text.trim() === "") continue;
+    const line = parseEvalLine(text, { file: evaluation.file, line: number });
+    if (line.kind === "bad") {
+      bad += 1;
+      for (const fault of line.faults) terminal.stderr(formatFault(fault));
+    }
+    const decision = line.kind === "bad" ? badLine(line) : evaluation.decide(line.request);
+    if (decision.decision === "deny") denied += 1;
+    terminal.stdout(JSON.stringify(decision));
+  }
+  if (bad > 0) return 2;
+  return denied > 0 ? 1 : 0;
+}
+
+function badLine(line: EvalLine & { readonly kind: "bad" }): EvalDecision {
+  return refusal(line.id, line.faults.map(formatFault).join("; "));
+}
+
+function refusal(id: EvalDecision["id"], error: string): EvalDecision {
+  const nobody = { policy: null, rule: null, reason: "bad-request", path: null, dryRun: [], nearest: null } as const;
+  return { id, decision: "deny", status: 400, ...nobody, error };
+}
+
+/** Workloads whose compiled policies are kept; a file that names more of them compiles some again. */
+const COMPILED_MAX = 1_000;
+
+function createEvaluator(
+  documents: readonly AuthorizationPolicy[],
+  settings: MeshSettings,
+): (request: EvalRequest) => EvalDecision {
+  const compiled = new Map<string, CompiledPolicy>();
+
+  function compiledFor(workload: Workload): CompiledPolicy {
+    const labels = Object.entries(workload.labels).toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const key = JSON.stringify([workload.namespace, labels]);
+    const known = compiled.get(key);
+    if (known !== undefined) return known;
+    if (compiled.size >= COMPILED_MAX) compiled.clear();
+    const policy = compilePolicy(documents, workload, settings);
+    compiled.set(key, policy);
+    return policy;
+  }
+
+  return ({ id, workload, peer, request }) => {
+    const normalized = request === null ? null : normalizePath(request.path, settings.pathNormalization);
+    if (normalized?.ok === false) return refusal(id, normalized.error.message);
+    const asked = request === null || normalized === null ? null : { ...request, path: normalized.pathForMatch };
+    const policy = compiledFor(workload);
+    const decision = asked === null ? decideTcp(policy, peer) : decideRequest(policy, peer, asked);
+    const isDefaultDenial = !decision.allow && decision.reason !== "deny-rule-matched";
+    return {
+      id,
+      decision: decision.allow ? "allow" : "deny",
+      status: decision.allow ? 200 : 403,
+      policy: decision.policy,
+      rule: decision.rule,
+      reason: decision.reason,
+      path: normalized?.path ?? null,
+      dryRun: [],
+      nearest: isDefaultDenial ? nearestRule(documents, { workload, settings, peer, request: asked }) : null,
+    };
+  };
+}
