@@ -2,14 +2,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "./cli/args.ts";
 import type { ExitCode, Terminal } from "./cli/command.ts";
 import { COMMANDS, findCommand } from "./cli/commands.ts";
-import { exitCodeOf, type INTERNAL_FAULT_EXIT_CODE } from "./cli/exit-code.ts";
+import { exitCodeOf } from "./cli/exit-code.ts";
 import { formatCommandHelp, formatOverview } from "./cli/help.ts";
 import { flushTerminal, openTerminal } from "./cli/terminal.ts";
 import { closestWord } from "./core/closest-word.ts";
 import { CardeaError, toCardeaError } from "./core/errors.ts";
 import { readText } from "./io/files.ts";
-
-type ProcessExitCode = ExitCode | typeof INTERNAL_FAULT_EXIT_CODE;
 
 const terminal = openTerminal();
 // Our timers never keep a process alive by themselves; a command that waits for one does, until exitWith ends it.
@@ -20,7 +18,7 @@ process.on("unhandledRejection", (thrown) => void exitWith(reportFailure(thrown)
 void runCommandLine(process.argv.slice(2), terminal).then(exitWith);
 
 /** argv → command → exit code. Every failure ends as one line on stderr. */
-async function runCommandLine(words: readonly string[], to: Terminal): Promise<ProcessExitCode> {
+async function runCommandLine(words: readonly string[], to: Terminal): Promise<number> {
   try {
     const entry = findCommand(words);
     if (entry === null) return await answerWithoutCommand(words, to);
@@ -70,7 +68,7 @@ async function readVersion(): Promise<string> {
   return /"version": "([^"]+)"/.exec(manifest)?.[1] ?? "unknown";
 }
 
-function reportFailure(thrown: unknown): ProcessExitCode {
+function reportFailure(thrown: unknown): number {
   const error = toCardeaError(thrown);
   const code = exitCodeOf(error.code);
   terminal.stderr(`cardea: ${error.message}`);
@@ -84,7 +82,7 @@ function stackOf(error: CardeaError): string {
   return origin.stack ?? "";
 }
 
-async function exitWith(code: ProcessExitCode): Promise<never> {
+async function exitWith(code: number): Promise<never> {
   await flushTerminal();
   process.exit(code);
 }

@@ -14,8 +14,11 @@ export interface Command {
   readonly flags: readonly Flag[];
   /** How many arguments the command takes; checked before `run`. Left out: any number. */
   readonly positional?: { readonly min: number; readonly max: number };
-  /** Errors: a thrown CardeaError becomes one line on stderr and the exit code of its code (exit-code.ts). */
-  run(args: ParsedArgs, terminal: Terminal): Promise<ExitCode>;
+  /**
+   * Answers an ExitCode; `cardea run` alone passes on what its child exited with. Errors: a thrown CardeaError becomes
+   * one line on stderr and the exit code of its code (exit-code.ts).
+   */
+  run(args: ParsedArgs, terminal: Terminal): Promise<number>;
 }
 
 export interface Flag {

@@ -2,7 +2,7 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { ExitCode } from "./command.ts";
 
 /** Outside the contract's 0 to 3 on purpose: a fault of ours must not read as "found something" (sysexits EX_SOFTWARE). */
-export const INTERNAL_FAULT_EXIT_CODE = 70;
+const INTERNAL_FAULT_EXIT_CODE = 70;
 
 const EXIT_CODES: Partial<Record<ErrorCode, ExitCode>> = {
   "bad-input": 2,

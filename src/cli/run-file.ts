@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { CardeaError } from "../core/errors.ts";
 import type { Address } from "../core/ports.ts";
+import type { SpiffeId, TrustDomain } from "../core/spiffe-id.ts";
 import type { ProcessName } from "../io/child-processes.ts";
 import { atomicWrite, listFiles, readTextIfPresent } from "../io/files.ts";
 import type { StatePaths } from "./state-dir.ts";
@@ -11,11 +12,17 @@ export interface RunFile {
   readonly meshFile: string;
   readonly policiesDirectory: string;
   readonly startedAt: string;
+  readonly trustDomain: TrustDomain;
+  readonly certTtlSec: number;
+  /** First of the mesh's ports, where none was in the way. */
+  readonly portBase: number;
   /** Null once it has ended in good order. */
   readonly up: ProcessName | null;
   readonly control: {
     readonly address: Address;
     readonly admin: Address;
+    /** What it proves to its callers. */
+    readonly spiffeId: SpiffeId;
     readonly process: ProcessName | null;
   };
   readonly services: readonly RunningService[];
@@ -25,7 +32,7 @@ export interface RunFile {
 export interface RunningService {
   readonly name: string;
   readonly namespace: string;
-  readonly principal: string;
+  readonly principal: SpiffeId;
   readonly outbound: Address;
   readonly upstreams: readonly { readonly name: string; readonly service: string; readonly listen: Address }[];
   readonly inbound: readonly {
@@ -57,6 +64,12 @@ export async function readRunFile(paths: StatePaths): Promise<RunFile | null> {
   const run = parseJson(paths.runFile, text);
   if (!isA<RunFile>(run, "services")) throw new CardeaError("bad-input", `${paths.runFile} is damaged`);
   return run;
+}
+
+/** Says that a service has been brought in. Errors: `bad-input`. */
+export async function writeJoinedService(paths: StatePaths, service: RunningService): Promise<void> {
+  const path = join(paths.joined, `${service.namespace}.${service.name}.json`);
+  await atomicWrite(path, `${JSON.stringify(service, null, 2)}\n`, 0o600);
 }
 
 /** The services that `cardea run` has brought in. Errors: `bad-input`. */

@@ -4,8 +4,9 @@ import { formatFault } from "../core/located.ts";
 import { isRunning } from "../io/child-processes.ts";
 import { systemClock } from "../io/clock.ts";
 import { callHttp } from "../io/http-client.ts";
-import type { Command, Terminal } from "./command.ts";
-import { SIDECAR_READY_PATH } from "./local/local-mesh.ts";
+import type { Command } from "./command.ts";
+import { paint, visibleText } from "./flow-text.ts";
+import { SIDECAR_READY_PATH } from "./local/sidecar-process.ts";
 import { readJoinedServices, readRunFile, type RunFile, type RunningService } from "./run-file.ts";
 import { findStateDirectory, type StatePaths } from "./state-dir.ts";
 
@@ -122,10 +123,10 @@ function formatMeshReport(report: MeshReport, nowMs: number, colour: boolean): r
   const width = Math.max(0, ...report.services.map((service) => service.service.length));
   const { count, directory } = report.policies;
   return [
-    `mesh ${report.mesh}: ${report.inSync ? paint("in sync", 32, colour) : paint("NOT in sync", 31, colour)}`,
+    `mesh ${report.mesh}: ${report.inSync ? paint("in sync", "allowed", colour) : paint("NOT in sync", "denied", colour)}`,
     `policies: ${count} in ${directory}, revision ${report.revision ?? "none"}, in force at ${current.length} of ${report.services.length} sidecars`,
     ...report.services.map((service) => `  ${service.service.padEnd(width)}  ${formatService(service, nowMs)}`),
-    ...report.problems.map((problem) => paint(problem, 31, colour)),
+    ...report.problems.map((problem) => paint(visibleText(problem), "denied", colour)),
   ];
 }
 
@@ -141,8 +142,4 @@ function formatLeft(notAfter: string | null, nowMs: number): string {
   const leftMs = Date.parse(notAfter) - nowMs;
   if (leftMs <= 0) return "has ended";
   return leftMs < 2 * MINUTE_MS ? `${Math.floor(leftMs / 1000)} s left` : `${Math.floor(leftMs / MINUTE_MS)} min left`;
-}
-
-function paint(text: string, code: 31 | 32, colour: Terminal["colour"]): string {
-  return colour ? `\u001b[${code}m${text}\u001b[0m` : text;
 }

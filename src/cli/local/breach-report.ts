@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/ports.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
+import { keysOf } from "../flow-pairing.ts";
 import { ATTEMPTS, type Attempt, type BreachTarget } from "./breach.ts";
 import type { FlowReader } from "./flow-reader.ts";
 
@@ -64,16 +65,10 @@ async function findDenial(localPort: number, flows: FlowReader, clock: Clock): P
   }
 }
 
-/** Exported for its test: the records of one attempt are joined by ports and by trace. */
+/** The refusal among the records of one attempt: the called sidecar's where it had a say, else our own's. */
 export function pickDenial(localPort: number, records: readonly FlowRecord[]): FlowRecord | null {
   const own = records.filter((record) => record.source.port === localPort);
-  const related = records.filter((record) => own.some((each) => isSameExchange(each, record)));
-  const refusals = [...related, ...own].filter(({ verdict }) => verdict === "denied" || verdict === "error");
-  return refusals[0] ?? null;
-}
-
-function isSameExchange(near: FlowRecord, far: FlowRecord): boolean {
-  if (near === far || far.reporter !== "destination" || near.reporter !== "source") return false;
-  if (near.traceId !== null && near.traceId === far.traceId) return true;
-  return near.upstreamPort !== null && near.upstreamPort === far.source.port;
+  const keys = new Set(own.flatMap(keysOf));
+  const others = records.filter((record) => !own.includes(record) && keysOf(record).some((key) => keys.has(key)));
+  return [...others, ...own].find(({ verdict }) => verdict === "denied" || verdict === "error") ?? null;
 }

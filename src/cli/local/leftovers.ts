@@ -12,9 +12,7 @@ export interface Leftover {
 
 /** What an earlier `up` left running: it was killed before it could end its children. */
 export async function findLeftovers(run: RunFile, joined: readonly RunningService[]): Promise<readonly Leftover[]> {
-  // A service whose `cardea run` lives is looked after; it joins again by itself.
-  const orphaned = await Promise.all(joined.map(isOrphan));
-  const services = [...run.services, ...joined.filter((_, index) => orphaned[index])];
+  const services = [...run.services, ...(await findOrphans(joined))];
   const known = [
     ...services.map((each) => ({ kind: "app" as const, process: each.app })),
     ...services.map((each) => ({ kind: "sidecar" as const, process: each.sidecar })),
@@ -23,6 +21,12 @@ export async function findLeftovers(run: RunFile, joined: readonly RunningServic
   const started = known.flatMap(({ kind, process }) => (process === null ? [] : [{ kind, process }]));
   const living = await Promise.all(started.map((each) => isRunning(each.process)));
   return started.filter((_, index) => living[index]);
+}
+
+/** Services whose `cardea run` is gone. One that lives is looked after, and joins again by itself. */
+export async function findOrphans(joined: readonly RunningService[]): Promise<readonly RunningService[]> {
+  const orphaned = await Promise.all(joined.map(isOrphan));
+  return joined.filter((_, index) => orphaned[index]);
 }
 
 async function isOrphan(service: RunningService): Promise<boolean> {

@@ -1,16 +1,16 @@
 import { join } from "node:path";
 import { toCardeaError } from "../../core/errors.ts";
-import type { Address, Clock } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports.ts";
 import { readOwnName, startChild } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import { type RunFile, type RunningService, writeRunFile } from "../run-file.ts";
 import type { StatePaths } from "../state-dir.ts";
-import { giveJoinToken } from "./join-token.ts";
-import { launchApp, launchControl, launchSidecar } from "./launch.ts";
+import { launchApp, launchControl } from "./launch.ts";
 import type { LoadedMesh } from "./load-mesh.ts";
 import { keepLogsShort } from "./logs.ts";
-import { fileNameOf, type LocalPlan, type ServicePlan } from "./plan.ts";
+import { type LocalPlan, type ServicePlan } from "./plan.ts";
 import { waitUntilListening, waitUntilReady } from "./readiness.ts";
+import { awaitSidecar, GRACE_MS, keepSidecar, READY_TIMEOUT_MS, whyGivenUp } from "./sidecar-process.ts";
 import { type Keeping, keepRunning } from "./supervisor.ts";
 
 export interface LocalMeshOptions {
@@ -35,15 +35,8 @@ export interface LocalMesh {
   kill(): void;
 }
 
-/** From SIGTERM to SIGKILL; a sidecar's own drain is shorter. */
-const GRACE_MS = 8_000;
-const READY_TIMEOUT_MS = 20_000;
 const APP_TIMEOUT_MS = 10_000;
-/** A process that ends this often while we wait for it will not come up. */
-const ENDS_MAX = 3;
 const CONTROL_READY_PATH = "/readyz";
-/** As at Istio's port 15021. */
-export const SIDECAR_READY_PATH = "/healthz/ready";
 
 /** Starts control plane, sidecars and apps, each when what it needs is ready. Errors: those of what failed; nothing stays. */
 export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMesh> {
@@ -55,13 +48,6 @@ export async function openLocalMesh(options: LocalMeshOptions): Promise<LocalMes
     await mesh.close();
     throw error;
   }
-}
-
-interface Probe {
-  readonly at: Address;
-  readonly path: string;
-  /** Name of the log that would say more. */
-  readonly log: string;
 }
 
 class RunningMesh implements LocalMesh {
@@ -83,14 +69,9 @@ class RunningMesh implements LocalMesh {
   }
 
   async start(): Promise<void> {
-    const { plan, paths } = this.#options;
+    const { plan } = this.#options;
     this.#writeRunFile();
-    this.#control = await this.#keep("control plane", () => startChild(launchControl(paths)));
-    await this.#awaitReady("control plane", this.#control, {
-      at: plan.control.admin,
-      path: CONTROL_READY_PATH,
-      log: "control",
-    });
+    await this.#startControl();
     await allDone(plan.services.map((service) => this.#startSidecar(service)));
     await allDone(plan.services.map((service) => this.#startApp(service)));
     await this.#written;
@@ -103,10 +84,14 @@ class RunningMesh implements LocalMesh {
       meshFile: loaded.file,
       policiesDirectory: loaded.policiesDirectory,
       startedAt: this.#startedAt,
+      trustDomain: loaded.mesh.settings.trustDomain,
+      certTtlSec: loaded.mesh.certTtlSec,
+      portBase: plan.portBase,
       up: this.#up,
       control: {
         address: plan.control.address,
         admin: plan.control.admin,
+        spiffeId: plan.control.spiffeId,
         process: this.#control?.current() ?? null,
       },
       services: plan.services.map((service) =>
@@ -138,28 +123,29 @@ class RunningMesh implements LocalMesh {
     for (const keeping of [...this.#apps.values(), ...this.#sidecars.values(), this.#control]) keeping?.kill();
   }
 
+  async #startControl(): Promise<void> {
+    const { plan, paths, clock, signal } = this.#options;
+    const control = await this.#keep("control plane", () => startChild(launchControl(paths)));
+    this.#control = control;
+    const giveUp = (): string | null => whyGivenUp(control, join(paths.log, "control.log"), signal);
+    const wait = { clock, timeoutMs: READY_TIMEOUT_MS, giveUp };
+    await waitUntilReady("control plane", plan.control.admin, CONTROL_READY_PATH, wait);
+  }
+
   async #startSidecar(service: ServicePlan): Promise<void> {
-    const { paths } = this.#options;
-    const title = `sidecar of ${titleOf(service)}`;
-    const keeping = await this.#keep(title, async () => {
-      await giveJoinToken(service, paths);
-      return startChild(launchSidecar(service, paths));
-    });
-    this.#sidecars.set(service, keeping);
-    await this.#awaitReady(title, keeping, {
-      at: service.config.readiness,
-      path: SIDECAR_READY_PATH,
-      log: `${fileNameOf(service.service)}.sidecar`,
-    });
+    const options = { ...this.#options, onChange: () => this.#writeRunFile() };
+    const sidecar = await keepSidecar(service, options);
+    this.#sidecars.set(service, sidecar);
+    await awaitSidecar(service, sidecar, options);
   }
 
   async #startApp(service: ServicePlan): Promise<void> {
-    const { loaded, env, paths, clock, report } = this.#options;
+    const { loaded, env, paths, clock, report, signal } = this.#options;
     const launch = launchApp(service, loaded.directory, env, paths);
     if (launch === null) return;
     const title = `app of ${titleOf(service)}`;
     this.#apps.set(service, await this.#keep(title, () => startChild(launch)));
-    const giveUp = (): string | null => this.#interruption();
+    const giveUp = (): string | null => (signal.aborted ? "it was interrupted" : null);
     for (const { app } of service.config.inbound) {
       // A slow app is the reader's own matter; the mesh is up without it.
       await waitUntilListening(title, app, { clock, timeoutMs: APP_TIMEOUT_MS, giveUp }).catch((error: unknown) =>
@@ -172,20 +158,6 @@ class RunningMesh implements LocalMesh {
     const { clock, report } = this.#options;
     const onChange = (): void => this.#writeRunFile();
     return keepRunning({ title, start }, { clock, graceMs: GRACE_MS, onChange, report });
-  }
-
-  async #awaitReady(title: string, keeping: Keeping, probe: Probe): Promise<void> {
-    const logFile = join(this.#options.paths.log, `${probe.log}.log`);
-    const giveUp = (): string | null =>
-      keeping.endCount() >= ENDS_MAX
-        ? `it has ended ${keeping.endCount()} times; ${logFile} says why`
-        : this.#interruption();
-    const wait = { clock: this.#options.clock, timeoutMs: READY_TIMEOUT_MS, giveUp };
-    await waitUntilReady(title, probe.at, probe.path, wait);
-  }
-
-  #interruption(): string | null {
-    return this.#options.signal.aborted ? "it was interrupted" : null;
   }
 
   /** One write after the other, each with what is true when its turn comes. */

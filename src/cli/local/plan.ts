@@ -10,6 +10,7 @@ import type { PortChooser } from "./ports.ts";
 
 /** Everything that a local mesh will be, before anything of it has been started. */
 export interface LocalPlan {
+  readonly portBase: number;
   readonly control: ControlPlan;
   readonly services: readonly ServicePlan[];
 }
@@ -45,23 +46,22 @@ export async function planMesh(
   portBase: number,
 ): Promise<LocalPlan> {
   const control = await planControl(mesh, ports, portBase);
+  const { trustDomain } = mesh.settings;
   const services: ServicePlan[] = [];
   for (const [index, service] of mesh.services.entries()) {
     const layout = layOutPorts(portBase, index, service);
-    services.push(await planService(service, layout, ports, { paths, control, ...describeMesh(mesh) }));
+    services.push(
+      await planService(service, layout, ports, { paths, control, trustDomain, certTtlSec: mesh.certTtlSec }),
+    );
   }
-  return { control, services: knowEachOther(control, services) };
+  return { portBase, control, services: knowEachOther(control, services) };
 }
 
 export interface ServiceSurroundings {
   readonly paths: StatePaths;
-  readonly control: ControlPlan;
+  readonly control: Omit<ControlPlan, "admin">;
   readonly trustDomain: TrustDomain;
   readonly certTtlSec: number;
-}
-
-export function describeMesh(mesh: Mesh): Pick<ServiceSurroundings, "trustDomain" | "certTtlSec"> {
-  return { trustDomain: mesh.settings.trustDomain, certTtlSec: mesh.certTtlSec };
 }
 
 /** One service's sidecar, with every port chosen. Errors: `bad-input` when a port that was asked for is taken. */
@@ -72,52 +72,60 @@ export async function planService(
   around: ServiceSurroundings,
 ): Promise<ServicePlan> {
   const { paths, control, trustDomain, certTtlSec } = around;
-  const of = `of ${service.namespace}/${service.name}`;
-  const chosen = async (what: string, wanted: number): Promise<Address> => ({
-    host: LOOPBACK,
-    port: await ports.choose(`${what} ${of}`, wanted),
-  });
-  const asked = async (what: string, port: number | null, wanted: number): Promise<Address> =>
-    port === null ? await chosen(what, wanted) : { host: LOOPBACK, port: await ports.claim(`${what} ${of}`, port) };
-
-  const outbound = await asked("outbound port", service.outboundPort, layout.outbound);
-  const upstreams: ProxyConfig["upstreams"][number][] = [];
-  for (const [i, { name, service: host, port, localPort }] of service.upstreams.entries()) {
-    const listen = await asked(`local port for ${name}`, localPort, layout.upstreams[i]!);
-    upstreams.push({ name, service: host, servicePort: port, listen });
-  }
-  const inbound: ProxyConfig["inbound"][number][] = [];
-  for (const [i, { port, protocol }] of service.ports.entries()) {
-    const listen = await chosen(`inbound port for ${port}`, layout.inbound[i]!);
-    const app =
-      service.app.kind === "address" ? service.app.address : await chosen(`app's port for ${port}`, layout.app[i]!);
-    inbound.push({ listen, port, protocol, app });
-  }
+  const { name, namespace, serviceAccount, labels, enforcement } = service;
   const fileName = fileNameOf(service);
   const config: ProxyConfig = {
-    name: service.name,
-    namespace: service.namespace,
-    serviceAccount: service.serviceAccount,
+    name,
+    namespace,
+    serviceAccount,
     trustDomain,
-    labels: service.labels,
+    labels,
     control: { address: control.address, spiffeId: control.spiffeId, rootFile: paths.rootFile },
     joinTokenFile: join(paths.proxies, `${fileName}.token`),
-    outbound,
-    upstreams,
-    inbound,
-    admin: await chosen("admin port", layout.admin),
-    metrics: await chosen("metrics port", layout.metrics),
-    readiness: await chosen("readiness port", layout.readiness),
+    ...(await chooseAddresses(service, layout, ports)),
     flowFile: join(paths.flows, `${fileName}.jsonl`),
     ownPorts: [],
     logLevel: "info",
     egress: "REGISTRY_ONLY",
     drainTimeoutMs: LIMITS.drainTimeoutMs,
     certTtlSec,
-    enforcement: service.enforcement,
+    enforcement,
   };
-  const principal = spiffeIdFor(trustDomain, service.namespace, service.serviceAccount);
-  return { service, principal, config, appEnv: appEnvOf(config) };
+  return { service, principal: spiffeIdFor(trustDomain, namespace, serviceAccount), config, appEnv: appEnvOf(config) };
+}
+
+type ChosenAddresses = Pick<ProxyConfig, "outbound" | "upstreams" | "inbound" | "admin" | "metrics" | "readiness">;
+
+async function chooseAddresses(
+  service: MeshService,
+  layout: ServicePortLayout,
+  ports: PortChooser,
+): Promise<ChosenAddresses> {
+  /** The port that the mesh file asks for, else one of ours. */
+  async function pick(what: string, asked: number | null, wanted: number): Promise<Address> {
+    const purpose = `${what} of ${service.namespace}/${service.name}`;
+    return {
+      host: LOOPBACK,
+      port: await (asked === null ? ports.choose(purpose, wanted) : ports.claim(purpose, asked)),
+    };
+  }
+  const outbound = await pick("outbound port", service.outboundPort, layout.outbound);
+  const upstreams: ProxyConfig["upstreams"][number][] = [];
+  for (const [i, { name, service: host, port, localPort }] of service.upstreams.entries()) {
+    const listen = await pick(`local port for ${name}`, localPort, layout.upstreams[i]!);
+    upstreams.push({ name, service: host, servicePort: port, listen });
+  }
+  const inbound: ProxyConfig["inbound"][number][] = [];
+  for (const [i, { port, protocol }] of service.ports.entries()) {
+    const listen = await pick(`inbound port for ${port}`, null, layout.inbound[i]!);
+    const app =
+      service.app.kind === "address" ? service.app.address : await pick(`app's port for ${port}`, null, layout.app[i]!);
+    inbound.push({ listen, port, protocol, app });
+  }
+  const admin = await pick("admin port", null, layout.admin);
+  const metrics = await pick("metrics port", null, layout.metrics);
+  const readiness = await pick("readiness port", null, layout.readiness);
+  return { outbound, upstreams, inbound, admin, metrics, readiness };
 }
 
 /** `shop.web`: the name of a service's files in the state directory. Neither part can hold a dot. */
@@ -125,22 +133,24 @@ export function fileNameOf(service: { readonly name: string; readonly namespace:
   return `${service.namespace}.${service.name}`;
 }
 
+/** Where one sidecar listens. */
+interface SidecarAddresses extends Omit<ChosenAddresses, "upstreams" | "inbound"> {
+  readonly upstreams: readonly { readonly listen: Address }[];
+  readonly inbound: readonly { readonly listen: Address }[];
+}
+
 /** The mesh's own ports on this host: what a sidecar refuses to be aimed at. */
 export function ownPortsOf(
   control: Pick<ControlPlan, "address" | "admin">,
-  configs: readonly ProxyConfig[],
+  sidecars: readonly SidecarAddresses[],
 ): readonly number[] {
-  return [control.address.port, control.admin.port, ...configs.flatMap(portsOfSidecar)];
+  return [control.address.port, control.admin.port, ...sidecars.flatMap(portsOfSidecar)];
 }
 
-function portsOfSidecar(config: ProxyConfig): readonly number[] {
-  const listens = [config.outbound, config.admin, config.metrics, config.readiness];
-  const all = [
-    ...listens,
-    ...config.upstreams.map((each) => each.listen),
-    ...config.inbound.map((each) => each.listen),
-  ];
-  return all.map((address) => address.port);
+function portsOfSidecar(sidecar: SidecarAddresses): readonly number[] {
+  const { outbound, admin, metrics, readiness, upstreams, inbound } = sidecar;
+  const listens = [...upstreams, ...inbound].map((each) => each.listen);
+  return [outbound, admin, metrics, readiness, ...listens].map((address) => address.port);
 }
 
 function knowEachOther(control: ControlPlan, services: readonly ServicePlan[]): readonly ServicePlan[] {

@@ -1,4 +1,5 @@
 import type { Terminal } from "../command.ts";
+import { paint, visibleText } from "../flow-text.ts";
 import { explainLine } from "../program-name.ts";
 import type { AttemptReport } from "./breach-report.ts";
 
@@ -9,9 +10,6 @@ interface Shown {
   readonly shownState: string | null;
 }
 
-const RED = 31;
-const YELLOW = 33;
-
 /** One attempt of the breach: what was tried, what came of it, and the line that explains it. */
 export function showAttempt(report: AttemptReport, { terminal, isJson, shownState }: Shown): void {
   const explain = report.denial === null ? null : explainLine(report.denial, terminal.env, shownState);
@@ -19,11 +17,8 @@ export function showAttempt(report: AttemptReport, { terminal, isJson, shownStat
     terminal.stdout(JSON.stringify({ event: "attempt", ...report, explain }));
     return;
   }
-  const verdict = report.denied ? paint("denied    ", RED, terminal) : paint("NOT DENIED", YELLOW, terminal);
-  terminal.stdout(`${verdict} ${report.tries}: ${report.got}`);
+  const { colour } = terminal;
+  const verdict = report.denied ? paint("denied    ", "denied", colour) : paint("NOT DENIED", "would-deny", colour);
+  terminal.stdout(`${verdict} ${report.tries}: ${visibleText(report.got)}`);
   if (explain !== null) terminal.stdout(`           ${explain}`);
-}
-
-function paint(text: string, code: number, terminal: Terminal): string {
-  return terminal.colour ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
