@@ -1,0 +1,63 @@
+import { X509Certificate } from "node:crypto";
+import { toCardeaError } from "../core/errors.ts";
+import { type Certificate, parseCertificateFile } from "../pki/certificate.ts";
+import { describeKey, keyWeakness, parsePublicKey } from "../pki/keys.ts";
+import { signerFault, svidIdOf } from "../pki/svid.ts";
+
+/** One certificate as `cardea svid show` tells it; with --json one object a line. */
+export interface SvidFacts {
+  /** The file, or the sidecar's service. */
+  readonly source: string;
+  readonly role: "svid" | "authority";
+  /** The URI name; null when there is none, or more than one. */
+  readonly spiffeId: string | null;
+  readonly serial: string;
+  readonly notBefore: string;
+  readonly notAfter: string;
+  /** Negative once it has ended. */
+  readonly secondsLeft: number;
+  readonly issuer: string;
+  readonly key: string;
+  /** Of the DER, as openssl and browsers show it, without colons. */
+  readonly sha256: string;
+  /** Why nobody should accept it, or null. Who signed it is not looked at here. */
+  readonly problem: string | null;
+}
+
+/** DER → facts. Errors: `bad-input` when it is no certificate. */
+export function readSvidFacts(source: string, der: Buffer, nowMs: number): SvidFacts {
+  const certificate = parseCertificateFile(der);
+  const library = new X509Certificate(der);
+  const key = parsePublicKey(certificate.publicKey);
+  return {
+    source,
+    role: certificate.isCa ? "authority" : "svid",
+    spiffeId: certificate.uris.length === 1 ? certificate.uris[0]! : null,
+    serial: certificate.serial,
+    notBefore: new Date(certificate.notBeforeMs).toISOString(),
+    notAfter: new Date(certificate.notAfterMs).toISOString(),
+    secondsLeft: Math.floor((certificate.notAfterMs - nowMs) / 1000),
+    issuer: library.issuer.split("\n").join(", "),
+    key: key === null ? "unknown" : describeKey(key),
+    sha256: library.fingerprint256.replaceAll(":", "").toLowerCase(),
+    problem: findProblem(certificate, nowMs),
+  };
+}
+
+function findProblem(certificate: Certificate, nowMs: number): string | null {
+  const key = parsePublicKey(certificate.publicKey);
+  const weakness = key === null ? "its key is of an unknown kind" : keyWeakness(key);
+  if (weakness !== null) return weakness;
+  if (nowMs < certificate.notBeforeMs) return "it is not valid yet";
+  if (nowMs > certificate.notAfterMs) return "it has expired";
+  return certificate.isCa ? signerFault(certificate, "root") : leafProblem(certificate);
+}
+
+function leafProblem(leaf: Certificate): string | null {
+  try {
+    svidIdOf(leaf);
+    return null;
+  } catch (error) {
+    return toCardeaError(error).message;
+  }
+}
