@@ -74,7 +74,7 @@ function locate(node: Node | null, document: Document, walk: Walk, depth: number
   if (node === null) return { kind: "scalar", at: null, value: null };
   const offset = offsetOf(node);
   walk.values += 1;
-  if (walk.values > VALUES_MAX) return addFault(walk, offset, "its aliases expand to too many values");
+  if (walk.values > VALUES_MAX) return onlyOnce(walk.values, VALUES_MAX, walk, "its aliases expand to too many values");
   if (depth > LIMITS.documentDepthMax) return addFault(walk, offset, TOO_DEEP);
   if (isAlias(node)) return locateAlias(node, document, walk, depth);
   if (hasForeignTag(node)) return addFault(walk, offset, `the tag ${node.tag} is not taken`);
@@ -109,10 +109,9 @@ function locatePair(pair: Pair<Node, Node | null>, document: Document, walk: Wal
 
 function locateAlias(alias: Alias, document: Document, walk: Walk, depth: number): Located | null {
   walk.aliases += 1;
-  if (walk.aliases > LIMITS.yamlAliasesMax) {
-    const isFirst = walk.aliases === LIMITS.yamlAliasesMax + 1;
-    return isFirst ? addFault(walk, offsetOf(alias), `uses more than ${LIMITS.yamlAliasesMax} aliases`) : null;
-  }
+  const aliasesMax = LIMITS.yamlAliasesMax;
+  if (walk.aliases > aliasesMax)
+    return onlyOnce(walk.aliases, aliasesMax, walk, `uses more than ${aliasesMax} aliases`);
   const target = alias.resolve(document);
   if (target === undefined) return addFault(walk, offsetOf(alias), `there is no anchor &${alias.source} before this`);
   return locate(target, document, walk, depth + 1);
@@ -143,6 +142,11 @@ function addFault(walk: Walk, offset: number | null, message: string): null {
   const at = positionOf(walk, offset);
   walk.faults.push({ file: walk.file, line: at?.line ?? null, column: at?.column ?? null, field: "", message });
   return null;
+}
+
+/** Once over a limit, all that follows is over it as well. */
+function onlyOnce(count: number, max: number, walk: Walk, message: string): null {
+  return count === max + 1 ? addFault(walk, null, message) : null;
 }
 
 function syntaxMessage(message: string): string {
