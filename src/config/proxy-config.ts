@@ -1,7 +1,5 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
-import { CardeaError, toCardeaError } from "../core/errors.ts";
-import { type Fault, formatFault, type Located, locatePlain } from "../core/located.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import {
   integer,
@@ -16,6 +14,7 @@ import {
   withDefault,
 } from "../core/schema.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../core/spiffe-id.ts";
+import { parseJsonText } from "./json-text.ts";
 
 /** Bootstrap of one sidecar: a JSON file, written by `cardea up` or `cardea run`, read once by `cardea proxy`. */
 export interface ProxyConfig {
@@ -74,18 +73,8 @@ export interface InboundConfig {
 
 /** JSON text → ProxyConfig, frozen. Errors: `bad-input`, every fault on a line of its own. */
 export function parseProxyConfig(text: string, file: string): ProxyConfig {
-  const faults: Fault[] = [];
-  const config = CONFIG(locateJson(text, file), { file, field: "", faults });
-  if (config === undefined) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+  const config = parseJsonText(CONFIG, text, file);
   return Object.freeze({ ...config, labels: Object.freeze(Object.fromEntries(config.labels)) });
-}
-
-function locateJson(text: string, file: string): Located {
-  try {
-    return locatePlain(JSON.parse(text));
-  } catch (thrown) {
-    throw new CardeaError("bad-input", `${file}: is not JSON: ${toCardeaError(thrown).message}`, thrown);
-  }
 }
 
 const PORT = integer({ min: 0, max: 65_535 });
