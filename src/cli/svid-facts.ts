@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { toCardeaError } from "../core/errors.ts";
 import { type Certificate, parseCertificateFile } from "../pki/certificate.ts";
-import { describeKey, keyWeakness, parsePublicKey } from "../pki/keys.ts";
+import { type PublicKeyFacts, readPublicKey } from "../pki/public-key.ts";
 import { signerFault, svidIdOf } from "../pki/svid.ts";
 
 /** One certificate as `cardea svid show` tells it; with --json one object a line. */
@@ -28,7 +28,7 @@ export interface SvidFacts {
 export function readSvidFacts(source: string, der: Buffer, nowMs: number): SvidFacts {
   const certificate = parseCertificateFile(der);
   const library = new X509Certificate(der);
-  const key = parsePublicKey(certificate.publicKey);
+  const key = readKey(certificate);
   return {
     source,
     role: certificate.isCa ? "authority" : "svid",
@@ -38,16 +38,21 @@ export function readSvidFacts(source: string, der: Buffer, nowMs: number): SvidF
     notAfter: new Date(certificate.notAfterMs).toISOString(),
     secondsLeft: Math.floor((certificate.notAfterMs - nowMs) / 1000),
     issuer: library.issuer.split("\n").join(", "),
-    key: key === null ? "unknown" : describeKey(key),
+    key: key.name,
     sha256: library.fingerprint256.replaceAll(":", "").toLowerCase(),
-    problem: findProblem(certificate, nowMs),
+    problem: key.weakness ?? findProblem(certificate, nowMs),
   };
 }
 
+function readKey(certificate: Certificate): Pick<PublicKeyFacts, "name" | "weakness"> {
+  try {
+    return readPublicKey(certificate.publicKey);
+  } catch (error) {
+    return { name: "unknown", weakness: toCardeaError(error).message };
+  }
+}
+
 function findProblem(certificate: Certificate, nowMs: number): string | null {
-  const key = parsePublicKey(certificate.publicKey);
-  const weakness = key === null ? "its key is of an unknown kind" : keyWeakness(key);
-  if (weakness !== null) return weakness;
   if (nowMs < certificate.notBeforeMs) return "it is not valid yet";
   if (nowMs > certificate.notAfterMs) return "it has expired";
   return certificate.isCa ? signerFault(certificate, "root") : leafProblem(certificate);

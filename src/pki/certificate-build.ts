@@ -22,7 +22,7 @@ import {
   writeName,
 } from "./extensions-write.ts";
 import { KEY_USAGE } from "./extensions.ts";
-import { type KeyPair, encodePublicKey } from "./keys.ts";
+import type { KeyPair } from "./keys.ts";
 import { OID } from "./oids.ts";
 
 /** A CA certificate with its key, and what each certificate it signs has in common, encoded once. */
@@ -42,7 +42,8 @@ type RandomBytes = (count: number) => Buffer;
 
 export interface LeafRequest {
   readonly spiffeId: SpiffeId;
-  readonly publicKey: KeyObject;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
   readonly validity: Validity;
 }
 
@@ -55,7 +56,7 @@ export function createIssuer(certificate: Certificate, privateKey: KeyObject): I
 /** A self-signed root of a trust domain. One intermediate may stand below it. X509-SVID section 3.2. */
 export function createRoot(trustDomain: TrustDomain, keys: KeyPair, validity: Validity, random: RandomBytes): Issuer {
   const name = writeName(trustDomain, "Cardea root");
-  const spki = encodePublicKey(keys.publicKey);
+  const spki = keys.publicKey;
   const der = signCertificate({
     issuerName: name,
     privateKey: keys.privateKey,
@@ -71,7 +72,7 @@ export function createRoot(trustDomain: TrustDomain, keys: KeyPair, validity: Va
 
 /** An intermediate that signs leaves and no further CA. */
 export function createIntermediate(root: Issuer, trustDomain: TrustDomain, options: IntermediateOptions): Issuer {
-  const spki = encodePublicKey(options.keys.publicKey);
+  const spki = options.keys.publicKey;
   const der = signCertificate({
     issuerName: root.certificate.subject,
     privateKey: root.privateKey,
@@ -95,7 +96,7 @@ export interface IntermediateOptions {
  * X509-SVID sections 2 to 4.
  */
 export function createLeaf(issuer: Issuer, request: LeafRequest, random: RandomBytes): Buffer {
-  const spki = encodePublicKey(request.publicKey);
+  const spki = request.publicKey;
   return signCertificate({
     issuerName: issuer.certificate.subject,
     privateKey: issuer.privateKey,

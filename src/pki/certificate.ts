@@ -12,6 +12,7 @@ import {
 } from "./der.ts";
 import { readInteger, readOctetAlignedBits, readOid, readSmallInteger, readTime } from "./der-types.ts";
 import { type CertificateExtensions, parseExtensions } from "./extensions.ts";
+import type { Signed } from "./signature.ts";
 
 /** What a certificate says, read from its DER and not yet believed. RFC 5280 section 4.1. */
 export interface Certificate extends CertificateExtensions {
@@ -25,7 +26,8 @@ export interface Certificate extends CertificateExtensions {
   readonly notAfterMs: number;
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Buffer;
-  readonly signatureAlgorithm: string;
+  /** What its issuer signed, and how. */
+  readonly signed: Signed;
 }
 
 /** RFC 5280 section 4.1.2.2. */
@@ -39,12 +41,13 @@ export function parseCertificate(der: Buffer): Certificate {
   const outer = openSequence(readDer(der));
   const tbs = outer.next(TAG.sequence);
   const outerAlgorithm = outer.next(TAG.sequence);
-  readOctetAlignedBits(outer.next(TAG.bitString));
+  const signature = readOctetAlignedBits(outer.next(TAG.bitString));
   outer.end();
   const { innerAlgorithm, ...facts } = parseTbs(tbs);
   // RFC 5280 section 4.1.1.2: what is signed must name the algorithm, too, or it could be swapped.
   if (!innerAlgorithm.equals(outerAlgorithm.bytes)) throw derInvalid("a certificate names two signature algorithms");
-  return { der, ...facts };
+  const algorithm = readOid(openSequence(outerAlgorithm).next(TAG.oid));
+  return { der, ...facts, signed: { content: tbs.bytes, algorithm, signature } };
 }
 
 /** The same for PEM or DER of unknown origin: any failure is `bad-input`. */
@@ -56,7 +59,7 @@ export function parseCertificateFile(der: Buffer): Certificate {
   }
 }
 
-interface TbsFacts extends Omit<Certificate, "der"> {
+interface TbsFacts extends Omit<Certificate, "der" | "signed"> {
   readonly innerAlgorithm: Buffer;
 }
 
@@ -83,7 +86,6 @@ function parseTbs(tbs: DerValue): TbsFacts {
     notBeforeMs,
     notAfterMs,
     publicKey,
-    signatureAlgorithm: readOid(openSequence(algorithm).next(TAG.oid)),
     innerAlgorithm: algorithm.bytes,
   };
 }

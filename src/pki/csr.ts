@@ -1,4 +1,4 @@
-import { type KeyObject, sign, verify } from "node:crypto";
+import { sign } from "node:crypto";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { SpiffeId } from "../core/spiffe-id.ts";
@@ -7,13 +7,16 @@ import { readOctetAlignedBits, readOid, readSmallInteger } from "./der-types.ts"
 import { writeBits, writeDer, writeOid, writeSequence, writeSmallInteger } from "./der-write.ts";
 import { subjectAltNameExtension } from "./extensions-write.ts";
 import { readExtensions, readSubjectAltNames } from "./extensions.ts";
-import { type KeyPair, SIGNATURE_HASHES, encodePublicKey, keyWeakness, parsePublicKey } from "./keys.ts";
+import { type KeyPair, parsePublicKey } from "./keys.ts";
 import { OID } from "./oids.ts";
 import { encodePem, parsePem } from "./pem.ts";
+import { readPublicKey } from "./public-key.ts";
+import { type Signed, isSignedBy } from "./signature.ts";
 
 /** What a certificate signing request proves: that the sender holds this key. Nothing else of it is believed. */
 export interface SigningRequest {
-  readonly publicKey: KeyObject;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
   /** URI names that were asked for. The identity comes from the attestation; these are for the log. */
   readonly uris: readonly string[];
   /** How many names of other kinds were asked for, a subject included. */
@@ -32,7 +35,7 @@ export function createSigningRequest(keys: KeyPair, spiffeId: SpiffeId): string 
   const info = writeSequence(
     writeSmallInteger(0),
     EMPTY_NAME,
-    encodePublicKey(keys.publicKey),
+    keys.publicKey,
     writeDer(constructedContextTag(0), attribute),
   );
   const signature = sign("sha256", info, { key: keys.privateKey, dsaEncoding: "der" });
@@ -66,23 +69,16 @@ function readRequest(der: Buffer): SigningRequest {
   const algorithm = readOid(openSequence(outer.next(TAG.sequence)).next(TAG.oid));
   const signature = readOctetAlignedBits(outer.next(TAG.bitString));
   outer.end();
-  const { spki, uris, otherNames } = readInfo(info);
-  const publicKey = parsePublicKey(spki);
-  const weakness = publicKey === null ? "its key is of an unknown kind" : keyWeakness(publicKey);
-  if (publicKey === null || weakness !== null) throw invalid(weakness ?? "it has no key");
-  assertSigned(info.bytes, algorithm, signature, publicKey);
-  return { publicKey, uris, otherNames };
+  const request = readInfo(info);
+  assertKeyIsItsOwn(request.publicKey, { content: info.bytes, algorithm, signature });
+  return request;
 }
 
-interface RequestInfo extends Omit<SigningRequest, "publicKey"> {
-  readonly spki: Buffer;
-}
-
-function readInfo(info: DerValue): RequestInfo {
+function readInfo(info: DerValue): SigningRequest {
   const fields = openSequence(info);
   if (readSmallInteger(fields.next(TAG.integer)) !== 0) throw invalid("its version is not 1");
   const subject = fields.next(TAG.sequence);
-  const spki = fields.next(TAG.sequence).bytes;
+  const publicKey = fields.next(TAG.sequence).bytes;
   // Left out by some writers where it should be empty.
   const attributes = fields.nextIf(constructedContextTag(0));
   fields.end();
@@ -90,7 +86,7 @@ function readInfo(info: DerValue): RequestInfo {
   const names = requests.map((value) => readSubjectAltNames(readExtensions(value).get(OID.subjectAltName)?.value));
   const uris = names.flatMap((name) => name.uris);
   const count = names.reduce((sum, name) => sum + name.count, 0);
-  return { spki, uris, otherNames: count - uris.length + (subject.bytes.equals(EMPTY_NAME) ? 0 : 1) };
+  return { publicKey, uris, otherNames: count - uris.length + (subject.bytes.equals(EMPTY_NAME) ? 0 : 1) };
 }
 
 /** Each Extensions that is asked for. RFC 2985 section 5.4.2. */
@@ -104,23 +100,14 @@ function extensionRequests(attributes: DerValue): readonly DerValue[] {
   });
 }
 
-function assertSigned(info: Buffer, algorithm: string, signature: Buffer, key: KeyObject): void {
-  const hash = SIGNATURE_HASHES.get(algorithm);
-  if (hash === undefined) throw invalid(`its signature algorithm ${algorithm} is not accepted`);
-  if (SIGNER_TYPES.get(algorithm) !== key.asymmetricKeyType)
-    throw invalid("its signature is of another kind than its key");
-  if (!verify(hash, info, { key, dsaEncoding: "der" }, signature)) throw invalid("its signature is not its key's");
+/** Proof of possession: the key in the request signed the request. */
+function assertKeyIsItsOwn(publicKey: Buffer, signed: Signed): void {
+  const { weakness } = readPublicKey(publicKey);
+  if (weakness !== null) throw invalid(weakness);
+  const key = parsePublicKey(publicKey);
+  if (key === null) throw invalid("its key is none");
+  if (!isSignedBy(signed, key)) throw invalid(`its signature (${signed.algorithm}) is not its key's`);
 }
-
-const SIGNER_TYPES: ReadonlyMap<string, string> = new Map([
-  [OID.ecdsaWithSha256, "ec"],
-  [OID.ecdsaWithSha384, "ec"],
-  [OID.ecdsaWithSha512, "ec"],
-  [OID.rsaWithSha256, "rsa"],
-  [OID.rsaWithSha384, "rsa"],
-  [OID.rsaWithSha512, "rsa"],
-  [OID.ed25519, "ed25519"],
-]);
 
 function invalid(why: string, cause?: unknown): CardeaError {
   return new CardeaError("csr-invalid", `the certificate signing request is refused: ${why}`, cause);

@@ -22,6 +22,7 @@ export const OID = {
   ecdsaWithSha384: "1.2.840.10045.4.3.3",
   ecdsaWithSha512: "1.2.840.10045.4.3.4",
   // RFC 8017 appendix C
+  rsaEncryption: "1.2.840.113549.1.1.1",
   rsaWithSha256: "1.2.840.113549.1.1.11",
   rsaWithSha384: "1.2.840.113549.1.1.12",
   rsaWithSha512: "1.2.840.113549.1.1.13",

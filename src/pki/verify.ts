@@ -1,10 +1,12 @@
-import { X509Certificate, createHash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type SpiffeId, trustDomainOf } from "../core/spiffe-id.ts";
 import type { Signer, TrustBundle, TrustBundles } from "./bundle.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
-import { SIGNATURE_HASHES, keyWeakness, parsePublicKey } from "./keys.ts";
+import { parsePublicKey } from "./keys.ts";
+import { readPublicKey } from "./public-key.ts";
+import { isSignedBy } from "./signature.ts";
 import { mayIssueFor, signerFault, svidIdOf } from "./svid.ts";
 
 /** A peer whose chain was found good. */
@@ -109,6 +111,7 @@ class ChainSearch {
       path.every((link) => link.signer !== signer) &&
       this.#isInTime(signer.certificate) &&
       signer.certificate.unknownCritical.length === 0 &&
+      keyWeakness(signer.certificate) === null &&
       signerFault(signer.certificate, role) === null &&
       (path.length > 1 || mayIssueFor(signer.certificate, this.#bundle.trustDomain)) &&
       hasRoomBelow(path, signer.certificate) &&
@@ -124,15 +127,14 @@ class ChainSearch {
     if (child.signer !== null && this.#known.signedBy.get(child.signer)?.has(signer) === true) return true;
     if (this.#signaturesLeft === 0) return false;
     this.#signaturesLeft -= 1;
-    return isSignatureGood(child.certificate, signer);
+    return isSignedBy(child.certificate.signed, signer.key);
   }
 }
 
 function assertLeafSound(leaf: Certificate): void {
   const [oid] = leaf.unknownCritical;
   if (oid !== undefined) throw untrusted(`the peer's certificate has a critical extension ${oid} that is not known`);
-  const key = parsePublicKey(leaf.publicKey);
-  const weakness = key === null ? "its kind is not known" : keyWeakness(key);
+  const weakness = keyWeakness(leaf);
   if (weakness !== null) throw untrusted(`the peer's key is refused: ${weakness}`);
 }
 
@@ -151,13 +153,11 @@ function hasRoomBelow(path: readonly Link[], signer: Certificate): boolean {
   return between.length <= signer.pathLength;
 }
 
-function isSignatureGood(child: Certificate, signer: Signer): boolean {
-  if (!SIGNATURE_HASHES.has(child.signatureAlgorithm) || keyWeakness(signer.key) !== null) return false;
+function keyWeakness(certificate: Certificate): string | null {
   try {
-    return new X509Certificate(child.der).verify(signer.key);
-  } catch {
-    // What the TLS library cannot read, or a key of another kind than the signature.
-    return false;
+    return readPublicKey(certificate.publicKey).weakness;
+  } catch (error) {
+    return (error as Error).message;
   }
 }
 

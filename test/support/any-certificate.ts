@@ -18,7 +18,7 @@ import {
   writeName,
 } from "../../src/pki/extensions-write.ts";
 import { KEY_USAGE } from "../../src/pki/extensions.ts";
-import { encodePublicKey, generateKeyPair, type KeyPair } from "../../src/pki/keys.ts";
+import { generateKeyPair, type KeyPair, publicKeyOf } from "../../src/pki/keys.ts";
 import { OID } from "../../src/pki/oids.ts";
 
 /** A certificate of any kind, right or wrong: what the product never writes must be refused when others do. */
@@ -56,6 +56,11 @@ export interface AnyCertificateOptions {
 
 const HOUR_MS = 3_600_000;
 export const NOW_MS = Date.UTC(2026, 5, 1, 12);
+
+/** A pair of a kind that the product never makes. */
+export function keysOf(generated: { readonly privateKey: KeyObject }): KeyPair {
+  return { privateKey: generated.privateKey, publicKey: publicKeyOf(generated.privateKey) };
+}
 
 export function uriName(uri: string): Buffer {
   return writeDer(contextTag(6), Buffer.from(uri, "latin1"));
@@ -101,7 +106,7 @@ function tbsOf(options: AnyCertificateOptions, own: Omit<AnyCertificate, "der">)
       writeTime(options.notAfterMs ?? NOW_MS + HOUR_MS),
     ),
     own.name,
-    encodePublicKey(own.keys.publicKey),
+    own.keys.publicKey,
     writeDer(constructedContextTag(3), writeSequence(...extensions)),
   );
 }

@@ -1,9 +1,8 @@
-import { type KeyObject, createHash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { CardeaError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type SpiffeId, type TrustDomain, trustDomainOf } from "../../core/spiffe-id.ts";
 import type { StateFiles } from "../../core/state-files.ts";
-import { encodePublicKey } from "../../pki/keys.ts";
 import { spendJoinToken } from "./join-token.ts";
 
 /** What a caller brings to prove who it is. */
@@ -12,8 +11,8 @@ export interface Evidence {
   readonly joinToken: string | null;
   /** The identity of the caller's verified certificate, or null. */
   readonly caller: SpiffeId | null;
-  /** The key that it holds, as its signing request proves. */
-  readonly publicKey: KeyObject;
+  /** The key that it holds, as its signing request proves; SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
 }
 
 /** Who the caller is, and how we know. Recorded with each issuance. */
@@ -75,9 +74,9 @@ class SpentTokens {
     this.#clock = clock;
   }
 
-  async redeemOnce(token: string, key: KeyObject, redeem: () => Promise<SpiffeId>): Promise<SpiffeId> {
+  async redeemOnce(token: string, key: Buffer, redeem: () => Promise<SpiffeId>): Promise<SpiffeId> {
     const tokenHash = hashOf(token);
-    const keyHash = hashOf(encodePublicKey(key));
+    const keyHash = hashOf(key);
     const known = this.#byHash.get(tokenHash);
     if (known?.keyHash === keyHash && this.#clock.monotonicMs() < known.untilMs) return known.spiffeId;
     const spiffeId = await redeem();

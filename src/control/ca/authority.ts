@@ -7,7 +7,7 @@ import { type Issuer, createRoot } from "../../pki/certificate-build.ts";
 import { generateKeyPair } from "../../pki/keys.ts";
 import { encodePem } from "../../pki/pem.ts";
 import { Intermediates } from "./intermediates.ts";
-import { BACKDATE_MS, encodeIssuer, isSignedBy, parseIssuer } from "./issuer-file.ts";
+import { BACKDATE_MS, encodeIssuer, isIssuedBy, parseIssuer } from "./issuer-file.ts";
 
 /** Root and intermediate of one trust domain, kept in the state directory. */
 export interface Authority {
@@ -84,7 +84,7 @@ function readRoot(text: string, options: AuthorityOptions): Issuer {
     const [uri] = root.certificate.uris;
     if (uri !== `spiffe://${options.trustDomain}`)
       throw new Error(`it is of ${uri ?? "no trust domain"}, the mesh is spiffe://${options.trustDomain}`);
-    if (!isSignedBy(root, root)) throw new Error("its signature is not good");
+    if (!isIssuedBy(root, root)) throw new Error("its signature is not good");
     assertRootInTime(root, options);
     return root;
   } catch (error) {

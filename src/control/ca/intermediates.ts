@@ -2,7 +2,7 @@ import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { type Issuer, createIntermediate } from "../../pki/certificate-build.ts";
 import { generateKeyPair } from "../../pki/keys.ts";
 import type { AuthorityOptions } from "./authority.ts";
-import { BACKDATE_MS, encodeIssuer, isSignedBy, parseIssuer } from "./issuer-file.ts";
+import { BACKDATE_MS, encodeIssuer, isIssuedBy, parseIssuer } from "./issuer-file.ts";
 
 const INTERMEDIATE_WITH_KEY = "ca/intermediate-with-key.pem";
 const DAY_MS = 86_400_000;
@@ -62,7 +62,7 @@ export class Intermediates {
   #read(text: string): Issuer {
     try {
       const issuer = parseIssuer(text);
-      if (!isSignedBy(issuer, this.#root)) throw new Error("the root did not sign it");
+      if (!isIssuedBy(issuer, this.#root)) throw new Error("the root did not sign it");
       return issuer;
     } catch (error) {
       const path = `${this.#options.files.directory}/${INTERMEDIATE_WITH_KEY}`;

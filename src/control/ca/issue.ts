@@ -1,4 +1,3 @@
-import type { KeyObject } from "node:crypto";
 import { CardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Random } from "../../core/ports.ts";
@@ -11,7 +10,8 @@ import { BACKDATE_MS } from "./issuer-file.ts";
 export interface IssueRequest {
   /** From the attestation, never from the signing request. */
   readonly spiffeId: SpiffeId;
-  readonly publicKey: KeyObject;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
   /** Seconds asked for; 0: as long as is allowed. */
   readonly ttlSec: number;
 }

@@ -1,16 +1,17 @@
-import { X509Certificate, createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey } from "node:crypto";
 import { type Issuer, createIssuer } from "../../pki/certificate-build.ts";
 import { parseCertificate } from "../../pki/certificate.ts";
-import { encodePrivateKey, encodePublicKey } from "../../pki/keys.ts";
+import { encodePrivateKey, parsePublicKey, publicKeyOf } from "../../pki/keys.ts";
 import { encodePem, parsePem } from "../../pki/pem.ts";
+import { isSignedBy } from "../../pki/signature.ts";
 
 /** Clocks of the machines that will check a certificate may be behind by this much. */
 export const BACKDATE_MS = 300_000;
 
 /** Whether the certificate above signed this one. */
-export function isSignedBy(issuer: Issuer, above: Issuer): boolean {
-  const key = createPublicKey({ key: above.certificate.publicKey, type: "spki", format: "der" });
-  return new X509Certificate(issuer.certificate.der).verify(key);
+export function isIssuedBy(issuer: Issuer, above: Issuer): boolean {
+  const key = parsePublicKey(above.certificate.publicKey);
+  return key !== null && isSignedBy(issuer.certificate.signed, key);
 }
 
 /** Certificate and key as two PEM blocks of one file: neither can be there without the other. */
@@ -26,7 +27,6 @@ export function parseIssuer(text: string): Issuer {
   const certificate = parseCertificate(first.der);
   const privateKey = createPrivateKey({ key: second.der, type: "pkcs8", format: "der" });
   if (!certificate.isCa) throw new Error("its certificate is not a CA's");
-  if (!encodePublicKey(createPublicKey(privateKey)).equals(certificate.publicKey))
-    throw new Error("its key is not its certificate's");
+  if (!publicKeyOf(privateKey).equals(certificate.publicKey)) throw new Error("its key is not its certificate's");
   return createIssuer(certificate, privateKey);
 }

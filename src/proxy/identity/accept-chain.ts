@@ -2,7 +2,7 @@ import { CardeaError } from "../../core/errors.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { TrustBundles } from "../../pki/bundle.ts";
 import type { Certificate } from "../../pki/certificate.ts";
-import { type KeyPair, encodePrivateKey, encodePublicKey } from "../../pki/keys.ts";
+import { type KeyPair, encodePrivateKey } from "../../pki/keys.ts";
 import { encodePem, parseCertificatesPem } from "../../pki/pem.ts";
 import { verifyPeerChain } from "../../pki/verify.ts";
 import type { Identity } from "./identity.ts";
@@ -23,7 +23,7 @@ export function acceptChain(chainPem: readonly string[], expected: Expectation):
   const leaf = verified.chain[0]!;
   if (verified.spiffeId !== expected.spiffeId)
     throw mismatch(`it names ${verified.spiffeId}, not ${expected.spiffeId}`);
-  if (!leaf.publicKey.equals(encodePublicKey(expected.keys.publicKey))) throw mismatch("it is for another key");
+  if (!leaf.publicKey.equals(expected.keys.publicKey)) throw mismatch("it is for another key");
   return identityOf(verified.chain, verified.notAfterMs, expected);
 }
 

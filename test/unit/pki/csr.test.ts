@@ -5,9 +5,10 @@ import { createSigningRequest, parseSigningRequest } from "../../../src/pki/csr.
 import { constructedContextTag } from "../../../src/pki/der.ts";
 import { writeBits, writeDer, writeOid, writeSequence, writeSmallInteger } from "../../../src/pki/der-write.ts";
 import { writeName } from "../../../src/pki/extensions-write.ts";
-import { encodePublicKey, generateKeyPair, type KeyPair } from "../../../src/pki/keys.ts";
+import { generateKeyPair, type KeyPair } from "../../../src/pki/keys.ts";
 import { OID } from "../../../src/pki/oids.ts";
 import { encodePem, parsePem } from "../../../src/pki/pem.ts";
+import { keysOf } from "../../support/any-certificate.ts";
 
 const WEB = spiffeIdFor("cluster.local", "shop", "web");
 
@@ -26,7 +27,7 @@ function request(parts: RequestParts = {}): string {
   const info = writeSequence(
     writeSmallInteger(parts.version ?? 0),
     writeName("shop", "anything"),
-    encodePublicKey(keys.publicKey),
+    keys.publicKey,
     writeDer(constructedContextTag(0)),
     ...(parts.extra ?? []),
   );
@@ -35,8 +36,8 @@ function request(parts: RequestParts = {}): string {
   return encodePem("CERTIFICATE REQUEST", writeSequence(info, algorithm, writeBits(signature)));
 }
 
-const rsa1024 = generateKeyPairSync("rsa", { modulusLength: 1024 });
-const rsa2048 = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const rsa1024 = keysOf(generateKeyPairSync("rsa", { modulusLength: 1024 }));
+const rsa2048 = keysOf(generateKeyPairSync("rsa", { modulusLength: 2048 }));
 
 describe("parseSigningRequest refuses", () => {
   it.each([
@@ -51,17 +52,17 @@ describe("parseSigningRequest refuses", () => {
     ["elements that PKCS#10 does not have", request({ extra: [writeSmallInteger(1)] })],
     ["a signature of another key", request({ signer: generateKeyPair() })],
     ["RSA of 1024 bits", request({ keys: rsa1024, algorithm: OID.rsaWithSha256 })],
-    ["a key on secp256k1", request({ keys: generateKeyPairSync("ec", { namedCurve: "secp256k1" }) })],
+    ["a key on secp256k1", request({ keys: keysOf(generateKeyPairSync("ec", { namedCurve: "secp256k1" })) })],
     ["SHA-1", request({ hash: "sha1", algorithm: "1.2.840.10045.4.1" })],
     ["an algorithm of another kind than the key", request({ keys: rsa2048, algorithm: OID.ecdsaWithSha256 })],
-    ["an Ed448 key", request({ keys: generateKeyPairSync("ed448"), hash: null, algorithm: "1.3.101.113" })],
+    ["an Ed448 key", request({ keys: keysOf(generateKeyPairSync("ed448")), hash: null, algorithm: "1.3.101.113" })],
     ["more than the limit", "-----BEGIN CERTIFICATE REQUEST-----\n".padEnd(30_000, "A")],
   ])("%s", (_what, pem) => {
     expect(() => parseSigningRequest(pem)).toThrow(expect.objectContaining({ code: "csr-invalid" }));
   });
 
   it("a key whose curve is given by parameters", () => {
-    const keys = generateKeyPairSync("ec", { namedCurve: "P-256", paramEncoding: "explicit" });
+    const keys = keysOf(generateKeyPairSync("ec", { namedCurve: "P-256", paramEncoding: "explicit" }));
     expect(() => parseSigningRequest(request({ keys }))).toThrow(expect.objectContaining({ code: "csr-invalid" }));
   });
 });
@@ -71,7 +72,7 @@ describe("parseSigningRequest takes", () => {
     const keys = generateKeyPair();
     const read = parseSigningRequest(createSigningRequest(keys, WEB));
     expect(read).toMatchObject({ uris: [WEB], otherNames: 0 });
-    expect(read.publicKey.equals(keys.publicKey)).toBe(true);
+    expect(read.publicKey).toEqual(keys.publicKey);
   });
 
   it.each([
@@ -79,7 +80,7 @@ describe("parseSigningRequest takes", () => {
     [
       "P-384 with SHA-384",
       request({
-        keys: generateKeyPairSync("ec", { namedCurve: "P-384" }),
+        keys: keysOf(generateKeyPairSync("ec", { namedCurve: "P-384" })),
         hash: "sha384",
         algorithm: OID.ecdsaWithSha384,
       }),
