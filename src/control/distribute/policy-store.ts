@@ -49,19 +49,32 @@ async function load(
   content: LatestSource<PolicyContent | null>,
   faults: LatestSource<readonly Fault[]>,
 ): Promise<void> {
-  const read = await readPolicies(options.source);
-  if (read.set.faults.length > 0) {
-    refuse(read.set.faults, options, faults);
-    return;
+  try {
+    const { files, set } = await readPolicies(options.source);
+    if (set.faults.length > 0) {
+      refuse(set.faults, options, faults);
+      return;
+    }
+    const isNew = set.revision !== content.get()?.revision;
+    if (isNew) await putInForce(files, set, { options, content });
+    else if (faults.get().length > 0) options.logger.log("info", "policies-good-again", { revision: set.revision });
+    faults.set([]);
+  } catch (thrown) {
+    // A fault of ours must not open anything either: it is one more reason to keep what is in force.
+    refuse([faultAt(options.source.path, toCardeaError(thrown).message)], options, faults);
   }
-  const { revision } = read.set;
+}
+
+async function putInForce(
+  files: readonly PolicyFile[],
+  { revision, documents }: PolicyFiles,
+  { options, content }: { options: PolicyStoreOptions; content: LatestSource<PolicyContent | null> },
+): Promise<void> {
+  const next = createPolicyContent(revision, documents, options.api);
+  await keep(revision, files, options);
   const before = content.get()?.revision ?? null;
-  if (revision !== before) {
-    await keep(revision, read.files, options);
-    content.set(createPolicyContent(revision, read.set.documents, options.api));
-    options.logger.log("info", "policies-in-force", { revision, before, policies: read.set.documents.length });
-  } else if (faults.get().length > 0) options.logger.log("info", "policies-good-again", { revision });
-  faults.set([]);
+  content.set(next);
+  options.logger.log("info", "policies-in-force", { revision, before, policies: documents.length });
 }
 
 interface ReadPolicies {
@@ -71,18 +84,13 @@ interface ReadPolicies {
 
 /** Whatever cannot be read is a fault like one in a text. */
 async function readPolicies(source: PolicySource): Promise<ReadPolicies> {
-  try {
-    const { files, faults } = await source.read();
-    if (faults.length > 0) return faulty(faults);
-    return { files, set: parsePolicyFiles(files) };
-  } catch (thrown) {
-    const message = `cannot be read: ${toCardeaError(thrown).message}`;
-    return faulty([{ file: source.path, line: null, column: null, field: "", message }]);
-  }
+  const { files, faults } = await source.read();
+  if (faults.length > 0) return { files: [], set: { documents: [], tests: [], faults, revision: "" } };
+  return { files, set: parsePolicyFiles(files) };
 }
 
-function faulty(faults: readonly Fault[]): ReadPolicies {
-  return { files: [], set: { documents: [], tests: [], faults, revision: "" } };
+function faultAt(file: string, message: string): Fault {
+  return { file, line: null, column: null, field: "", message };
 }
 
 function refuse(found: readonly Fault[], { logger }: PolicyStoreOptions, faults: LatestSource<readonly Fault[]>): void {

@@ -37,17 +37,20 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
 
   async function load(): Promise<void> {
     const found: Fault[] = [];
-    const files = await readFiles(directory, found);
-    if (files !== null) {
-      goodFiles = mergeFiles(files, goodFiles, found);
-      const next = createRegistryContent(String(changes + 1), joined(goodFiles), options);
-      if (!isSame(content.get(), next)) {
-        changes += 1;
-        content.set(next);
-        logger.log("info", "registry-changed", { services: next.serviceCount, workloads: next.workloads.length });
-      }
+    try {
+      goodFiles = mergeFiles(await readFiles(directory), goodFiles, found);
+      update(createRegistryContent(String(changes + 1), joined(goodFiles), options));
+    } catch (thrown) {
+      found.push(faultOf(directory.path, toCardeaError(thrown).message));
     }
     report(found);
+  }
+
+  function update(next: RegistryContent): void {
+    if (isSame(content.get(), next)) return;
+    changes += 1;
+    content.set(next);
+    logger.log("info", "registry-changed", { services: next.serviceCount, workloads: next.workloads.length });
   }
 
   function report(found: readonly Fault[]): void {
@@ -64,16 +67,11 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   return { content, faults, close: () => watching.close() };
 }
 
-/** The directory's files, or null with the fault added when they cannot be listed. */
-async function readFiles(directory: Directory, faults: Fault[]): Promise<readonly DirectoryFile[] | null> {
-  try {
-    const files = await directory.read();
-    if (files.length <= LIMITS.registryFilesMax) return files;
-    throw new CardeaError("bad-input", `more than ${LIMITS.registryFilesMax} files`);
-  } catch (thrown) {
-    faults.push(faultOf(directory.path, toCardeaError(thrown).message));
-    return null;
-  }
+/** Errors: `bad-input` when they cannot be listed, or are too many. */
+async function readFiles(directory: Directory): Promise<readonly DirectoryFile[]> {
+  const files = await directory.read();
+  if (files.length <= LIMITS.registryFilesMax) return files;
+  throw new CardeaError("bad-input", `more than ${LIMITS.registryFilesMax} files`);
 }
 
 /** Each file's documents: as they are when good, as they were when not, none when another file has their names. */

@@ -32,7 +32,8 @@ export interface ControlFixture {
   writePolicy(name: string, text: string): Promise<void>;
   removePolicy(name: string): Promise<void>;
   writeRegistry(name: string, document: unknown): Promise<void>;
-  start(): Promise<ControlPlane>;
+  /** On the port that it had before, else on the one asked for, else on any. */
+  start(atPort?: number): Promise<ControlPlane>;
   stop(): Promise<void>;
   join(name: string, options?: JoinOptions): Promise<TestSidecar>;
   status(): Promise<ControlStatus>;
@@ -68,13 +69,13 @@ export async function openControlFixture(settings: MeshSettings = DEFAULT_MESH_S
   // The port stays over a restart, as it does for a real one.
   let port = 0;
 
-  async function start(): Promise<ControlPlane> {
+  async function start(atPort = 0): Promise<ControlPlane> {
     const config = {
       name: "test",
       stateDir,
       policiesDir,
       mesh: settings,
-      listen: { host: "127.0.0.1", port },
+      listen: { host: "127.0.0.1", port: port || atPort },
       admin: { host: "127.0.0.1", port: 0 },
       logLevel: "debug",
     } as const;
