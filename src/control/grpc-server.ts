@@ -39,7 +39,7 @@ export interface GrpcServerOptions {
 
 export interface GrpcServer {
   readonly address: Address;
-  /** No new connections; open ones get GOAWAY and end after `graceMs` at the latest. */
+  /** No new connections; open ones get GOAWAY and end after `graceMs` at the latest. Resolves when all have ended. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -82,6 +82,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     async close(graceMs) {
       await listening.close();
       for (const connection of connections) connection.injector.drain(graceMs);
+      await Promise.all(Array.from(connections, (connection) => connection.ended));
     },
   };
 }
@@ -103,6 +104,8 @@ const CONNECTION_LIFE_MS = 86_400_000;
 interface OpenConnection {
   readonly injector: ConnectionInjector;
   readonly endTimer: Timer;
+  /** Resolves once the socket is gone. */
+  readonly ended: Promise<void>;
 }
 
 interface Admission {
@@ -123,12 +126,14 @@ function admit(socket: Duplex, peerChain: readonly Buffer[], { server, connectio
   const injector = server.createConnectionInjector(credentials);
   const lifeMs = Math.min(CONNECTION_LIFE_MS, Math.max(0, caller.endsAtMs - options.clock.wallMs()));
   const endTimer = options.clock.setTimer(lifeMs, () => injector.drain(DRAIN_MS));
-  const connection = { injector, endTimer };
+  const { promise: ended, resolve: setEnded } = Promise.withResolvers<void>();
+  const connection = { injector, endTimer, ended };
   connections.add(connection);
   socket.once("close", () => {
     connections.delete(connection);
     endTimer.cancel();
     injector.destroy();
+    setEnded();
   });
   injector.injectConnection(socket);
 }

@@ -53,7 +53,8 @@ function contextOf(material: TlsMaterial): SecureContextOptions {
 
 function open(server: Server, { listen }: TlsListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => {
+    // Kept for good: a failing accept (too many open files) must not end the process; the next one may succeed.
+    server.on("error", (error) => {
       reject(new CardeaError("unreachable", `cannot listen on ${listen.host}:${listen.port}: ${error.message}`, error));
     });
     server.listen({ host: listen.host, port: listen.port }, resolve);

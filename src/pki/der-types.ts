@@ -106,11 +106,15 @@ export function readTime(value: DerValue): number {
   throw derInvalid("a time is neither YYMMDDHHMMSSZ nor YYYYMMDDHHMMSSZ");
 }
 
-function timeOf(digits: string): number {
-  const iso = digits.replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, "$1-$2-$3T$4:$5:$6.000Z");
-  const timeMs = Date.parse(iso);
-  // Date.parse takes 30 February for 2 March; a time that does not come out as it went in is none.
-  if (Number.isNaN(timeMs) || new Date(timeMs).toISOString() !== iso) throw derInvalid("a time is no date");
+/** `YYYYMMDDHHMMSSZ` */
+function timeOf(text: string): number {
+  const part = (from: number): number => Number(text.slice(from, from + 2));
+  const [year, month, day] = [Number(text.slice(0, 4)), part(4), part(6)];
+  const [hour, minute, second] = [part(8), part(10), part(12)];
+  const timeMs = Date.UTC(year, month - 1, day, hour, minute, second);
+  // Date.UTC takes 30 February for 2 March, and month 0 for the December before.
+  const isDate = month >= 1 && month <= 12 && day >= 1 && new Date(timeMs).getUTCDate() === day;
+  if (!isDate || hour > 23 || minute > 59 || second > 59) throw derInvalid("a time is no date");
   return timeMs;
 }
 

@@ -31,5 +31,10 @@ const ALGORITHMS: ReadonlyMap<string, SignatureAlgorithm> = new Map<string, Sign
 export function isSignedBy(signed: Signed, key: KeyObject): boolean {
   const algorithm = ALGORITHMS.get(signed.algorithm);
   if (algorithm === undefined || algorithm.keyType !== key.asymmetricKeyType) return false;
-  return verify(algorithm.hash, signed.content, { key, dsaEncoding: "der" }, signed.signature);
+  try {
+    return verify(algorithm.hash, signed.content, { key, dsaEncoding: "der" }, signed.signature);
+  } catch {
+    // The TLS library throws at some malformed signatures instead of finding them wrong.
+    return false;
+  }
 }

@@ -194,6 +194,23 @@ describe("the control plane's listener ends the connection of a caller", () => {
   });
 });
 
+describe("openGrpcServer", () => {
+  it("says that a port is taken", async () => {
+    await expect(startTestControl({ port: control.address.port })).rejects.toMatchObject({ code: "unreachable" });
+  });
+
+  it("ends connections that do not end by themselves, when it closes, and takes no new ones", async () => {
+    const target = await startTestControl();
+    const session = connectAs(target, null);
+    session.on("error", () => undefined);
+    await new Promise((resolve) => session.once("remoteSettings", resolve));
+    const gone = new Promise((resolve) => session.once("close", resolve));
+    await target.close();
+    await gone;
+    await expect(call({ authorization: "Bearer x" }, target)).resolves.toMatchObject({ code: status.UNAVAILABLE });
+  });
+});
+
 describe("a connection to the control plane", () => {
   it.each([
     ["ends when the certificate that made it ends", 60_000, true],

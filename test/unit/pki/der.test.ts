@@ -104,6 +104,11 @@ describe("a type's reader refuses", () => {
     ["a UTCTime without seconds", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("2601010000Z"))))],
     ["a UTCTime with an offset", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("260101000000+0100"))))],
     ["30 February", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("260230000000Z"))))],
+    ["month 13", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("261301000000Z"))))],
+    ["month 0", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("260001000000Z"))))],
+    ["day 0", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("260100000000Z"))))],
+    ["29 February of a common year", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("270229000000Z"))))],
+    ["second 60", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("260101000060Z"))))],
     ["hour 24", () => readTime(readDer(writeDer(TAG.utcTime, Buffer.from("260101240000Z"))))],
     [
       "a GeneralizedTime before 2050",
@@ -130,12 +135,16 @@ describe("what was written is read", () => {
     },
   );
 
-  it.each(["1999-12-31T23:59:59Z", "2026-06-01T00:00:00Z", "2049-12-31T23:59:59Z", "2050-01-01T00:00:00Z"])(
-    "time %s",
-    (iso) => {
-      expect(readTime(readDer(writeTime(Date.parse(iso))))).toBe(Date.parse(iso));
-    },
-  );
+  it.each([
+    "1950-01-01T00:00:00Z",
+    "1999-12-31T23:59:59Z",
+    "2028-02-29T12:00:00Z",
+    "2026-06-01T00:00:00Z",
+    "2049-12-31T23:59:59Z",
+    "2050-01-01T00:00:00Z",
+  ])("time %s", (iso) => {
+    expect(readTime(readDer(writeTime(Date.parse(iso))))).toBe(Date.parse(iso));
+  });
 
   it("named bits, a bit string, an unsigned integer with its top bit set", () => {
     expect(readNamedBits(readDer(writeNamedBits(0b110_0001)))).toBe(0b110_0001);

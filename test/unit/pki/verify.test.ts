@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { LIMITS } from "../../../src/core/limits.ts";
 import { parseTrustDomain } from "../../../src/core/spiffe-id.ts";
@@ -244,6 +245,19 @@ describe("verifyPeerChain refuses", () => {
     expect(verdict([leaf, intermediate])).toBe(WEB);
     const withdrawn = trustBundlesOf(bundleOf("cluster.local", anyAuthority({ name: "new root" })));
     expect(verdict([leaf, intermediate], NOW_MS, withdrawn)).toBe("peer-certificate-untrusted");
+  });
+
+  it("every leaf and every intermediate with one bit turned, wherever it is", () => {
+    const leaf = leafOf(intermediate).der;
+    const chain = [leaf, intermediate.der];
+    fc.assert(
+      fc.property(fc.nat(1), fc.nat(1_000_000), fc.nat(7), (which, position, bit) => {
+        const turned = chain.map((der) => Buffer.from(der));
+        turned[which]![position % chain[which]!.length]! ^= 1 << bit;
+        expect(verdict(turned)).toMatch(/^peer-(certificate-(untrusted|expired)|identity-invalid)$/);
+      }),
+      { seed: 7, numRuns: 2_000 },
+    );
   });
 
   it("a tangle of authorities that all signed each other, after a bounded number of signatures", () => {
