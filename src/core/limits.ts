@@ -44,6 +44,11 @@ export const LIMIT_TABLE = {
     "From accept to the first bytes on an inbound port, where the client begins.",
   ),
   streamIdleMs: limit(300_000, "ms", "A request or tunnel in which nothing moves; Envoy's stream_idle_timeout."),
+  tunnelIdleMs: limit(
+    3_600_000,
+    "ms",
+    "An opaque or upgraded connection in which nothing moves; Envoy's tcp_proxy default.",
+  ),
   lingerMs: limit(
     2_000,
     "ms",

@@ -44,9 +44,11 @@ export interface Connection {
   readonly local: Address;
   /** The peer's end. */
   readonly remote: Address;
-  /** Bytes received from and sent to the peer so far. */
+  /** Bytes received from the peer and written for it so far. */
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  /** Of `bytesSent`, those that wait here because the peer does not take them yet. */
+  readonly unsentBytes: number;
   /** Takes the connection over. Data that came before the first call is held back, not lost. */
   setHandlers(handlers: ConnectionHandlers): void;
   /** Queues bytes (the connection owns the buffer from now on); false when the caller should wait for onDrain. */

@@ -41,6 +41,10 @@ export class SocketConnection implements Connection {
     return this.#local;
   }
 
+  get unsentBytes(): number {
+    return this.#unsentBytes + this.#socket.writableLength;
+  }
+
   get remote(): Address {
     return this.#remote!;
   }
@@ -59,7 +63,7 @@ export class SocketConnection implements Connection {
     this.#unsent.push(chunk);
     this.#unsentBytes += chunk.length;
     this.#flushSoon();
-    if (this.#unsentBytes + this.#socket.writableLength < LIMITS.writeBacklogBytesMax) return true;
+    if (this.unsentBytes < LIMITS.writeBacklogBytesMax) return true;
     this.#isBlocked = true;
     return false;
   }

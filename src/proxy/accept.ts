@@ -1,0 +1,71 @@
+import { CardeaError } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { Clock, Connection, ConnectionHandlers } from "../core/ports.ts";
+import type { LiveConnections } from "./live.ts";
+
+/**
+ * Counts the connections that are being accepted or open, against LIMITS.connectionsMax, so that callers without
+ * end find a closed door and not a full memory.
+ */
+export class AcceptGate {
+  readonly #live: LiveConnections;
+  #handshakes = 0;
+
+  constructor(live: LiveConnections) {
+    this.#live = live;
+  }
+
+  /** Errors: `overloaded`, `draining`. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    this.assertOpen();
+    this.#handshakes++;
+    try {
+      return await work();
+    } finally {
+      this.#handshakes--;
+    }
+  }
+
+  /** Errors: `overloaded`, `draining`. */
+  assertOpen(): void {
+    if (this.#live.isDraining) throw new CardeaError("draining", "the sidecar is shutting down");
+    if (this.#handshakes + this.#live.size >= LIMITS.connectionsMax) {
+      throw new CardeaError("overloaded", "the limit on open connections is reached");
+    }
+  }
+}
+
+/**
+ * The first bytes of a connection, at least `bytesMin`, with which it is left paused for another stage to take over.
+ * Errors: `request-timeout`, `downstream-reset` when the caller goes away before.
+ */
+export function readFirstBytes(connection: Connection, bytesMin: number, clock: Clock): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(LIMITS.firstBytesTimeoutMs, () =>
+      reject(new CardeaError("request-timeout", "nothing came")),
+    );
+    const gone = () => {
+      timer.cancel();
+      reject(new CardeaError("downstream-reset", "the caller went away before it had said anything"));
+    };
+    let head: Buffer = EMPTY;
+    connection.setHandlers({
+      onData(chunk) {
+        head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+        if (head.length < bytesMin) return;
+        timer.cancel();
+        connection.pause();
+        connection.setHandlers(IGNORING);
+        resolve(head);
+      },
+      onEnd: gone,
+      onDrain: () => {},
+      onClose: gone,
+    });
+  });
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Between two stages, within one turn. */
+const IGNORING: ConnectionHandlers = { onData: () => {}, onEnd: () => {}, onDrain: () => {}, onClose: () => {} };

@@ -1,0 +1,126 @@
+import type { Latest } from "../core/latest.ts";
+import type { FlowReason } from "../observe/flow.ts";
+import {
+  type BoundPolicy,
+  bindPeer,
+  type Decision,
+  decideBound,
+  decideTcp,
+  type PeerFacts,
+  POLICY_NOT_LOADED,
+  type RequestFacts,
+} from "../policy/decide.ts";
+import type { PolicySet } from "./discovery/policy-sinks.ts";
+import type { Target } from "./target.ts";
+
+/** Why a permit was given, for the record. */
+export interface Grant {
+  readonly verdict: "allowed" | "would-deny";
+  readonly reason: FlowReason;
+  readonly policy: string | null;
+  readonly rule: number | null;
+  readonly revision: string | null;
+}
+
+/**
+ * Leave to forward one request or one connection to one target. Only this file can make one: the class is not
+ * exported and its private field makes the type its own.
+ */
+class GrantedPermit {
+  readonly target: Target;
+  readonly grant: Grant;
+  readonly #isGenuine = true;
+
+  constructor(target: Target, grant: Grant) {
+    this.target = target;
+    this.grant = grant;
+  }
+
+  static isGenuine(value: object): boolean {
+    return #isGenuine in value && value.#isGenuine;
+  }
+}
+
+export type Permit = GrantedPermit;
+
+/** A refusal, as it is recorded; the caller learns nothing of it but its id. */
+export interface Denial {
+  readonly decision: Decision;
+  readonly revision: string | null;
+}
+
+export type Authorization =
+  | { readonly allow: true; readonly permit: Permit }
+  | { readonly allow: false; readonly denial: Denial };
+
+/** For forward.ts: whether an object is a permit that was made here, whatever its type claims. */
+export function isPermit(value: object): value is Permit {
+  return GrantedPermit.isGenuine(value);
+}
+
+/**
+ * Outbound: the registry knows the service and the workload was chosen from it (egress REGISTRY_ONLY). This is no
+ * boundary against a breached app, which may step around its own sidecar: the other side's inbound is.
+ */
+export function permitEgress(target: Target): Permit {
+  return new GrantedPermit(target, SERVICE_REGISTERED);
+}
+
+/** What inbound authorization needs besides the peer. */
+export interface InboundRules {
+  readonly policy: Latest<PolicySet | null>;
+  /** Overrides the mesh's enforcement, where this sidecar is being introduced. */
+  readonly enforcement: "ENFORCE" | "AUDIT" | null;
+  readonly target: Target;
+}
+
+/** Decides for one peer connection. What the peer alone decides is worked out once for each policy revision. */
+export class PeerAuthorizer {
+  readonly peer: PeerFacts;
+  readonly #rules: InboundRules;
+  #set: PolicySet | null = null;
+  #bound: BoundPolicy | null = null;
+
+  constructor(peer: PeerFacts, rules: InboundRules) {
+    this.peer = peer;
+    this.#rules = rules;
+  }
+
+  /** One HTTP request. */
+  authorizeRequest(request: RequestFacts): Authorization {
+    const set = this.#rules.policy.get();
+    if (set === null) return NOT_LOADED;
+    if (set !== this.#set || this.#bound === null) {
+      this.#set = set;
+      this.#bound = bindPeer(set.compiled, this.peer);
+    }
+    return this.#conclude(decideBound(this.#bound, request), set);
+  }
+
+  /** A connection whose bytes nobody reads. */
+  authorizeConnection(): Authorization {
+    const set = this.#rules.policy.get();
+    return set === null ? NOT_LOADED : this.#conclude(decideTcp(set.compiled, this.peer), set);
+  }
+
+  #conclude(decision: Decision, { revision, settings }: PolicySet): Authorization {
+    const isAudit = (this.#rules.enforcement ?? settings.enforcement) === "AUDIT";
+    if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision } };
+    const { reason, policy, rule } = decision;
+    const verdict = decision.allow ? "allowed" : "would-deny";
+    return { allow: true, permit: new GrantedPermit(this.#rules.target, { verdict, reason, policy, rule, revision }) };
+  }
+}
+
+const NOT_LOADED: Authorization = Object.freeze({
+  allow: false,
+  denial: Object.freeze({ decision: POLICY_NOT_LOADED, revision: null }),
+});
+
+const SERVICE_REGISTERED: Grant = Object.freeze({
+  verdict: "allowed",
+  reason: "service-registered",
+  policy: null,
+  rule: null,
+  revision: null,
+});

@@ -1,0 +1,57 @@
+import { CardeaError } from "../core/errors.ts";
+import { isPermit, type Permit } from "./authorize.ts";
+import type { Connector, OpenedConnection } from "./connect.ts";
+import type { ChannelWaiter, Pools, TargetPool } from "./pool.ts";
+
+interface ForwardOptions {
+  readonly pools: Pools;
+  readonly connector: Connector;
+}
+
+/** The only way to an upstream. It goes to a permit's target and nowhere else. */
+export class Forward {
+  readonly #pools: Pools;
+  readonly #connector: Connector;
+
+  constructor({ pools, connector }: ForwardOptions) {
+    this.#pools = pools;
+    this.#connector = connector;
+  }
+
+  /** Prepares to send one request; `begin` then asks for a channel. */
+  request(permit: Permit, waiter: ChannelWaiter): Forwarding {
+    assertPermit(permit);
+    return new Forwarding(this.#pools.poolFor(permit.target), waiter);
+  }
+
+  /** A connection of its own, for bytes that nobody reads. Errors: as `Connector.open`. */
+  connect(permit: Permit): Promise<OpenedConnection> {
+    assertPermit(permit);
+    return this.#connector.open(permit.target);
+  }
+}
+
+/** A request that holds, or waits for, a channel. */
+export class Forwarding {
+  readonly #pool: TargetPool;
+  readonly #waiter: ChannelWaiter;
+
+  constructor(pool: TargetPool, waiter: ChannelWaiter) {
+    this.#pool = pool;
+    this.#waiter = waiter;
+  }
+
+  /** The waiter may be served before this returns. */
+  begin(options: { readonly isFresh: boolean }): void {
+    this.#pool.acquire(this.#waiter, options.isFresh);
+  }
+
+  /** To be called once, when the request is over in whatever way. */
+  release(): void {
+    this.#pool.release(this.#waiter);
+  }
+}
+
+function assertPermit(permit: Permit): void {
+  if (!isPermit(permit)) throw new CardeaError("internal", "something other than a permit was to be forwarded");
+}

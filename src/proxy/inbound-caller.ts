@@ -1,0 +1,120 @@
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { Latest } from "../core/latest.ts";
+import type { RequestHead } from "../wire/http1-head.ts";
+import { normalizePath } from "../wire/path.ts";
+import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import type { Denial, PeerAuthorizer } from "./authorize.ts";
+import type { PolicySet } from "./discovery/policy-sinks.ts";
+import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
+import type { Forward } from "./forward.ts";
+import { requestHeadersOf } from "./headers.ts";
+import type { LiveConnections } from "./live.ts";
+import type { Pair, Recorder } from "./record.ts";
+import { refuseUnread } from "./refuse-unread.ts";
+import { SeenRequest } from "./request-facts.ts";
+import type { DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
+import { allowedUpgradeOf } from "./upgrade.ts";
+
+interface InboundCallerOptions {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  readonly authorizer: PeerAuthorizer;
+  readonly policy: Latest<PolicySet | null>;
+  readonly traceIds: TraceIds;
+  readonly pair: Pair;
+  /** The value of x-forwarded-client-cert. */
+  readonly xfcc: string;
+  /** The connection is gone, and with it all that was under way on it. */
+  readonly onOver: () => void;
+}
+
+/** The requests of one caller, whose identity has been proved by its connection. */
+export class InboundCaller implements RequestHandler, ExchangeSide {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  // Nobody but a sidecar speaks of denials; the app does not.
+  readonly ownHeaders = "strip";
+  readonly tlsFrom = "downstream";
+  readonly #options: InboundCallerOptions;
+  /** What is under way; a new policy is asked about it again. */
+  readonly #open = new Set<Exchange>();
+  #hasLeft = false;
+
+  constructor(options: InboundCallerOptions) {
+    this.#options = options;
+    this.recorder = options.recorder;
+    this.forward = options.forward;
+    this.live = options.live;
+  }
+
+  begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
+    const exchange = new Exchange(this, head, stream);
+    exchange.begin();
+    if (exchange.isForwarding) this.#open.add(exchange);
+    return exchange;
+  }
+
+  refuse(error: CardeaError, stream: DownstreamStream): void {
+    refuseUnread(error, { recorder: this.recorder, pair: this.#options.pair, stream });
+  }
+
+  /** A new policy is in force. */
+  recheck(): void {
+    for (const exchange of this.#open) {
+      const authorization = this.#options.authorizer.authorizeRequest(exchange.facts!);
+      if (!authorization.allow) exchange.losePermission(authorization.denial);
+    }
+  }
+
+  onDone(exchange: Exchange): void {
+    this.#open.delete(exchange);
+    if (this.#hasLeft && this.#open.size === 0) this.#options.onOver();
+  }
+
+  /** The connection speaks HTTP no more: it is closed, or a tunnel, which a new policy still concerns. */
+  leave(): void {
+    this.#hasLeft = true;
+    if (this.#open.size === 0) this.#options.onOver();
+  }
+
+  admit(head: RequestHead): Admission {
+    const set = this.#options.policy.get();
+    if (set === null) return this.#refused(new CardeaError("policy-not-loaded", "no policy has arrived yet"), null);
+    // CONNECT would make the caller choose where we dial.
+    if (head.method === "CONNECT") return this.#refused(new CardeaError("method-not-allowed", ""), null);
+    const normalized = normalizePath(head.path, set.settings.pathNormalization);
+    if (!normalized.ok) return this.#refused(normalized.error, null);
+    try {
+      return this.#decide(head, normalized);
+    } catch (thrown) {
+      return this.#refused(toCardeaError(thrown), normalized.pathForMatch);
+    }
+  }
+
+  #decide(head: RequestHead, { path, pathForMatch }: { path: string; pathForMatch: string }): Admission {
+    const { authorizer, pair, traceIds, xfcc } = this.#options;
+    const headers = requestHeadersOf(head);
+    const { method, framing } = head;
+    const seen = new SeenRequest({ method, path: pathForMatch, host: head.host ?? "", headers });
+    const authorization = authorizer.authorizeRequest(seen);
+    if (!authorization.allow) return this.#denied(authorization.denial, pathForMatch);
+    const upgrade = allowedUpgradeOf(head);
+    headers.push("x-forwarded-client-cert", xfcc);
+    const trace = traceThrough(headers, traceIds);
+    const request = { method, target: path, headers, framing, upgrade };
+    const { permit } = authorization;
+    return { at: "admitted", permit, request, facts: seen, path: pathForMatch, pair, servicePort: null, trace };
+  }
+
+  #denied(denial: Denial, path: string): Admission {
+    const { pair } = this.#options;
+    const code = denial.decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
+    return { at: "refused", error: new CardeaError(code, ""), denial, path, pair, servicePort: null };
+  }
+
+  #refused(error: CardeaError, path: string | null): Admission {
+    return { at: "refused", error, denial: null, path, pair: this.#options.pair, servicePort: null };
+  }
+}

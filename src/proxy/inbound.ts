@@ -1,0 +1,222 @@
+import type { InboundConfig } from "../config/proxy-config.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { Latest } from "../core/latest.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
+import { type FlowPeer, type FlowTls, NO_TLS } from "../observe/flow.ts";
+import type { TraceIds } from "../wire/traceparent.ts";
+import { formatXfcc } from "../wire/xfcc.ts";
+import { type AcceptGate, readFirstBytes } from "./accept.ts";
+import { type InboundRules, PeerAuthorizer } from "./authorize.ts";
+import { CLIENT_HELLO_BYTES, chooseHttpAlpn, chooseTcpAlpn, isClientHello } from "./detect.ts";
+import type { PolicySet } from "./discovery/policy-sinks.ts";
+import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
+import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
+import type { Forward } from "./forward.ts";
+import { Http1ServerConnection } from "./http1/server-connection.ts";
+import { type Caller, identifyCaller, type OwnIdentity } from "./identify.ts";
+import { InboundCaller } from "./inbound-caller.ts";
+import type { LiveConnections } from "./live.ts";
+import { enderOf, type Pair, type Recorder } from "./record.ts";
+import { claimedService } from "./sni.ts";
+import { appTarget, type Target } from "./target.ts";
+import { TcpFlow } from "./tcp-flow.ts";
+
+/** What every inbound port of a sidecar works with. */
+export interface InboundScope {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly workload: OwnWorkload;
+  readonly enforcement: "ENFORCE" | "AUDIT" | null;
+  readonly own: Latest<OwnIdentity | null>;
+  readonly registry: Latest<RegistrySnapshot>;
+  readonly policy: Latest<PolicySet | null>;
+  readonly gate: AcceptGate;
+  readonly live: LiveConnections;
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly traceIds: TraceIds;
+}
+
+/** Something that was permitted and goes on; a new policy is asked about it again. */
+interface Permitted {
+  recheck(): void;
+}
+
+/** One port of the workload as the mesh sees it: mutual TLS alone, and behind it nothing but the app's own port. */
+export class InboundPort {
+  readonly #config: InboundConfig;
+  readonly #scope: InboundScope;
+  readonly #target: Target;
+  readonly #rules: InboundRules;
+  readonly #permitted = new Set<Permitted>();
+  readonly #unsubscribe: () => void;
+  readonly #chooseAlpn: (offered: readonly string[]) => string | null;
+  #listening: Listening | null = null;
+
+  constructor(config: InboundConfig, scope: InboundScope) {
+    this.#config = config;
+    this.#scope = scope;
+    this.#target = appTarget(config.port, config.app);
+    this.#rules = { policy: scope.policy, enforcement: scope.enforcement, target: this.#target };
+    this.#chooseAlpn = config.protocol === "HTTP" ? chooseHttpAlpn : chooseTcpAlpn;
+    this.#unsubscribe = scope.policy.subscribe(() => this.#recheckAll());
+  }
+
+  /** Errors: `unreachable`. */
+  async open(): Promise<Listening> {
+    this.#listening = await this.#scope.network.listen(this.#config.listen, (connection) => {
+      void this.#accept(connection);
+    });
+    return this.#listening;
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    await this.#listening?.close();
+  }
+
+  #recheckAll(): void {
+    for (const permitted of this.#permitted) permitted.recheck();
+  }
+
+  /** accept → detect → identify; whoever does not get through is recorded here, and nobody is told why. */
+  async #accept(connection: Connection): Promise<void> {
+    const startedMs = this.#scope.clock.monotonicMs();
+    let secure: SecureConnection | null = null;
+    try {
+      const own = this.#usableIdentity();
+      secure = await this.#scope.gate.run(() => this.#secure(connection, own));
+      const caller = identifyCaller(secure, own, this.#scope.clock.wallMs());
+      this.#serve({ secure, own, caller, startedMs });
+    } catch (thrown) {
+      const error = toCardeaError(thrown);
+      (secure ?? connection).destroy({ reset: true });
+      this.#recordRefusal(secure ?? connection, tlsOf(secure), error, startedMs);
+    }
+  }
+
+  #usableIdentity(): OwnIdentity {
+    const own = this.#scope.own.get();
+    if (own !== null && this.#scope.clock.wallMs() < own.identity.notAfterMs) return own;
+    throw new CardeaError("identity-not-ready", "this sidecar holds no valid certificate");
+  }
+
+  async #secure(connection: Connection, own: OwnIdentity): Promise<SecureConnection> {
+    const { network, clock } = this.#scope;
+    const head = await readFirstBytes(connection, CLIENT_HELLO_BYTES, clock);
+    if (!isClientHello(head)) throw new CardeaError("plaintext-refused", "the caller did not begin with TLS");
+    return network.serveTls(connection, head, {
+      context: own.context,
+      handshakeTimeoutMs: LIMITS.handshakeTimeoutMs,
+      chooseAlpn: this.#chooseAlpn,
+    });
+  }
+
+  #serve(accepted: Accepted): void {
+    const { secure, caller } = accepted;
+    const pair = this.#pairOf(accepted);
+    const authorizer = new PeerAuthorizer(
+      {
+        principal: caller.spiffeId,
+        sourceIp: secure.remote.host,
+        remoteIp: secure.remote.host,
+        destinationIp: secure.local.host,
+        destinationPort: this.#target.port,
+        sni: secure.tls.sni,
+      },
+      this.#rules,
+    );
+    if (this.#config.protocol === "HTTP") this.#serveHttp(accepted, authorizer, pair);
+    else this.#serveTcp(accepted, authorizer, pair);
+  }
+
+  #serveHttp({ secure, own, caller }: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
+    const { recorder, forward, live, policy, traceIds, clock } = this.#scope;
+    const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
+    const onOver = () => void this.#permitted.delete(handler);
+    const handler = new InboundCaller({ recorder, forward, live, policy, traceIds, authorizer, pair, xfcc, onOver });
+    this.#permitted.add(handler);
+    const onGone = () => handler.leave();
+    void new Http1ServerConnection(secure, { handler, live, clock, lifetime: caller.lifetime, onGone });
+  }
+
+  #serveTcp({ secure, caller, startedMs }: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
+    const { recorder, forward, live } = this.#scope;
+    const flow = new TcpFlow({
+      recorder,
+      forward,
+      live,
+      caller: {
+        open: () => ({ connection: secure, early: null, lifetime: caller.lifetime }),
+        refuse: () => secure.destroy({ reset: true }),
+      },
+      pair,
+      tlsFrom: "downstream",
+      servicePort: null,
+      startedMs,
+    });
+    const authorization = authorizer.authorizeConnection();
+    if (!authorization.allow) {
+      const { decision } = authorization.denial;
+      const code = decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
+      flow.refuse(new CardeaError(code, ""), authorization.denial);
+      return;
+    }
+    const permitted = { recheck: () => recheckFlow(flow, authorizer) };
+    this.#permitted.add(permitted);
+    void flow.carry(authorization.permit, () => void this.#permitted.delete(permitted));
+  }
+
+  #pairOf({ secure, own, caller }: Accepted): Pair {
+    const registry = this.#scope.registry.get();
+    const principal = own.identity.spiffeId;
+    const service = claimedService(secure.tls.sni, { registry, principal, port: this.#target.port });
+    const at = { host: secure.local.host, port: this.#target.port };
+    return Object.freeze({
+      source: callerPeer(secure.remote, caller.spiffeId, registry),
+      destination: ownPeer(at, { workload: this.#scope.workload, principal, service }),
+      tls: tlsOf(secure),
+    });
+  }
+
+  #recordRefusal(connection: Connection, tls: FlowTls, error: CardeaError, startedMs: number): void {
+    const { recorder, registry, workload, own } = this.#scope;
+    const principal = own.get()?.identity.spiffeId ?? null;
+    const destination: FlowPeer = ownPeer(
+      { host: connection.local.host, port: this.#target.port },
+      { workload, principal, service: null },
+    );
+    recorder.connection({
+      id: recorder.newId(),
+      pair: { source: callerPeer(connection.remote, null, registry.get()), destination, tls },
+      grant: null,
+      denial: null,
+      error,
+      startedMs,
+      bytesReceived: connection.bytesReceived,
+      bytesSent: 0,
+      endedBy: enderOf(error.code),
+      servicePort: null,
+      upstreamPort: null,
+    });
+  }
+}
+
+interface Accepted {
+  readonly secure: SecureConnection;
+  readonly own: OwnIdentity;
+  readonly caller: Caller;
+  readonly startedMs: number;
+}
+
+function recheckFlow(flow: TcpFlow, authorizer: PeerAuthorizer): void {
+  const authorization = authorizer.authorizeConnection();
+  if (!authorization.allow) flow.losePermission(authorization.denial);
+}
+
+function tlsOf(secure: SecureConnection | null): FlowTls {
+  if (secure === null) return NO_TLS;
+  const { version, group, sni } = secure.tls;
+  return Object.freeze({ version, group, sni });
+}

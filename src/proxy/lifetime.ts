@@ -1,0 +1,24 @@
+import { LIMITS } from "../core/limits.ts";
+
+/**
+ * How long a connection may be used, given the certificates that made it. Wall-clock milliseconds; both sidecars
+ * know both chains, so both come to the same end.
+ */
+export interface Lifetime {
+  /** From then on it takes no new request. */
+  readonly retiresAtMs: number;
+  /** Then it is cut. */
+  readonly endsAtMs: number;
+}
+
+/** A connection without certificates: to our own app, or from it. */
+export const UNLIMITED: Lifetime = Object.freeze({ retiresAtMs: Infinity, endsAtMs: Infinity });
+
+/**
+ * The side that sends requests retires a connection twice as early as the side that takes them: were it the other way
+ * round, a request could cross the other side's close and be lost.
+ */
+export function lifetimeOf(side: "downstream" | "upstream", endsAtMs: number, nowMs: number): Lifetime {
+  const margin = Math.min(LIMITS.connectionRetireMsMax, Math.max(0, endsAtMs - nowMs) / 10);
+  return { retiresAtMs: endsAtMs - (side === "upstream" ? 2 * margin : margin), endsAtMs };
+}

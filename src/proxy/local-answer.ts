@@ -1,0 +1,67 @@
+import { ERROR_TABLE, type ErrorCode } from "../core/errors.ts";
+import type { BodyFraming } from "../wire/http1-head.ts";
+import type { Answer, DownstreamStream } from "./streams.ts";
+
+export interface LocalCause {
+  readonly code: ErrorCode;
+  /** Of the flow record, when the request was denied; it is all that the caller learns of the reason. */
+  readonly denialId: string | null;
+  /** The request's method; null when it could not be read. */
+  readonly method: string | null;
+}
+
+export interface LocalAnswer {
+  readonly status: number;
+  readonly answer: Answer;
+  readonly body: Buffer;
+}
+
+/** An answer of our own: a status, one line of text, and for a denial its id. */
+export function makeLocalAnswer(cause: LocalCause): LocalAnswer {
+  const { httpStatus: status, close } = ERROR_TABLE[cause.code];
+  const text = Buffer.from(`${textOf(cause)}\n`, "latin1");
+  const headers = ["content-type", "text/plain"];
+  if (cause.denialId !== null) headers.push("x-cardea-denial", cause.denialId);
+  const isHead = cause.method === "HEAD";
+  if (isHead) headers.push("content-length", String(text.length));
+  const framing: BodyFraming = isHead ? { kind: "none" } : { kind: "length", bytes: text.length };
+  const answer = {
+    status,
+    reason: REASONS[status] ?? "",
+    headers,
+    framing,
+    isLast: close !== "keep",
+    ignoresBody: true,
+  };
+  return { status, answer, body: isHead ? EMPTY : text };
+}
+
+export function sendLocalAnswer(stream: DownstreamStream, { answer, body }: LocalAnswer): void {
+  stream.sendAnswer(answer);
+  if (body.length > 0) stream.sendBody(body);
+  stream.sendEnd([]);
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Denials read as Envoy's and tell nothing else; a caller that is denied is not to learn of policies. */
+function textOf({ code, denialId }: LocalCause): string {
+  if (ERROR_TABLE[code].httpStatus === 403) return "RBAC: access denied";
+  return denialId === null ? ERROR_TABLE[code].meaning : "access denied";
+}
+
+/** RFC 9110 section 15. */
+const REASONS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  403: "Forbidden",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  417: "Expectation Failed",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+  508: "Loop Detected",
+};

@@ -1,0 +1,90 @@
+import { type CardeaError, toCardeaError } from "../core/errors.ts";
+import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
+import type { RequestHead } from "../wire/http1-head.ts";
+import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import { ConnectRequest } from "./connect-request.ts";
+import type { EgressRouter, FixedService } from "./egress.ts";
+import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
+import type { Forward } from "./forward.ts";
+import { requestHeadersOf } from "./headers.ts";
+import type { LiveConnections } from "./live.ts";
+import type { Pair, Recorder } from "./record.ts";
+import { refuseUnread } from "./refuse-unread.ts";
+import type { Detached, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
+import { allowedUpgradeOf } from "./upgrade.ts";
+
+export interface OutboundCallerOptions {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  readonly egress: EgressRouter;
+  readonly traceIds: TraceIds;
+  readonly fixed: FixedService;
+  readonly source: FlowPeer;
+  /** The destination of a request for which none is found. */
+  readonly unknown: FlowPeer;
+  serveHttp(caller: Detached, service: FixedService): void;
+}
+
+/** The requests that come over one connection of our own app. */
+export class OutboundCaller implements RequestHandler, ExchangeSide {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  // The other side's sidecar tells the id of a denial.
+  readonly ownHeaders = "pass";
+  readonly tlsFrom = "upstream";
+  readonly #options: OutboundCallerOptions;
+
+  constructor(options: OutboundCallerOptions) {
+    this.#options = options;
+    this.recorder = options.recorder;
+    this.forward = options.forward;
+    this.live = options.live;
+  }
+
+  begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
+    // Behind a fixed port or an earlier CONNECT there is one service, and no choice.
+    const isConnect = head.method === "CONNECT" && this.#options.fixed === null;
+    const request = isConnect ? new ConnectRequest(this.#options, head, stream) : new Exchange(this, head, stream);
+    request.begin();
+    return request;
+  }
+
+  refuse(error: CardeaError, stream: DownstreamStream): void {
+    refuseUnread(error, { recorder: this.recorder, pair: this.#unknownPair(), stream });
+  }
+
+  onDone(): void {}
+
+  admit(head: RequestHead): Admission {
+    let servicePort: number | null = null;
+    try {
+      const { egress, fixed, source, traceIds } = this.#options;
+      const route = egress.route(head.host, fixed);
+      servicePort = route.port.port;
+      const upgrade = allowedUpgradeOf(head);
+      const { permit, destination } = egress.choose(route, "HTTP");
+      const headers = requestHeadersOf(head);
+      const trace = traceThrough(headers, traceIds);
+      return {
+        at: "admitted",
+        permit,
+        request: { method: head.method, target: head.path, headers, framing: head.framing, upgrade },
+        facts: null,
+        path: null,
+        pair: { source, destination, tls: NO_TLS },
+        servicePort,
+        trace,
+      };
+    } catch (thrown) {
+      const error = toCardeaError(thrown);
+      return { at: "refused", error, denial: null, path: null, pair: this.#unknownPair(), servicePort };
+    }
+  }
+
+  #unknownPair(): Pair {
+    const { source, unknown } = this.#options;
+    return { source, destination: unknown, tls: NO_TLS };
+  }
+}

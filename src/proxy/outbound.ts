@@ -1,0 +1,142 @@
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { Latest } from "../core/latest.ts";
+import type { Address, Clock, Connection, Listening, Network } from "../core/ports.ts";
+import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
+import type { TraceIds } from "../wire/traceparent.ts";
+import type { AcceptGate } from "./accept.ts";
+import type { EgressRouter, FixedService } from "./egress.ts";
+import { type OwnWorkload, ownPeer, unknownPeer } from "./flow-peers.ts";
+import type { Forward } from "./forward.ts";
+import { Http1ServerConnection } from "./http1/server-connection.ts";
+import type { OwnIdentity } from "./identify.ts";
+import { UNLIMITED } from "./lifetime.ts";
+import type { LiveConnections } from "./live.ts";
+import { OutboundCaller } from "./outbound-caller.ts";
+import { enderOf, type Recorder } from "./record.ts";
+import type { Route } from "./route.ts";
+import type { Detached } from "./streams.ts";
+import { TcpFlow } from "./tcp-flow.ts";
+
+/** What the outbound ports of a sidecar work with. */
+export interface OutboundScope {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly workload: OwnWorkload;
+  readonly own: Latest<OwnIdentity | null>;
+  readonly gate: AcceptGate;
+  readonly live: LiveConnections;
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly egress: EgressRouter;
+  readonly traceIds: TraceIds;
+}
+
+/**
+ * A port for our own app: a proxy that takes any service (absolute-form, Host, CONNECT), or, with a fixed service,
+ * that one alone.
+ */
+export class OutboundPort {
+  readonly #at: Address;
+  readonly #fixed: FixedService;
+  readonly #scope: OutboundScope;
+  #listening: Listening | null = null;
+
+  constructor(at: Address, fixed: FixedService, scope: OutboundScope) {
+    this.#at = at;
+    this.#fixed = fixed;
+    this.#scope = scope;
+  }
+
+  /** Errors: `unreachable`. */
+  async open(): Promise<Listening> {
+    this.#listening = await this.#scope.network.listen(this.#at, (connection) => this.#accept(connection));
+    return this.#listening;
+  }
+
+  async close(): Promise<void> {
+    await this.#listening?.close();
+  }
+
+  #accept(connection: Connection): void {
+    try {
+      this.#scope.gate.assertOpen();
+      // Which protocol a fixed port speaks is what the registry says now; without a service requests are answered so.
+      const route = this.#fixed === null ? null : this.#routeOrNull(this.#fixed);
+      if (route?.port.protocol === "TCP") this.#serveTcp(connection, route);
+      else this.#serveHttp({ connection, early: null, lifetime: UNLIMITED }, this.#fixed);
+    } catch (thrown) {
+      this.#refuse(connection, toCardeaError(thrown));
+    }
+  }
+
+  #routeOrNull(fixed: NonNullable<FixedService>): Route | null {
+    try {
+      return this.#scope.egress.route(null, fixed);
+    } catch (thrown) {
+      if (toCardeaError(thrown).code === "no-route") return null;
+      throw thrown;
+    }
+  }
+
+  #serveHttp({ connection, early, lifetime }: Detached, fixed: FixedService): void {
+    const { recorder, forward, live, egress, traceIds, clock } = this.#scope;
+    const handler = new OutboundCaller({
+      recorder,
+      forward,
+      live,
+      egress,
+      traceIds,
+      fixed,
+      source: this.#sourceOf(connection),
+      unknown: unknownPeer(connection.local),
+      serveHttp: (caller, service) => this.#serveHttp(caller, service),
+    });
+    const server = new Http1ServerConnection(connection, { handler, live, clock, lifetime });
+    connection.resume();
+    if (early !== null) server.onData(early);
+  }
+
+  #serveTcp(connection: Connection, route: Route): void {
+    const { recorder, forward, live, egress } = this.#scope;
+    const startedMs = recorder.nowMs();
+    const { permit, destination } = egress.choose(route, "TCP");
+    const flow = new TcpFlow({
+      recorder,
+      forward,
+      live,
+      caller: {
+        open: () => ({ connection, early: null, lifetime: UNLIMITED }),
+        refuse: () => connection.destroy({ reset: true }),
+      },
+      pair: { source: this.#sourceOf(connection), destination, tls: NO_TLS },
+      tlsFrom: "upstream",
+      servicePort: route.port.port,
+      startedMs,
+    });
+    void flow.carry(permit);
+  }
+
+  #sourceOf(connection: Connection): FlowPeer {
+    const { workload, own } = this.#scope;
+    const principal = own.get()?.identity.spiffeId ?? null;
+    return ownPeer(connection.remote, { workload, principal, service: null });
+  }
+
+  #refuse(connection: Connection, error: CardeaError): void {
+    const { recorder } = this.#scope;
+    connection.destroy({ reset: true });
+    recorder.connection({
+      id: recorder.newId(),
+      pair: { source: this.#sourceOf(connection), destination: unknownPeer(connection.local), tls: NO_TLS },
+      grant: null,
+      denial: null,
+      error,
+      startedMs: recorder.nowMs(),
+      bytesReceived: 0,
+      bytesSent: 0,
+      endedBy: enderOf(error.code),
+      servicePort: this.#fixed?.servicePort ?? null,
+      upstreamPort: null,
+    });
+  }
+}

@@ -1,0 +1,186 @@
+import type { CardeaError, ErrorCode } from "../core/errors.ts";
+import type { Clock, Random } from "../core/ports.ts";
+import type {
+  EndedBy,
+  FlowPeer,
+  FlowReason,
+  FlowRecord,
+  FlowSink,
+  FlowTls,
+  Reporter,
+  Verdict,
+} from "../observe/flow.ts";
+import type { DataPathMetrics } from "../observe/metrics.ts";
+import type { RequestHead } from "../wire/http1-head.ts";
+import type { Trace } from "../wire/traceparent.ts";
+import type { Denial, Grant } from "./authorize.ts";
+
+/** Between whom, as far as it is known. Objects that last as long as a connection or an endpoint: see FlowPeer. */
+export interface Pair {
+  readonly source: FlowPeer;
+  readonly destination: FlowPeer;
+  readonly tls: FlowTls;
+}
+
+/** How a request or connection came out. */
+export interface Outcome {
+  /** From Recorder.newId; it may have been told to the caller already. */
+  readonly id: string;
+  readonly pair: Pair;
+  readonly grant: Grant | null;
+  readonly denial: Denial | null;
+  readonly error: CardeaError | null;
+  readonly startedMs: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly endedBy: EndedBy;
+  readonly servicePort: number | null;
+  readonly upstreamPort: number | null;
+}
+
+/** What was seen of a request; all null when its head could not be read. */
+export interface RequestSeen {
+  readonly head: RequestHead | null;
+  /** Normalised, without query; null before it was worked out. */
+  readonly path: string | null;
+  /** The status that the caller got. */
+  readonly status: number | null;
+  readonly trace: Trace | null;
+}
+
+interface RecorderOptions {
+  readonly reporter: Reporter;
+  readonly flows: FlowSink;
+  readonly metrics: DataPathMetrics;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** The one way out for what was seen: every request and connection passes here once, early denials included. */
+export class Recorder {
+  readonly #reporter: Reporter;
+  readonly #flows: FlowSink;
+  readonly #metrics: DataPathMetrics;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor({ reporter, flows, metrics, clock, random }: RecorderOptions) {
+    this.#reporter = reporter;
+    this.#flows = flows;
+    this.#metrics = metrics;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** 16 hexadecimal digits. */
+  newId(): string {
+    return this.#random.bytes(8).toString("hex");
+  }
+
+  nowMs(): number {
+    return this.#clock.monotonicMs();
+  }
+
+  request(seen: RequestSeen, outcome: Outcome): void {
+    const flow = this.#flow("http", seen, outcome);
+    this.#metrics.recordRequest(flow);
+    this.#flows.record(flow);
+  }
+
+  connection(outcome: Outcome): void {
+    const flow = this.#flow("tcp", NOTHING_SEEN, outcome);
+    this.#metrics.recordTcp(flow);
+    this.#flows.record(flow);
+  }
+
+  /** An opaque connection that was permitted has been opened. */
+  opened(pair: Pair): void {
+    this.#metrics.tcpOpened({ reporter: this.#reporter, ...pair });
+  }
+
+  /** Bytes of an opaque connection since the last call. */
+  moved(pair: Pair, received: number, sent: number): void {
+    if (received + sent > 0) this.#metrics.tcpBytes({ reporter: this.#reporter, ...pair }, received, sent);
+  }
+
+  #flow(protocol: "http" | "tcp", seen: RequestSeen, outcome: Outcome): FlowRecord {
+    const { pair, grant, denial, error } = outcome;
+    const { head, trace } = seen;
+    const basis = denial?.decision ?? grant;
+    const received = head === null || head.path === "" ? null : withoutQuery(head.path);
+    return {
+      timeMs: this.#clock.wallMs(),
+      id: outcome.id,
+      reporter: this.#reporter,
+      verdict: verdictOf(outcome),
+      reason: reasonOf(outcome),
+      detail: error === null || error.message === "" ? null : error.message,
+      policy: basis?.policy ?? null,
+      rule: basis?.rule ?? null,
+      revision: denial === null ? (grant?.revision ?? null) : denial.revision,
+      source: pair.source,
+      destination: pair.destination,
+      remoteIp: null,
+      servicePort: outcome.servicePort,
+      protocol,
+      method: head?.method ?? null,
+      host: head?.host ?? null,
+      path: seen.path ?? received,
+      receivedPath: seen.path === null || seen.path === received ? null : received,
+      status: seen.status,
+      tls: pair.tls,
+      bytesReceived: outcome.bytesReceived,
+      bytesSent: outcome.bytesSent,
+      durationMs: this.#clock.monotonicMs() - outcome.startedMs,
+      endedBy: outcome.endedBy,
+      traceId: trace?.traceId ?? null,
+      spanId: trace?.spanId ?? null,
+      parentSpanId: trace?.parentId ?? null,
+      upstreamPort: outcome.upstreamPort,
+    };
+  }
+}
+
+/** Whether a failure is a refusal for lack of permission or identity, which has an id for the caller. */
+export function isDenial(code: ErrorCode): boolean {
+  return DENIALS.has(code);
+}
+
+/** Who ended what came to an error. */
+export function enderOf(code: ErrorCode): EndedBy {
+  if (code === "downstream-reset") return "downstream";
+  return code === "upstream-reset" ? "upstream" : "sidecar";
+}
+
+const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "denied-by-policy",
+  "policy-not-loaded",
+  "identity-not-ready",
+  "plaintext-refused",
+  "tls-handshake-failed",
+  "peer-certificate-missing",
+  "peer-certificate-untrusted",
+  "peer-certificate-expired",
+  "peer-identity-invalid",
+  "peer-identity-mismatch",
+  "permission-lost",
+]);
+
+const NOTHING_SEEN: RequestSeen = Object.freeze({ head: null, path: null, status: null, trace: null });
+
+function verdictOf({ error, denial, grant }: Outcome): Verdict {
+  if (error !== null) return isDenial(error.code) ? "denied" : "error";
+  if (denial !== null) return "denied";
+  return grant?.verdict ?? "error";
+}
+
+function reasonOf({ error, denial, grant }: Outcome): FlowReason {
+  // The decision says more than the code that stands for all decisions.
+  if (denial !== null && (error === null || error.code === "denied-by-policy")) return denial.decision.reason;
+  return error?.code ?? grant?.reason ?? "internal";
+}
+
+function withoutQuery(path: string): string {
+  const query = path.indexOf("?");
+  return query < 0 ? path : path.slice(0, query);
+}

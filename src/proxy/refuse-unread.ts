@@ -1,0 +1,32 @@
+import type { CardeaError } from "../core/errors.ts";
+import { makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
+import { enderOf, type Pair, type Recorder } from "./record.ts";
+import type { DownstreamStream } from "./streams.ts";
+
+/** Answers and records a request whose head could not be read. */
+export function refuseUnread(error: CardeaError, { recorder, pair, stream }: UnreadRequest): void {
+  const local = makeLocalAnswer({ code: error.code, denialId: null, method: null });
+  recorder.request(
+    { head: null, path: null, status: local.status, trace: null },
+    {
+      id: recorder.newId(),
+      pair,
+      grant: null,
+      denial: null,
+      error,
+      startedMs: recorder.nowMs(),
+      bytesReceived: 0,
+      bytesSent: local.body.length,
+      endedBy: enderOf(error.code),
+      servicePort: null,
+      upstreamPort: null,
+    },
+  );
+  sendLocalAnswer(stream, local);
+}
+
+interface UnreadRequest {
+  readonly recorder: Recorder;
+  readonly pair: Pair;
+  readonly stream: DownstreamStream;
+}

@@ -1,0 +1,152 @@
+import type { ProxyConfig } from "../config/proxy-config.ts";
+import { CardeaError } from "../core/errors.ts";
+import type { Latest } from "../core/latest.ts";
+import type { Address, Clock, Listening, Logger, Network, Random } from "../core/ports.ts";
+import type { FlowSink } from "../observe/flow.ts";
+import type { DataPathMetrics } from "../observe/metrics.ts";
+import { AcceptGate } from "./accept.ts";
+import { Connector } from "./connect.ts";
+import type { PolicySet } from "./discovery/policy-sinks.ts";
+import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
+import { drainConnections } from "./drain.ts";
+import { EgressRouter } from "./egress.ts";
+import { Forward } from "./forward.ts";
+import { Http1ClientConnection } from "./http1/client-connection.ts";
+import { followIdentity } from "./identify.ts";
+import type { Identity } from "./identity/identity.ts";
+import { InboundPort } from "./inbound.ts";
+import { LiveConnections } from "./live.ts";
+import { OutboundPort } from "./outbound.ts";
+import { Pools } from "./pool.ts";
+import { Recorder } from "./record.ts";
+import { createTraceIds } from "./trace-ids.ts";
+
+/** What the data path needs to know of its configuration. */
+export type SidecarConfig = Pick<
+  ProxyConfig,
+  "name" | "namespace" | "labels" | "outbound" | "upstreams" | "inbound" | "ownPorts" | "drainTimeoutMs" | "enforcement"
+>;
+
+/** What the data path is handed: it reaches the world, and learns of it, through these alone. */
+export interface SidecarPorts {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Null: no certificate yet. */
+  readonly identity: Latest<Identity | null>;
+  readonly registry: Latest<RegistrySnapshot>;
+  /** Null: no policy yet; nothing is let through. */
+  readonly policy: Latest<PolicySet | null>;
+  readonly flows: FlowSink;
+  readonly metrics: DataPathMetrics;
+  readonly logger: Logger;
+}
+
+export interface Sidecar {
+  /** Whether requests would be served: an identity and a policy are there, and we are not on the way out. */
+  readonly isReady: boolean;
+  /** Where it listens; ports that were asked for as 0 are the real ones here. */
+  readonly addresses: SidecarAddresses;
+  /** Callers' connections that are open. */
+  readonly connectionCount: number;
+  /** Stops accepting and lets what is under way finish, `drainTimeoutMs` at most. Resolves when all is gone. */
+  drain(): Promise<void>;
+  /** Drops everything at once. */
+  close(): Promise<void>;
+}
+
+export interface SidecarAddresses {
+  readonly outbound: Address;
+  /** In the order of the configuration. */
+  readonly upstreams: readonly Address[];
+  readonly inbound: readonly Address[];
+}
+
+/**
+ * The whole data path of one workload. Serving begins at once, and refuses everything until identity and policy have
+ * come. Errors: `unreachable` when a port cannot be opened; then nothing stays open.
+ */
+export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): Promise<Sidecar> {
+  const { network, clock, random, flows, metrics, registry, policy, logger } = ports;
+  const own = followIdentity({ identity: ports.identity, network, logger });
+  const callers = new LiveConnections(clock);
+  const channels = new LiveConnections(clock);
+  const connector = new Connector({ network, clock, identity: own });
+  const pools = new Pools(async (target, owner) => {
+    const { connection, lifetime, tls } = await connector.open(target);
+    return new Http1ClientConnection(connection, { owner, live: channels, lifetime, tls });
+  });
+  const { name, namespace, labels, enforcement, ownPorts } = config;
+  const shared = {
+    network,
+    clock,
+    own,
+    workload: Object.freeze({ name, namespace, labels }),
+    gate: new AcceptGate(callers),
+    live: callers,
+    forward: new Forward({ pools, connector }),
+    traceIds: createTraceIds(random),
+  };
+  const seen = { flows, metrics, clock, random };
+  const inbound = {
+    ...shared,
+    enforcement,
+    registry,
+    policy,
+    recorder: new Recorder({ ...seen, reporter: "destination" }),
+  };
+  const egress = new EgressRouter({ registry, namespace, ownPorts, pools, random });
+  const outbound = { ...shared, egress, recorder: new Recorder({ ...seen, reporter: "source" }) };
+
+  const outboundPort = new OutboundPort(config.outbound, null, outbound);
+  const upstreamPorts = config.upstreams.map((upstream) => new OutboundPort(upstream.listen, upstream, outbound));
+  const inboundPorts = config.inbound.map((port) => new InboundPort(port, inbound));
+  const all = [outboundPort, ...upstreamPorts, ...inboundPorts];
+  const addresses = await openAll(all, config);
+
+  const stopAccepting = () => Promise.all(all.map((port) => port.close()));
+  return {
+    get isReady() {
+      return own.get() !== null && policy.get() !== null && !callers.isDraining;
+    },
+    get connectionCount() {
+      return callers.size;
+    },
+    addresses,
+    async drain() {
+      logger.log("info", "draining", { connections: callers.size });
+      const drained = drainConnections({ live: callers, clock, timeoutMs: config.drainTimeoutMs });
+      await Promise.all([stopAccepting(), drained]);
+      channels.endNow(CLOSED);
+    },
+    async close() {
+      callers.isDraining = true;
+      await stopAccepting();
+      callers.endNow(CLOSED);
+      channels.endNow(CLOSED);
+    },
+  };
+}
+
+const CLOSED = new CardeaError("draining", "the sidecar was closed");
+
+interface Port {
+  open(): Promise<Listening>;
+  close(): Promise<void>;
+}
+
+async function openAll(ports: readonly Port[], { upstreams }: SidecarConfig): Promise<SidecarAddresses> {
+  try {
+    const opened: Address[] = [];
+    for (const port of ports) opened.push((await port.open()).address);
+    const [outbound, ...others] = opened;
+    return {
+      outbound: outbound!,
+      upstreams: others.slice(0, upstreams.length),
+      inbound: others.slice(upstreams.length),
+    };
+  } catch (thrown) {
+    await Promise.all(ports.map((port) => port.close()));
+    throw thrown;
+  }
+}

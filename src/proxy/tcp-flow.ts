@@ -1,0 +1,117 @@
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { EndedBy } from "../observe/flow.ts";
+import type { Denial, Permit } from "./authorize.ts";
+import type { OpenedConnection } from "./connect.ts";
+import type { Forward } from "./forward.ts";
+import type { LiveConnections } from "./live.ts";
+import { enderOf, isDenial, type Pair, type Recorder } from "./record.ts";
+import type { Detached } from "./streams.ts";
+import { Tunnel } from "./tunnel.ts";
+
+/** The caller's end of an opaque connection. */
+export interface TcpCaller {
+  /** The upstream is there: gives the connection away. */
+  open(): Detached;
+  /** It will not be opened. */
+  refuse(error: CardeaError, denialId: string | null): void;
+}
+
+interface TcpFlowOptions {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  readonly caller: TcpCaller;
+  readonly pair: Pair;
+  /** Whose TLS the record tells of. */
+  readonly tlsFrom: "downstream" | "upstream";
+  readonly servicePort: number | null;
+  readonly startedMs: number;
+}
+
+/** One opaque connection: permitted, connected, carried and recorded once. */
+export class TcpFlow {
+  readonly #options: TcpFlowOptions;
+  #pair: Pair;
+  #permit: Permit | null = null;
+  #denial: Denial | null = null;
+  #tunnel: Tunnel | null = null;
+  #upstreamPort: number | null = null;
+  #isOver = false;
+  #onOver: (() => void) | null = null;
+
+  constructor(options: TcpFlowOptions) {
+    this.#options = options;
+    this.#pair = options.pair;
+  }
+
+  /** Never rejects: whatever goes wrong is told to the caller and recorded. `onOver` is called once, at the end. */
+  async carry(permit: Permit, onOver?: () => void): Promise<void> {
+    this.#permit = permit;
+    this.#onOver = onOver ?? null;
+    try {
+      const upstream = await this.#options.forward.connect(permit);
+      if (this.#isOver) upstream.connection.destroy();
+      else this.#join(upstream);
+    } catch (thrown) {
+      this.refuse(toCardeaError(thrown), null);
+    }
+  }
+
+  /** Ends the flow before it is carried. */
+  refuse(error: CardeaError, denial: Denial | null): void {
+    if (this.#isOver) return;
+    this.#denial = denial;
+    const id = this.#options.recorder.newId();
+    this.#finish(id, error, enderOf(error.code));
+    this.#options.caller.refuse(error, isDenial(error.code) ? id : null);
+  }
+
+  /** The caller has gone while the upstream was being connected. */
+  abandon(error: CardeaError): void {
+    if (!this.#isOver) this.#finish(this.#options.recorder.newId(), error, "downstream");
+  }
+
+  /** A new policy denies what was permitted. */
+  losePermission(denial: Denial): void {
+    const error = new CardeaError("permission-lost", "a new policy revision denies the connection");
+    if (this.#tunnel === null) {
+      this.refuse(error, denial);
+      return;
+    }
+    this.#denial = denial;
+    this.#tunnel.endNow(error);
+  }
+
+  #join({ connection, tls, lifetime }: OpenedConnection): void {
+    const { recorder, live, caller, tlsFrom } = this.#options;
+    if (tlsFrom === "upstream") this.#pair = { ...this.#pair, tls };
+    this.#upstreamPort = connection.local.port;
+    recorder.opened(this.#pair);
+    const upstream = { connection, early: null, lifetime };
+    this.#tunnel = new Tunnel(caller.open(), upstream, {
+      live,
+      onMoved: (received, sent) => recorder.moved(this.#pair, received, sent),
+      onEnd: (error, endedBy) => this.#finish(recorder.newId(), error, endedBy),
+    });
+    this.#tunnel.begin();
+  }
+
+  #finish(id: string, error: CardeaError | null, endedBy: EndedBy): void {
+    this.#isOver = true;
+    const { recorder, servicePort, startedMs } = this.#options;
+    recorder.connection({
+      id,
+      pair: this.#pair,
+      grant: this.#permit?.grant ?? null,
+      denial: this.#denial,
+      error,
+      startedMs,
+      bytesReceived: this.#tunnel?.bytesReceived ?? 0,
+      bytesSent: this.#tunnel?.bytesSent ?? 0,
+      endedBy,
+      servicePort,
+      upstreamPort: this.#upstreamPort,
+    });
+    this.#onOver?.();
+  }
+}
