@@ -8,7 +8,7 @@ import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
-import type { ResourceSink } from "./resource-sink.ts";
+import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import { readWirePolicy, readWirePolicySet, type WirePolicy, type WirePolicySet } from "./wire-policy.ts";
 
 /** A policy revision in force at this sidecar. Never changed; a new revision is a new object. */
@@ -22,7 +22,7 @@ export interface PolicySet {
 export interface PolicySinks {
   /** Null: no set has been put in force yet, so nothing may be let through. */
   readonly inForce: Latest<PolicySet | null>;
-  readonly policies: ResourceSink;
+  readonly policies: InstantSink;
   readonly policySet: ResourceSink;
 }
 

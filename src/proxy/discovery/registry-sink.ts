@@ -5,13 +5,13 @@ import { toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Logger } from "../../core/ports.ts";
 import { EMPTY_REGISTRY, type RegistrySnapshot } from "./registry-snapshot.ts";
-import type { ResourceSink } from "./resource-sink.ts";
+import type { InstantSink } from "./resource-sink.ts";
 import { createServiceTable } from "./service-table.ts";
 import { readWireAddress } from "./wire-address.ts";
 
 export interface RegistrySink {
   readonly snapshot: Latest<RegistrySnapshot>;
-  readonly addresses: ResourceSink;
+  readonly addresses: InstantSink;
 }
 
 interface RegistrySinkOptions {

@@ -11,3 +11,8 @@ export interface ResourceSink {
    */
   apply(response: DeltaDiscoveryResponse__Output): Promise<string | null> | string | null;
 }
+
+/** A sink that is done when `apply` returns. */
+export interface InstantSink extends ResourceSink {
+  apply(response: DeltaDiscoveryResponse__Output): string | null;
+}

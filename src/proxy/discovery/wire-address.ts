@@ -6,7 +6,7 @@ import type { Workload__Output } from "../../api/generated/istio/workload/Worklo
 import type { MeshApi } from "../../api/load.ts";
 import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { CardeaError } from "../../core/errors.ts";
-import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
+import { type SpiffeId, spiffeIdFor, workloadNameOf } from "../../core/spiffe-id.ts";
 import type { NamedWorkload, ServiceProtocol } from "./registry-snapshot.ts";
 
 /** A resource of type istio.workload.Address, checked. */
@@ -56,6 +56,9 @@ function readWorkload(workload: Workload__Output, resourceName: string, trustDom
   // As workload.proto has it: what is the mesh's own, or Kubernetes' default, may be left out.
   const account = workload.serviceAccount || "default";
   const spiffeId = spiffeIdFor(workload.trustDomain || trustDomain, namespace, account);
+  // A slash in either part would make another identity than the parts say.
+  if (workloadNameOf(spiffeId)?.namespace !== namespace)
+    throw new CardeaError("bad-input", `${resourceName}: ${spiffeId} is no workload's identity`);
   const services = Object.entries(workload.services).map(
     ([service, { ports }]) => [service, portMapOf(ports, resourceName)] as const,
   );
