@@ -1,3 +1,5 @@
+import { isAbsolute, relative } from "node:path";
+
 /** Colours by what they say, not by how they look. */
 export type Paint = "allowed" | "denied" | "would-deny" | "error" | "dim" | "bold";
 
@@ -49,4 +51,10 @@ export function wrapText(text: string, width: number): readonly string[] {
     } else line = line === "" ? word : `${line} ${word}`;
   }
   return line === "" ? lines : [...lines, line];
+}
+
+/** A path as it is written from a directory, where that is shorter than the whole. */
+export function showPath(path: string, cwd: string): string {
+  const near = relative(cwd, path);
+  return visibleText(near === "" || near.startsWith("..") || isAbsolute(near) ? path : near);
 }
