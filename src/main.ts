@@ -1,13 +1,12 @@
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "./cli/args.ts";
 import type { ExitCode, Terminal } from "./cli/command.ts";
 import { COMMANDS, findCommand } from "./cli/commands.ts";
 import { exitCodeOf } from "./cli/exit-code.ts";
 import { formatCommandHelp, formatOverview } from "./cli/help.ts";
 import { flushTerminal, openTerminal } from "./cli/terminal.ts";
+import { readVersion } from "./cli/version.ts";
 import { closestWord } from "./core/closest-word.ts";
 import { CardeaError, toCardeaError } from "./core/errors.ts";
-import { readText } from "./io/files.ts";
 
 const terminal = openTerminal();
 // Our timers never keep a process alive by themselves; a command that waits for one does, until exitWith ends it.
@@ -61,11 +60,6 @@ function describeMissingCommand(words: readonly string[]): string {
   const tried = ofGroup.length > 0 ? `${first} ${words[1]}` : first;
   const meant = closestWord(tried, names);
   return `unknown command ${JSON.stringify(tried)}; ${meant === null ? "cardea --help lists them" : `did you mean ${meant}?`}`;
-}
-
-async function readVersion(): Promise<string> {
-  const manifest = await readText(fileURLToPath(new URL("../package.json", import.meta.url)));
-  return /"version": "([^"]+)"/.exec(manifest)?.[1] ?? "unknown";
 }
 
 function reportFailure(thrown: unknown): number {

@@ -6,8 +6,8 @@ import { systemClock } from "../io/clock.ts";
 import { callHttp } from "../io/http-client.ts";
 import type { Command } from "./command.ts";
 import { paint, visibleText } from "./flow-text.ts";
-import { SIDECAR_READY_PATH } from "./local/sidecar-process.ts";
 import { readJoinedServices, readRunFile, type RunFile, type RunningService } from "./run-file.ts";
+import { SIDECAR_READY_PATH } from "./sidecar-paths.ts";
 import { findStateDirectory, type StatePaths } from "./state-dir.ts";
 
 /** Whether the mesh is in sync, and what is wrong when it is not. */

@@ -7,6 +7,7 @@ import type { Command, ExitCode, Terminal } from "./command.ts";
 import { paint, visibleText } from "./flow-text.ts";
 import { type RunningService, readJoinedServices, readRunFile } from "./run-file.ts";
 import { findStateDirectory, type StatePaths } from "./state-dir.ts";
+import { CERTS_PATH } from "./sidecar-paths.ts";
 import { readSvidFacts, type SvidFacts } from "./svid-facts.ts";
 
 /** Whose certificates these are, how long they last, and what is wrong with them. */
@@ -28,8 +29,6 @@ export const command: Command = {
   },
 };
 
-/** The path on a sidecar's admin port: its chain as PEM, leaf first, without keys; 503 before it has one. */
-export const CERTS_PATH = "/certs";
 const CALL_TIMEOUT_MS = 2_000;
 
 type Show = (facts: SvidFacts, terminal: Terminal) => void;

@@ -41,7 +41,8 @@ export interface MeshService {
   readonly labels: Readonly<Record<string, string>>;
   /** Container ports: what policies and callers name. */
   readonly ports: readonly MeshPort[];
-  readonly app: MeshApp;
+  /** Null: a caller only, which serves no port. */
+  readonly app: MeshApp | null;
   readonly upstreams: readonly MeshUpstream[];
   /** Null: the mesh's. */
   readonly enforcement: MeshSettings["enforcement"] | null;
@@ -111,7 +112,7 @@ const SERVICE = object({
     listOf(placed(object({ port: required(PORT), protocol: withDefault(oneOf("HTTP", "TCP"), "HTTP") }))),
     [],
   ),
-  app: required(
+  app: optional(
     placed(object({ command: optional(listOf(string(), { minCount: 1 })), address: optional(placed(ADDRESS)) })),
   ),
   upstreams: withDefault(
@@ -167,14 +168,20 @@ function readService(service: Placed<ServiceFields>, scope: Scope): MeshService 
     // Policies select by labels, and `app` is the one that people expect to be there.
     labels: Object.fromEntries(fields.labels ?? [["app", fields.name]]),
     ports: fields.ports.map((port) => port.value),
-    app: readApp(fields, scope),
+    app: readApp(service, scope),
     upstreams: fields.upstreams.map(({ value }) => ({ ...value, name: value.name ?? firstLabel(value.service) })),
     enforcement: fields.enforcement,
     outboundPort: fields.outboundPort,
   };
 }
 
-function readApp(fields: ServiceFields, scope: Scope): MeshApp {
+function readApp(service: Placed<ServiceFields>, scope: Scope): MeshApp | null {
+  const fields = service.value;
+  if (fields.app === null) {
+    if (fields.ports.length > 0)
+      addFault({ ...scope, field: service.field }, service.at, "is required to serve its ports", "app");
+    return null;
+  }
   const { command, address } = fields.app.value;
   const at = { ...scope, field: fields.app.field };
   if ((command === null) === (address === null)) addFault(at, fields.app.at, "needs either `command` or `address`");

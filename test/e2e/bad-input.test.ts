@@ -102,7 +102,7 @@ describe("a mesh file", () => {
     [
       "without an app",
       MESH.replace("app: { command: [node, web.js] }", ""),
-      /^cardea: bad.yaml:7:7: spec.services\[0\].app: is required\n$/,
+      /^cardea: bad.yaml:7:7: spec.services\[0\].app: is required to serve its ports\n$/,
     ],
     [
       "whose policies are not there",

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/ports.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import { keysOf } from "../flow-pairing.ts";
 import { ATTEMPTS, type Attempt, type BreachTarget } from "./breach.ts";
+import type { Exchange } from "./exchange.ts";
 import type { FlowReader } from "./flow-reader.ts";
 
 /** What became of one attempt. */
@@ -41,7 +42,7 @@ async function playAttempt(attempt: Attempt, target: BreachTarget, flows: FlowRe
   // What others did before is none of this attempt's.
   await flows.read();
   const { answer, localPort } = await attempt.run(target);
-  const record = await findDenial(localPort, flows, target.clock);
+  const record = await findDenial({ answer, localPort }, flows, target.clock);
   const { name, tries } = attempt;
   return {
     attempt: name,
@@ -54,21 +55,24 @@ async function playAttempt(attempt: Attempt, target: BreachTarget, flows: FlowRe
 }
 
 /** The record of the sidecar that said no: ours when it did itself, else the other one's. */
-async function findDenial(localPort: number, flows: FlowReader, clock: Clock): Promise<FlowRecord | null> {
+async function findDenial(exchange: Exchange, flows: FlowReader, clock: Clock): Promise<FlowRecord | null> {
   const deadlineMs = clock.monotonicMs() + RECORD_TIMEOUT_MS;
   const seen: FlowRecord[] = [];
   for (;;) {
     seen.push(...(await flows.read()));
-    const found = pickDenial(localPort, seen);
+    const found = pickDenial(exchange, seen);
     if (found !== null || clock.monotonicMs() > deadlineMs) return found;
     await new Promise<void>((resolve) => void clock.setTimer(POLL_MS, resolve));
   }
 }
 
-/** The refusal among the records of one attempt: the called sidecar's where it had a say, else our own's. */
-export function pickDenial(localPort: number, records: readonly FlowRecord[]): FlowRecord | null {
+/** The refusal among the records of one attempt: the one whose id the caller was told, else the nearest by its keys. */
+export function pickDenial({ answer, localPort }: Exchange, records: readonly FlowRecord[]): FlowRecord | null {
+  const told = /^x-cardea-denial: ([0-9a-f]+)\r$/im.exec(answer)?.[1];
+  if (told !== undefined) return records.find((record) => record.id === told) ?? null;
   const own = records.filter((record) => record.source.port === localPort);
   const keys = new Set(own.flatMap(keysOf));
   const others = records.filter((record) => !own.includes(record) && keysOf(record).some((key) => keys.has(key)));
+  // The called sidecar's, where it had a say.
   return [...others, ...own].find(({ verdict }) => verdict === "denied" || verdict === "error") ?? null;
 }

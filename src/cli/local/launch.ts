@@ -39,7 +39,7 @@ export function launchApp(
   paths: StatePaths,
 ): ChildOptions | null {
   const { app } = plan.service;
-  if (app.kind === "address") return null;
+  if (app === null || app.kind === "address") return null;
   const [program, ...args] = app.command;
   return {
     program: program!,

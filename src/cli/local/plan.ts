@@ -119,7 +119,9 @@ async function chooseAddresses(
   for (const [i, { port, protocol }] of service.ports.entries()) {
     const listen = await pick(`inbound port for ${port}`, null, layout.inbound[i]!);
     const app =
-      service.app.kind === "address" ? service.app.address : await pick(`app's port for ${port}`, null, layout.app[i]!);
+      service.app?.kind === "address"
+        ? service.app.address
+        : await pick(`app's port for ${port}`, null, layout.app[i]!);
     inbound.push({ listen, port, protocol, app });
   }
   const admin = await pick("admin port", null, layout.admin);

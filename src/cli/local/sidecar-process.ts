@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Clock } from "../../core/ports.ts";
 import { startChild } from "../../io/child-processes.ts";
+import { SIDECAR_READY_PATH } from "../sidecar-paths.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { giveJoinToken } from "./join-token.ts";
 import { launchSidecar } from "./launch.ts";
@@ -22,8 +23,6 @@ export const GRACE_MS = 8_000;
 export const READY_TIMEOUT_MS = 20_000;
 /** A process that ends this often while we wait for it will not come up. */
 const ENDS_MAX = 3;
-/** As at Istio's port 15021. */
-export const SIDECAR_READY_PATH = "/healthz/ready";
 
 /** Starts a service's sidecar and keeps it alive, with a new join token each time. */
 export function keepSidecar(plan: ServicePlan, options: SidecarOptions): Promise<Keeping> {

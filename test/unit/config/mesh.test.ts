@@ -36,6 +36,13 @@ test("a service's account and app label are its name unless told", () => {
   expect(mesh?.services[1]).toMatchObject({ serviceAccount: "front", labels: { tier: "1" } });
 });
 
+test("a caller serves nothing, and so needs no app", () => {
+  expect(read({ services: [{ name: "cron", namespace: "shop" }] }).mesh?.services[0]).toMatchObject({
+    app: null,
+    ports: [],
+  });
+});
+
 test.each([
   ["orders", "shop"],
   ["orders.shop", "web"],
@@ -54,7 +61,11 @@ test.each<[string, object, string]>([
   ["a trust domain in capitals", { trustDomain: "Cluster.Local" }, "spec.trustDomain"],
   ["a certificate that lives too short", { workloadCertTtlSec: 1 }, "expected a whole number from 4 to 3600"],
   ["a certificate that lives too long", { workloadCertTtlSec: 86_400 }, "expected a whole number from 4 to 3600"],
-  ["a service without an app", { services: [{ name: "a", namespace: "b" }] }, "spec.services[0].app: is required"],
+  [
+    "a service with ports and no app",
+    { services: [{ name: "a", namespace: "b", ports: [{ port: 80 }] }] },
+    "spec.services[0].app: is required to serve its ports",
+  ],
   ["a name that DNS has not", { services: [{ ...SHOP, name: "Orders!" }] }, "spec.services[0].name: expected a name"],
   ["a port that is none", { services: [{ ...SHOP, ports: [{ port: 70_000 }] }] }, "from 1 to 65535"],
   ["a port given twice", { services: [{ ...SHOP, ports: [{ port: 1 }, { port: 1 }] }] }, "1 is given twice"],

@@ -1,0 +1,134 @@
+import { parseProxyConfig, type ProxyConfig } from "../config/proxy-config.ts";
+import { CardeaError } from "../core/errors.ts";
+import type { Listening, Logger } from "../core/ports.ts";
+import { spiffeIdFor } from "../core/spiffe-id.ts";
+import { systemClock } from "../io/clock.ts";
+import { readText, readTextIfPresent } from "../io/files.ts";
+import { openHttpAdmin } from "../io/http-admin.ts";
+import { openLineFile } from "../io/line-file.ts";
+import { createSystemRandom } from "../io/random.ts";
+import { createSocketNetwork } from "../io/sockets.ts";
+import { createClientTlsContext } from "../io/tls-client-context.ts";
+import { formatFlowLine } from "../observe/flow-line.ts";
+import { createLogger } from "../observe/log.ts";
+import { createDataPathMetrics } from "../observe/metrics.ts";
+import { parseTrustBundle, trustBundlesOf } from "../pki/bundle.ts";
+import { openDiscovery } from "../proxy/discovery/discovery.ts";
+import { createCertificateClient } from "../proxy/identity/certificate-client.ts";
+import { holdIdentity, type IdentityHolder } from "../proxy/identity/renew.ts";
+import { openSidecar } from "../proxy/sidecar.ts";
+import type { Command, ParsedArgs, Terminal } from "./command.ts";
+import { adminRoutes, metricsRoutes, readinessRoutes, type SidecarParts } from "./sidecar-admin.ts";
+import { readVersion } from "./version.ts";
+
+/**
+ * One sidecar. This file and what it imports is all that a sidecar loads: no YAML, no control plane, no other command
+ * (test/e2e/sidecar-modules.test.ts lists it).
+ */
+export const command: Command = {
+  name: "proxy",
+  summary: "one sidecar: the data path of one workload",
+  usage: "cardea proxy --config FILE",
+  example: "cardea proxy --config ~/.local/state/cardea/local/proxies/shop.web.json",
+  positional: { min: 0, max: 0 },
+  flags: [{ name: "config", value: "FILE", summary: "bootstrap configuration (JSON)" }],
+  run: runProxy,
+};
+
+async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
+  const file = args.flag("config");
+  if (file === undefined) throw new CardeaError("bad-input", "--config FILE is missing");
+  const config = parseProxyConfig(await readText(file), file);
+  const logger = createLogger({
+    write: (line) => terminal.stderr(line),
+    level: config.logLevel,
+    process: `proxy ${config.namespace}/${config.name}`,
+    wallMs: () => systemClock.wallMs(),
+  });
+  const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
+  const running = await openProxy(config, logger);
+  logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
+  await ended;
+  await running.drain();
+  return 0;
+}
+
+interface RunningProxy {
+  /** Lets what is under way finish, then ends everything; the last flow records are on the disk then. */
+  drain(): Promise<void>;
+}
+
+/** Wires one sidecar. Errors: `bad-input`, `unreachable`; nothing stays open then. */
+async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningProxy> {
+  const clock = systemClock;
+  const random = createSystemRandom();
+  const lines = openLineFile({
+    path: config.flowFile,
+    onTrouble: (message) => logger.log("error", "flow-file", { message }),
+  });
+  const holder = await openIdentity(config, logger);
+  const discovery = openDiscovery({
+    control: config.control,
+    identity: holder.identity,
+    nodeId: config.name,
+    workload: { namespace: config.namespace, labels: config.labels },
+    createTlsContext: createClientTlsContext,
+    clock,
+    random,
+    logger,
+  });
+  const metrics = createDataPathMetrics();
+  const sidecar = await openSidecar(config, {
+    network: createSocketNetwork(),
+    clock,
+    random,
+    identity: holder.identity,
+    registry: discovery.registry,
+    policy: discovery.policies,
+    flows: { record: (flow) => lines.write(formatFlowLine(flow)) },
+    metrics,
+    logger,
+  });
+  const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
+  const servers = await openServers({ ...parts, version: await readVersion() });
+  return {
+    async drain() {
+      await sidecar.drain();
+      discovery.close();
+      holder.close();
+      await Promise.all(servers.map((server) => server.close()));
+      await lines.close();
+    },
+  };
+}
+
+async function openIdentity(config: ProxyConfig, logger: Logger): Promise<IdentityHolder> {
+  const { control, trustDomain, namespace, serviceAccount, joinTokenFile, certTtlSec } = config;
+  const bundles = trustBundlesOf(parseTrustBundle(trustDomain, await readText(control.rootFile)));
+  const requestCertificate = createCertificateClient({
+    control: control.address,
+    controlSpiffeId: control.spiffeId,
+    bundles,
+    createTlsContext: createClientTlsContext,
+    clock: systemClock,
+    readJoinToken: async () => (joinTokenFile === null ? null : readTextIfPresent(joinTokenFile)),
+  });
+  return holdIdentity({
+    spiffeId: spiffeIdFor(trustDomain, namespace, serviceAccount),
+    bundles,
+    ttlSec: certTtlSec,
+    requestCertificate,
+    clock: systemClock,
+    random: createSystemRandom(),
+    logger,
+  });
+}
+
+function openServers(parts: SidecarParts): Promise<readonly Listening[]> {
+  const { admin, metrics, readiness } = parts.config;
+  return Promise.all([
+    openHttpAdmin({ at: admin, hosts: "loopback", routes: adminRoutes(parts) }),
+    openHttpAdmin({ at: metrics, hosts: "any", routes: metricsRoutes(parts) }),
+    openHttpAdmin({ at: readiness, hosts: "any", routes: readinessRoutes(parts) }),
+  ]);
+}

@@ -1,0 +1,112 @@
+import type { ProxyConfig } from "../config/proxy-config.ts";
+import type { Latest } from "../core/latest.ts";
+import type { Clock, LineSink } from "../core/ports.ts";
+import { spiffeIdFor } from "../core/spiffe-id.ts";
+import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
+import { readProcessFacts } from "../io/process-facts.ts";
+import { EXPOSITION_CONTENT_TYPE, formatExposition } from "../observe/exposition.ts";
+import { processGauges, sidecarGauges } from "../observe/gauges.ts";
+import type { DataPathMetrics } from "../observe/metrics.ts";
+import { encodePem } from "../pki/pem.ts";
+import type { Discovery } from "../proxy/discovery/discovery.ts";
+import type { Identity } from "../proxy/identity/identity.ts";
+import type { Sidecar } from "../proxy/sidecar.ts";
+import { CERTS_PATH, METRICS_PATH, SIDECAR_READY_PATH, SIDECAR_STATUS_PATH } from "./sidecar-paths.ts";
+
+/** What a sidecar's own ports tell of. */
+export interface SidecarParts {
+  readonly config: ProxyConfig;
+  readonly sidecar: Sidecar;
+  readonly discovery: Discovery;
+  readonly identity: Latest<Identity | null>;
+  readonly metrics: DataPathMetrics;
+  readonly lines: LineSink;
+  readonly clock: Clock;
+  readonly version: string;
+}
+
+const TEXT = "text/plain; charset=utf-8";
+const JSON_TYPE = "application/json";
+
+/** The admin port: on loopback, and nothing secret. */
+export function adminRoutes(parts: SidecarParts): readonly AdminRoute[] {
+  return [
+    { path: CERTS_PATH, answer: () => certificates(parts.identity.get()) },
+    { path: SIDECAR_STATUS_PATH, answer: () => json(statusOf(parts)) },
+    { path: "/config", answer: () => json(parts.config) },
+    ...readinessRoutes(parts),
+  ];
+}
+
+export function readinessRoutes(parts: SidecarParts): readonly AdminRoute[] {
+  return [{ path: SIDECAR_READY_PATH, answer: () => readiness(parts) }];
+}
+
+export function metricsRoutes(parts: SidecarParts): readonly AdminRoute[] {
+  const { metrics, clock, version } = parts;
+  const confirmedMs = followConfirmation(parts);
+  const sources = [
+    metrics,
+    sidecarGauges(
+      () => ({
+        certificateNotAfterMs: parts.identity.get()?.notAfterMs ?? null,
+        policyRevision: parts.discovery.policies.get()?.revision ?? null,
+        policyConfirmedMs: confirmedMs(),
+        flowLinesDropped: parts.lines.dropped,
+      }),
+      () => clock.wallMs(),
+    ),
+    processGauges(() => ({ version, ...readProcessFacts() })),
+  ];
+  const answer = (): AdminAnswer => ({
+    status: 200,
+    contentType: EXPOSITION_CONTENT_TYPE,
+    body: formatExposition(sources),
+  });
+  return [{ path: METRICS_PATH, answer }];
+}
+
+/** When the control plane was last there to say that the policies are still these; null before the first ones. */
+function followConfirmation({ discovery, clock }: SidecarParts): () => number | null {
+  let lostMs: number | null = null;
+  discovery.connection.subscribe(({ at }) => {
+    if (at === "connected") lostMs = null;
+    else lostMs ??= clock.wallMs();
+  });
+  return () => (discovery.policies.get() === null ? null : (lostMs ?? clock.wallMs()));
+}
+
+function readiness({ sidecar, identity, discovery }: SidecarParts): AdminAnswer {
+  if (sidecar.isReady) return { status: 200, contentType: TEXT, body: "ready\n" };
+  const missing = [
+    identity.get() === null ? "no certificate yet" : null,
+    discovery.policies.get() === null ? "no policies yet" : null,
+  ].filter((each) => each !== null);
+  return { status: 503, contentType: TEXT, body: `${missing.join(", ") || "draining"}\n` };
+}
+
+function certificates(identity: Identity | null): AdminAnswer {
+  if (identity === null) return { status: 503, contentType: TEXT, body: "no certificate yet\n" };
+  const body = identity.chainDer.map((der) => encodePem("CERTIFICATE", der)).join("");
+  return { status: 200, contentType: "application/x-pem-file", body };
+}
+
+function statusOf({ config, sidecar, discovery, identity, version }: SidecarParts): object {
+  const { name, namespace, serviceAccount, trustDomain } = config;
+  const held = identity.get();
+  return {
+    version,
+    workload: { name, namespace, principal: spiffeIdFor(trustDomain, namespace, serviceAccount) },
+    isReady: sidecar.isReady,
+    connections: sidecar.connectionCount,
+    addresses: sidecar.addresses,
+    certificate: held === null ? null : { serial: held.serial, notAfter: new Date(held.notAfterMs).toISOString() },
+    control: discovery.connection.get(),
+    policyRevision: discovery.policies.get()?.revision ?? null,
+    services: discovery.registry.get().services.map((service) => service.fqdn),
+  };
+}
+
+function json(value: object): AdminAnswer {
+  return { status: 200, contentType: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
