@@ -1,7 +1,8 @@
 import { cidrHolds, type IpAddress, parseCidr, parseIp } from "../core/cidr.ts";
 import type { SpiffeId } from "../core/spiffe-id.ts";
 import type { PeerAttribute, RequestAttribute } from "./attributes.ts";
-import type { AuthorizationPolicy, Clause, Clauses } from "./document.ts";
+import type { Clause, Clauses } from "./clause.ts";
+import type { AuthorizationPolicy } from "./document.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 import { namespaceMatcher, principalMatcher, serviceAccountMatcher, trustDomainMatcher } from "./identity-matcher.ts";
 import { compilePath, compileText, matchesPath, matchesText, type PathMatcher, type TextMatcher } from "./matcher.ts";

@@ -10,7 +10,9 @@ import {
   type RequestTest,
 } from "./clause-test.ts";
 import { type Decision, defaultDecision, NO_ALLOW_RULE_MATCHED, ruleDecision } from "./decision.ts";
-import type { AuthorizationPolicy, Clauses, Rule } from "./document.ts";
+import type { Clauses } from "./clause.ts";
+import type { AuthorizationPolicy } from "./document.ts";
+import type { Rule } from "./rule.ts";
 import type { Workload } from "./facts.ts";
 import { exactPrincipals } from "./identity-matcher.ts";
 import type { MeshSettings } from "./mesh-settings.ts";

@@ -1,14 +1,19 @@
 import { closestWord } from "../core/closest-word.ts";
-import { addFault, type Placed, type Scope } from "../core/schema.ts";
+import type { Located } from "../core/located.ts";
+import {
+  addFault,
+  object,
+  optional,
+  type Placed,
+  placed,
+  required,
+  type Schema,
+  type Scope,
+  string,
+} from "../core/schema.ts";
 import type { Attribute } from "./attributes.ts";
-import type { Clause } from "./document.ts";
-import { readValues, type ValueList } from "./values.ts";
-
-interface ConditionFields {
-  readonly key: Placed<string>;
-  readonly values: ValueList | null;
-  readonly notValues: ValueList | null;
-}
+import type { Clause, Clauses } from "./clause.ts";
+import { valuesOf } from "./values.ts";
 
 /** Attributes that may stand as the key of a condition as they are. */
 const KEYS = [
@@ -26,21 +31,35 @@ const KEYS = [
 const NOT_YET_KEYS = ["request.auth.principal", "request.auth.audiences", "request.auth.presenter"];
 const HEADER_KEY = /^request\.headers\[([^[\]]+)\]$/;
 
-/** A `when` entry → one clause for its values and one for its notValues, with a fault added for what it cannot be. */
-export function readConditions(condition: Placed<ConditionFields>, scope: Scope): Clause[] {
-  const { key, values, notValues } = condition.value;
-  if (values === null && notValues === null)
-    addFault({ ...scope, field: condition.field }, condition.at, "needs `values` or `notValues`");
+/** A `when` entry → one clause for its values and one for its notValues. */
+export const CONDITION: Schema<Clauses> = (value, scope) => {
+  const fields = FIELDS(value, scope);
+  if (fields === undefined) return undefined;
+  const { key, values, notValues } = fields;
+  if (values === null && notValues === null) return addFault(scope, value.at, "needs `values` or `notValues`");
   const subject = readKey(key, scope);
-  if (subject === null) return [];
-  const clauses: Clause[] = [];
-  for (const [list, isNegated] of [
-    [values, false],
-    [notValues, true],
-  ] as const) {
-    if (list !== null) clauses.push({ ...subject, isNegated, ...readValues(subject.attribute, list, scope) });
-  }
-  return clauses;
+  if (subject === null) return undefined;
+  const schema = valuesOf(subject.attribute);
+  const wanted = values === null ? [] : [{ isNegated: false, read: schema(values.value, inField(scope, values)) }];
+  const unwanted =
+    notValues === null ? [] : [{ isNegated: true, read: schema(notValues.value, inField(scope, notValues)) }];
+  const clauses = [...wanted, ...unwanted].map(({ isNegated, read }) =>
+    read === undefined ? undefined : { ...subject, isNegated, ...read },
+  );
+  return clauses.every((clause) => clause !== undefined) ? clauses : undefined;
+};
+
+/** What the values may be depends on the key, so they are read once that is known. */
+const UNREAD: Schema<Located> = (value) => value;
+
+const FIELDS = object({
+  key: required(placed(string())),
+  values: optional(placed(UNREAD)),
+  notValues: optional(placed(UNREAD)),
+});
+
+function inField(scope: Scope, { field }: Placed<unknown>): Scope {
+  return { ...scope, field };
 }
 
 function readKey(key: Placed<string>, scope: Scope): Pick<Clause, "attribute" | "header"> | null {

@@ -11,7 +11,9 @@ import {
 } from "./clause-test.ts";
 import { compilePolicy } from "./compile.ts";
 import { type Decision, decideRequest, decideTcp } from "./decide.ts";
-import type { AuthorizationPolicy, Clause, Clauses, Rule } from "./document.ts";
+import type { Clause, Clauses } from "./clause.ts";
+import type { AuthorizationPolicy } from "./document.ts";
+import type { Rule } from "./rule.ts";
 import type { Question, RequestFacts } from "./facts.ts";
 import { writeGrant } from "./grant.ts";
 import type { MeshSettings } from "./mesh-settings.ts";

@@ -1,5 +1,5 @@
 import { parseCidr } from "../core/cidr.ts";
-import { addFault, type Placed, type Scope } from "../core/schema.ts";
+import { addFault, listOf, type Placed, placed, type Schema, type Scope, string } from "../core/schema.ts";
 import { ATTRIBUTE_TABLE, type Attribute } from "./attributes.ts";
 import { assertPathPattern } from "./path-template.ts";
 
@@ -7,28 +7,36 @@ import { assertPathPattern } from "./path-template.ts";
 const SERVICE_ACCOUNTS_MAX = 16;
 const SERVICE_ACCOUNT_LENGTH_MAX = 320;
 
-/** A list of values and where each of them was written. */
-export type ValueList = Placed<readonly Placed<string>[]>;
+/** What a clause keeps of a list of values. */
+export interface ClauseValues {
+  readonly values: readonly string[];
+  readonly field: string;
+  readonly line: number | null;
+}
 
-/**
- * A list → what a clause keeps of it, with a fault added for each value that the attribute cannot have.
- * What those are, Istio's pkg/config/security decides.
- */
-export function readValues(
-  attribute: Attribute,
-  list: ValueList,
-  scope: Scope,
-): { readonly values: readonly string[]; readonly field: string; readonly line: number | null } {
-  for (const value of list.value) {
-    try {
-      assertValue(attribute, value.value);
-    } catch (thrown) {
-      addFault({ ...scope, field: value.field }, value.at, thrown instanceof Error ? thrown.message : String(thrown));
-    }
+const LIST = placed(listOf(placed(string()), { minCount: 1 }));
+
+/** A list of values that the attribute can have; what those are, Istio's pkg/config/security decides. */
+export function valuesOf(attribute: Attribute): Schema<ClauseValues> {
+  return (value, scope) => {
+    const list = LIST(value, scope);
+    if (list === undefined) return undefined;
+    const areGood = list.value.map((each) => checkValue(attribute, each, scope)).every(Boolean);
+    if (attribute === "source.serviceAccount" && list.value.length > SERVICE_ACCOUNTS_MAX)
+      return addFault(scope, value.at, `may not have more than ${SERVICE_ACCOUNTS_MAX} values`);
+    if (!areGood) return undefined;
+    return { values: list.value.map((each) => each.value), field: list.field, line: list.at?.line ?? null };
+  };
+}
+
+function checkValue(attribute: Attribute, value: Placed<string>, scope: Scope): boolean {
+  try {
+    assertValue(attribute, value.value);
+    return true;
+  } catch (thrown) {
+    addFault({ ...scope, field: value.field }, value.at, thrown instanceof Error ? thrown.message : String(thrown));
+    return false;
   }
-  if (attribute === "source.serviceAccount" && list.value.length > SERVICE_ACCOUNTS_MAX)
-    addFault({ ...scope, field: list.field }, list.at, `may not have more than ${SERVICE_ACCOUNTS_MAX} values`);
-  return { values: list.value.map((value) => value.value), field: list.field, line: list.at?.line ?? null };
 }
 
 /** A `ports` value → number. Throws an Error that says what was expected. */

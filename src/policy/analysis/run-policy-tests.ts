@@ -1,6 +1,7 @@
 import { spiffeIdFor } from "../../core/spiffe-id.ts";
 import type { Decision } from "../decision.ts";
-import type { AuthorizationPolicy, Rule } from "../document.ts";
+import type { AuthorizationPolicy } from "../document.ts";
+import type { Rule } from "../rule.ts";
 import { decideQuestion, explainDecision } from "../explain.ts";
 import type { PeerFacts, Question } from "../facts.ts";
 import { ruleMatches } from "../interpret.ts";

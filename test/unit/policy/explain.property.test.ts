@@ -1,13 +1,14 @@
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { parsePolicyFiles } from "../../../src/config/policy-files.ts";
 import { decideQuestion, explainDecision } from "../../../src/policy/explain.ts";
 import { interpret } from "../../../src/policy/interpret.ts";
 import { peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
 
-const questions = fc
-  .record({ workload: workloads, settings, peer: peers, request: fc.option(requests, { freq: 4 }) })
-  .map((question) => question);
+// Two cores may be shared with other test files.
+vi.setConfig({ testTimeout: 60_000 });
+
+const questions = fc.record({ workload: workloads, settings, peer: peers, request: fc.option(requests, { freq: 4 }) });
 
 test("a grant is a policy that turns the denial into an allow, and nothing but the grant does", () => {
   let granted = 0;
@@ -24,9 +25,9 @@ test("a grant is a policy that turns the denial into an allow, and nothing but t
       const after = decideQuestion([...documents, ...grants], question);
       expect(after).toMatchObject({ allow: true, policy: grants[0]!.id, rule: 0 });
     }),
-    { numRuns: 3_000 },
+    { numRuns: 1_500 },
   );
-  expect(granted).toBeGreaterThan(500);
+  expect(granted).toBeGreaterThan(250);
 });
 
 test("a grant allows no other identity, port, method or path", () => {
@@ -45,7 +46,7 @@ test("a grant allows no other identity, port, method or path", () => {
         request.path === question.request.path;
       expect(decideQuestion(grants, other).allow).toBe(isSame);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
@@ -77,6 +78,6 @@ test("the nearest rule is one that does not match, and its failing clauses are a
       expect(interpret([policy], question).allow).toBe(false);
       expect(interpret([eased], question).allow).toBe(true);
     }),
-    { numRuns: 3_000 },
+    { numRuns: 1_500 },
   );
 });

@@ -1,0 +1,17 @@
+import type { Attribute } from "./attributes.ts";
+
+/** Clauses that must all hold. */
+export type Clauses = readonly Clause[];
+
+/** One list of a policy, e.g. `notPrincipals: [...]`: holds when one value matches, or, negated, when none does. */
+export interface Clause {
+  readonly attribute: Attribute;
+  /** The header's lower-case name, for `request.headers`. */
+  readonly header: string | null;
+  readonly isNegated: boolean;
+  /** As written; never empty. */
+  readonly values: readonly string[];
+  /** e.g. `spec.rules[0].from[1].source.principals`. */
+  readonly field: string;
+  readonly line: number | null;
+}
