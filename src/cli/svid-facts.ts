@@ -34,14 +34,19 @@ export function readSvidFacts(source: string, der: Buffer, nowMs: number): SvidF
     role: certificate.isCa ? "authority" : "svid",
     spiffeId: certificate.uris.length === 1 ? certificate.uris[0]! : null,
     serial: certificate.serial,
-    notBefore: new Date(certificate.notBeforeMs).toISOString(),
-    notAfter: new Date(certificate.notAfterMs).toISOString(),
+    notBefore: formatSecond(certificate.notBeforeMs),
+    notAfter: formatSecond(certificate.notAfterMs),
     secondsLeft: Math.floor((certificate.notAfterMs - nowMs) / 1000),
     issuer: library.issuer.split("\n").join(", "),
     key: key.name,
     sha256: library.fingerprint256.replaceAll(":", "").toLowerCase(),
     problem: key.weakness ?? findProblem(certificate, nowMs),
   };
+}
+
+/** RFC 3339; certificates know whole seconds. */
+function formatSecond(timeMs: number): string {
+  return new Date(timeMs).toISOString().replace(".000Z", "Z");
 }
 
 function readKey(certificate: Certificate): Pick<PublicKeyFacts, "name" | "weakness"> {
