@@ -35,13 +35,13 @@ function fieldsBelow(parse: Parse, path: string): SchemaField[] {
 
 /** The fields of a map, or of a list's items when they are maps; none of a scalar. */
 function fieldsInside(parse: Parse, path: string): SchemaField[] {
-  if (expectationAt(parse, path, null) === "a map") return fieldsBelow(parse, path);
-  if (expectationAt(parse, path, null) === "a list") return fieldsInside(parse, `${path}[]`);
+  if (expectationAt(parse, path) === "a map") return fieldsBelow(parse, path);
+  if (expectationAt(parse, path) === "a list") return fieldsInside(parse, `${path}[]`);
   return [];
 }
 
 function describeField(parse: Parse, path: string): Pick<SchemaField, "expects" | "refusal"> {
-  const expects = expectationAt(parse, path, null);
+  const expects = expectationAt(parse, path);
   if (expects === "a list") return { expects: `a list; each: ${describeItem(parse, `${path}[]`)}`, refusal: null };
   if (expects === "a map" && knownNames(parse, path).length === 0)
     return { expects: describeMap(parse, path), refusal: null };
@@ -51,7 +51,7 @@ function describeField(parse: Parse, path: string): Pick<SchemaField, "expects" 
 }
 
 function describeItem(parse: Parse, path: string): string {
-  return expectationAt(parse, path, null) ?? "anything";
+  return expectationAt(parse, path) ?? "anything";
 }
 
 /** A map with free keys: what its values must be. */
@@ -61,9 +61,16 @@ function describeMap(parse: Parse, path: string): string {
   return expected === undefined || expected === null ? "a map" : `a map; each value: ${expected}`;
 }
 
-function expectationAt(parse: Parse, path: string, wrong: unknown): string | null {
-  const fault = faultsOf(parse, path, wrong).find((each) => each.field === concrete(path));
-  return /^expected (.+), found /.exec(fault?.message ?? "")?.[1] ?? null;
+/** Nothing fits a null but a field that may be written out as one; to such a one `true` is wrong. */
+const WRONG_VALUES = [null, true];
+
+function expectationAt(parse: Parse, path: string): string | null {
+  for (const wrong of WRONG_VALUES) {
+    const fault = faultsOf(parse, path, wrong).find((each) => each.field === concrete(path));
+    const expected = /^expected (.+), found /.exec(fault?.message ?? "")?.[1];
+    if (expected !== undefined) return expected;
+  }
+  return null;
 }
 
 function knownNames(parse: Parse, path: string): string[] {
@@ -71,6 +78,9 @@ function knownNames(parse: Parse, path: string): string[] {
   const fault = faultsOf(parse, path, { [UNKNOWN_NAME]: null }).find((each) => each.field === place);
   return /known here: (.+)$/.exec(fault?.message ?? "")?.[1]?.split(", ") ?? [];
 }
+
+/** Where a field is read only in the light of another one, that one. */
+const NEEDED_BESIDE: Readonly<Record<string, object>> = { "spec.rules[].when[]": { key: "source.principal" } };
 
 /** The faults that a document gets in which only the way to `path` and the value there are filled in. */
 function faultsOf(parse: Parse, path: string, value: unknown): readonly Fault[] {
@@ -81,14 +91,12 @@ function faultsOf(parse: Parse, path: string, value: unknown): readonly Fault[] 
 
 function nest(path: string, value: unknown): unknown {
   if (path === "") return value;
-  return path
-    .split(".")
-    .toReversed()
-    .reduce((inner, step) => {
-      const lists = step.split("[]").length - 1;
-      const wrapped = Array.from({ length: lists }).reduce<unknown>((item) => [item], inner);
-      return { [step.replaceAll("[]", "")]: wrapped };
-    }, value);
+  const steps = path.split(".");
+  return steps.reduceRight<unknown>((inner, step, index) => {
+    const lists = step.split("[]").length - 1;
+    const wrapped = Array.from({ length: lists }).reduce<unknown>((item) => [item], inner);
+    return { ...NEEDED_BESIDE[steps.slice(0, index).join(".")], [step.replaceAll("[]", "")]: wrapped };
+  }, value);
 }
 
 /** The path as faults name it: `a[].b` is asked at its first item, `a[0].b`. */

@@ -44,10 +44,12 @@ test("file names are kebab-case", () => {
 });
 
 const LINES_MAX = 400;
+/** A table of cases belongs together. */
+const TEST_LINES_MAX = 600;
 
-test(`no file has more than ${LINES_MAX} lines`, () => {
+test(`no file has more than ${LINES_MAX} lines, no test more than ${TEST_LINES_MAX}`, () => {
   const long = code.map((file) => ({ path: file.path, lines: file.text.split("\n").length - 1 }));
-  expect(long.filter((file) => file.lines > LINES_MAX)).toEqual([]);
+  expect(long.filter((file) => file.lines > (file.path.startsWith("test/") ? TEST_LINES_MAX : LINES_MAX))).toEqual([]);
 });
 
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [

@@ -1,0 +1,114 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { vi } from "vitest";
+import type { RunFile, RunningService } from "../../src/cli/run-file.ts";
+import type { MeshReport } from "../../src/cli/status.ts";
+import type { FlowRecord } from "../../src/observe/flow.ts";
+import { parseFlowLine } from "../../src/observe/flow-line.ts";
+import { cardea, type Finished, type RunningCardea, startCardea } from "./cardea.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** Off the default, so that a mesh of the developer's own is in nobody's way. */
+const PORT_BASE = "21000";
+
+/** The sample mesh, run from a copy with a state directory of its own. */
+export interface TestMesh {
+  readonly up: RunningCardea;
+  readonly directory: string;
+  readonly state: string;
+  readonly meshFile: string;
+  readonly policies: string;
+  /** run.json as it is now. */
+  run(): RunFile;
+  service(name: string): RunningService;
+  /** A command of ours about this mesh. */
+  cardea(...words: string[]): Promise<Finished>;
+  status(): Promise<MeshReport>;
+  /** Every record that is in the flow files, by time. */
+  flows(): readonly FlowRecord[];
+  close(): Promise<void>;
+}
+
+export interface TestMeshOptions {
+  /** Changes the mesh file's text before it is run. */
+  readonly mesh?: (text: string) => string;
+  readonly flags?: readonly string[];
+}
+
+/** A copy of deploy/local and policies/ below a new temporary directory. */
+export function copySample(options: TestMeshOptions = {}): { readonly directory: string; readonly meshFile: string } {
+  const directory = mkdtempSync(join(tmpdir(), "cardea-mesh-"));
+  cpSync(join(ROOT, "deploy", "local"), join(directory, "deploy", "local"), { recursive: true });
+  cpSync(join(ROOT, "policies"), join(directory, "policies"), { recursive: true });
+  // The sample services are modules by the project's package.json, which is not above the copy.
+  writeFileSync(join(directory, "package.json"), '{ "type": "module" }\n');
+  const meshFile = join(directory, "deploy", "local", "mesh.yaml");
+  const text = readFileSync(meshFile, "utf8");
+  writeFileSync(meshFile, options.mesh?.(text) ?? text);
+  return { directory, meshFile };
+}
+
+/** Runs `cardea up` and waits until it says that the mesh is up. */
+export async function startTestMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
+  const { directory, meshFile } = copySample(options);
+  const state = join(directory, "state");
+  const up = startCardea([
+    "up",
+    meshFile,
+    "--json",
+    "--state",
+    state,
+    "--port-base",
+    PORT_BASE,
+    ...(options.flags ?? []),
+  ]);
+  const first = await up.lines.next();
+  if (first.done === true) throw new Error(`cardea up ended: ${JSON.stringify(await up.finished)}`);
+  // Read on, or the pipe would fill and stop it.
+  void drain(up.lines);
+  const run = (): RunFile => JSON.parse(readFileSync(join(state, "run.json"), "utf8")) as RunFile;
+  return {
+    up,
+    directory,
+    state,
+    meshFile,
+    policies: join(directory, "policies"),
+    run,
+    service: (name) => run().services.find((service) => service.name === name)!,
+    cardea: (...words) => cardea([...words, "--state", state]),
+    status: async () => JSON.parse((await cardea(["status", "--json", "--state", state])).stdout) as MeshReport,
+    flows: () => readFlows(run()),
+    async close() {
+      up.child.kill("SIGTERM");
+      await up.finished;
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+function readFlows(run: RunFile): readonly FlowRecord[] {
+  const lines = run.services.flatMap((service) => readLines(service.flowFile));
+  const records = lines.map(parseFlowLine).filter((record) => record !== null);
+  return records.toSorted((a, b) => a.timeMs - b.timeMs);
+}
+
+function readLines(path: string): readonly string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch {
+    return [];
+  }
+}
+
+async function drain(lines: AsyncIterable<string>): Promise<void> {
+  for await (const _ of lines);
+}
+
+type Truthy<T> = Exclude<T, null | undefined | false>;
+
+/** Waits until the condition gives something; fails after ten seconds. */
+export function eventually<T>(condition: () => T | Promise<T>): Promise<Truthy<T>> {
+  return vi.waitUntil(condition, { timeout: 10_000, interval: 10 }) as Promise<Truthy<T>>;
+}

@@ -1,0 +1,195 @@
+import { createLatest, type LatestSource } from "../../src/core/latest.ts";
+import { locatePlain } from "../../src/core/located.ts";
+import type { Address, Clock, Network, Random } from "../../src/core/ports.ts";
+import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
+import { createSystemRandom } from "../../src/io/random.ts";
+import type { FlowRecord } from "../../src/observe/flow.ts";
+import { createDataPathMetrics } from "../../src/observe/metrics.ts";
+import { compilePolicy } from "../../src/policy/compile.ts";
+import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
+import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../src/policy/mesh-settings.ts";
+import type { PolicySet } from "../../src/proxy/discovery/policy-sinks.ts";
+import {
+  createRegistrySnapshot,
+  EMPTY_REGISTRY,
+  type Endpoint,
+  type RegistrySnapshot,
+  type Service,
+} from "../../src/proxy/discovery/registry-snapshot.ts";
+import type { Identity } from "../../src/proxy/identity/identity.ts";
+import { openSidecar, type Sidecar, type SidecarConfig } from "../../src/proxy/sidecar.ts";
+import { createTestAuthority, shopId, type TestAuthority } from "./test-authority.ts";
+
+/** One sidecar of a test's mesh, with all that it was handed. */
+export interface TestSidecar {
+  readonly sidecar: Sidecar;
+  readonly identity: LatestSource<Identity | null>;
+  readonly policy: LatestSource<PolicySet | null>;
+  readonly registry: LatestSource<RegistrySnapshot>;
+  readonly flows: FlowRecord[];
+}
+
+/** web's sidecar, and the sidecar before orders (HTTP, service port 80) and ledger (TCP, service port 5432). */
+export interface TestMesh {
+  readonly authority: TestAuthority;
+  readonly web: TestSidecar;
+  readonly orders: TestSidecar;
+  /** Where web sends requests: the proxy, and the fixed ports for orders:80 and ledger:5432. */
+  readonly proxy: Address;
+  readonly toOrders: Address;
+  readonly toLedger: Address;
+  /** Where the mesh dials orders and ledger. */
+  readonly ordersInbound: Address;
+  readonly ledgerInbound: Address;
+  /** What is registered when a test says nothing else; `edit` changes the endpoints. */
+  register(edit?: (endpoint: Endpoint) => Endpoint): void;
+  close(): Promise<void>;
+}
+
+export interface TestMeshOptions {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random?: Random;
+  /** Where the apps listen. */
+  readonly ordersApp: Address;
+  readonly ledgerApp: Address;
+  readonly policy?: PolicySet | null;
+  readonly identity?: "present" | "absent";
+}
+
+export const ORDERS_PORT = 8080;
+export const LEDGER_PORT = 5432;
+const LOOPBACK = { host: "127.0.0.1", port: 0 };
+const OWN_PORT = 15_001;
+
+/** A policy set that selects every workload. */
+export function policySetOf(
+  policies: readonly object[],
+  settings: Partial<MeshSettings> = {},
+  revision = "test-revision",
+): PolicySet {
+  const all = { ...DEFAULT_MESH_SETTINGS, ...settings };
+  const documents = policies.map(parsePolicy);
+  const compiled = compilePolicy(documents, { namespace: "shop", labels: { app: "orders" } }, all);
+  return { revision, settings: all, compiled, documents };
+}
+
+/** An AuthorizationPolicy in namespace shop. */
+export function policy(name: string, spec: object): object {
+  return {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name, namespace: "shop" },
+    spec,
+  };
+}
+
+/** web may do everything. */
+export const WEB_MAY = policy("web-may", {
+  action: "ALLOW",
+  rules: [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/web"] } }] }],
+});
+
+export async function openTestMesh(options: TestMeshOptions): Promise<TestMesh> {
+  const authority = createTestAuthority("cluster.local", options.clock.wallMs());
+  const web = await open(options, authority, {
+    ...BASE,
+    name: "web",
+    upstreams: [
+      { name: "orders", service: "orders", servicePort: 80, listen: LOOPBACK },
+      { name: "ledger", service: "ledger", servicePort: 5432, listen: LOOPBACK },
+    ],
+  });
+  const orders = await open(options, authority, {
+    ...BASE,
+    name: "orders",
+    inbound: [
+      { listen: LOOPBACK, port: ORDERS_PORT, protocol: "HTTP", app: options.ordersApp },
+      { listen: LOOPBACK, port: LEDGER_PORT, protocol: "TCP", app: options.ledgerApp },
+    ],
+  });
+  const [toOrders, toLedger] = web.sidecar.addresses.upstreams as [Address, Address];
+  const [ordersInbound, ledgerInbound] = orders.sidecar.addresses.inbound as [Address, Address];
+  const mesh: TestMesh = {
+    authority,
+    web,
+    orders,
+    proxy: web.sidecar.addresses.outbound,
+    toOrders,
+    toLedger,
+    ordersInbound,
+    ledgerInbound,
+    register(edit = (endpoint) => endpoint) {
+      const snapshot = createRegistrySnapshot({
+        services: [
+          serviceOf("orders", 80, edit(endpointOf(ordersInbound, ORDERS_PORT)), "HTTP"),
+          serviceOf("ledger", 5432, edit(endpointOf(ledgerInbound, LEDGER_PORT)), "TCP"),
+        ],
+        workloads: [{ spiffeId: parseSpiffeId(shopId("web")), ...namesOf("web") }],
+      });
+      web.registry.set(snapshot);
+      orders.registry.set(snapshot);
+    },
+    async close() {
+      await Promise.all([web.sidecar.close(), orders.sidecar.close()]);
+    },
+  };
+  mesh.register();
+  return mesh;
+}
+
+const BASE: SidecarConfig = {
+  name: "",
+  namespace: "shop",
+  labels: {},
+  outbound: LOOPBACK,
+  upstreams: [],
+  inbound: [],
+  ownPorts: [OWN_PORT],
+  drainTimeoutMs: 5_000,
+  enforcement: null,
+};
+
+async function open(options: TestMeshOptions, authority: TestAuthority, config: SidecarConfig): Promise<TestSidecar> {
+  const { network, clock } = options;
+  const isAbsent = options.identity === "absent";
+  const identity = createLatest<Identity | null>(isAbsent ? null : authority.issue(shopId(config.name)));
+  const inForce = createLatest<PolicySet | null>(
+    options.policy === undefined ? policySetOf([WEB_MAY]) : options.policy,
+  );
+  const registry = createLatest(EMPTY_REGISTRY);
+  const flows: FlowRecord[] = [];
+  const sidecar = await openSidecar(config, {
+    network,
+    clock,
+    random: options.random ?? createSystemRandom(),
+    identity,
+    registry,
+    policy: inForce,
+    flows: { record: (flow) => void flows.push(flow) },
+    metrics: createDataPathMetrics(),
+    logger: { log: () => {}, isEnabled: () => false },
+  });
+  return { sidecar, identity, policy: inForce, registry, flows };
+}
+
+function parsePolicy(raw: object): AuthorizationPolicy {
+  const faults: Parameters<typeof parseAuthorizationPolicy>[2] = [];
+  const parsed = parseAuthorizationPolicy(locatePlain(raw), { file: "test.yaml" }, faults);
+  if (parsed === null) throw new Error(JSON.stringify(faults));
+  return parsed;
+}
+
+function serviceOf(name: string, port: number, endpoint: Endpoint, protocol: "HTTP" | "TCP"): Service {
+  const ports = new Map([[port, { port, protocol, endpoints: [endpoint] }]]);
+  return { fqdn: `${name}.shop.svc.cluster.local`, namespace: "shop", name, ports };
+}
+
+function endpointOf(at: Address, containerPort: number): Endpoint {
+  const spiffeId = parseSpiffeId(shopId("orders"));
+  return { address: at.host, port: at.port, containerPort, spiffeId, ...namesOf("orders") };
+}
+
+function namesOf(name: string) {
+  return { workload: `${name}-1`, namespace: "shop", canonicalName: name, revision: "v1" };
+}
