@@ -64,6 +64,58 @@ export const LIMIT_TABLE = {
     "count",
     "1xx answers to one request; RFC 9110 section 15.2 sets no bound, a flood is one.",
   ),
+  http2StreamsMax: limit(
+    256,
+    "count",
+    "Streams that a peer may have open on one connection; RFC 9113 section 6.5.2 asks for 100 at least.",
+  ),
+  http2StreamWindowBytes: limit(
+    262_144,
+    "bytes",
+    "What a peer may send on one stream ahead of its reader, so the most that one slow reader makes us hold.",
+  ),
+  http2ConnectionWindowBytes: limit(
+    1_048_576,
+    "bytes",
+    "What a peer may send on one connection before it hears from us; returned on receipt.",
+  ),
+  http2HeldBytesMax: limit(
+    8_388_608,
+    "bytes",
+    "Held for the slow readers of one connection; above it the connection's window is no longer returned.",
+  ),
+  http2StreamQueueBytesMax: limit(65_536, "bytes", "Unsent bytes of one stream before its source is paused."),
+  http2UnsentBytesMax: limit(
+    2_097_152,
+    "bytes",
+    "Unsent bytes of a connection whose peer makes us answer and does not read; above it the connection is cut.",
+  ),
+  http2ContinuationsMax: limit(
+    8,
+    "count",
+    "CONTINUATION frames of one header block: four of the usual size fill headBytesMax (CVE-2024-27316).",
+  ),
+  http2ResetsPerSecondMax: limit(
+    100,
+    "perSecond",
+    "Streams that end in a reset of the peer's making, four seconds' worth at once (CVE-2023-44487, CVE-2025-8671).",
+  ),
+  http2ControlsPerSecondMax: limit(
+    500,
+    "perSecond",
+    "PING, SETTINGS, PRIORITY, unknown and empty frames, four seconds' worth at once; window updates beyond those that our data explains (CVE-2019-9511 and kin).",
+  ),
+  http2SettingsTimeoutMs: limit(
+    10_000,
+    "ms",
+    "From our SETTINGS to their acknowledgement, and for the peer's own. RFC 9113 section 6.5.3.",
+  ),
+  http2PingTimeoutMs: limit(20_000, "ms", "From a PING of ours to its answer, before the connection counts as dead."),
+  http2WindowStallMs: limit(
+    60_000,
+    "ms",
+    "A stream with data that its peer gives no window for; a stalled reader must not hold memory for ever.",
+  ),
   connectionRetireMsMax: limit(
     30_000,
     "ms",

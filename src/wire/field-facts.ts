@@ -156,7 +156,7 @@ function faultOfLookAlike(bytes: Uint8Array, start: number, end: number, name: s
 }
 
 /** Digits alone, 16 at most, below 2^53; -1 otherwise. RFC 9110 section 8.6. */
-function parseLength(value: string): number {
+export function parseLength(value: string): number {
   if (value.length === 0 || value.length > 16) return -1;
   let length = 0;
   for (let i = 0; i < value.length; i++) {

@@ -1,4 +1,4 @@
-/** Octets that the HTTP/1.1 codecs name. RFC 5234 appendix B.1. */
+/** Octets that the HTTP codecs name. RFC 5234 appendix B.1. */
 export const HTAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
@@ -37,6 +37,9 @@ export const FIELD_VALUE = fieldValueTable();
 
 /** 1 for the octets between the quotes of a quoted-string that need no backslash. RFC 9110 section 5.6.4. */
 export const QUOTED_TEXT = quotedTextTable();
+
+/** 1 for the octets of a field name in HTTP/2: tokens in lower case. RFC 9113 section 8.2.1. */
+export const LOWER_TOKEN = tableOf(DIGITS + LOWER + TOKEN_SYMBOLS);
 
 /** The value of a hexadecimal digit, or 255. */
 export const HEX_VALUE = hexTable();
