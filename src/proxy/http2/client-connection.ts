@@ -1,0 +1,139 @@
+import { CardeaError } from "../../core/errors.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { Connection } from "../../core/ports.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { FlowTls } from "../../observe/flow.ts";
+import { headerValue } from "../../wire/headers.ts";
+import { hasBody } from "../../wire/http1-body.ts";
+import { requestPseudoFields } from "../../wire/http2-request-head.ts";
+import type { ChannelOwner, ClientOptions } from "../http1/client-connection.ts";
+import { type LiveConnection, type Moment, Stillness } from "../live.ts";
+import type { AnswerEvents, Channel, Detached, OutgoingRequest, UpstreamStream } from "../streams.ts";
+import { Http2ClientStream } from "./client-stream.ts";
+import { Http2Session } from "./session.ts";
+import type { SessionOwner } from "./session-owner.ts";
+import type { Http2Stream } from "./stream.ts";
+import { Http2StreamConnection } from "./stream-connection.ts";
+
+export interface Http2ClientOptions extends ClientOptions {
+  readonly clock: Clock;
+  /** Another sidecar, which may be asked whether it lives; apps count such questions as abuse. */
+  readonly probesPeer: boolean;
+}
+
+/** HTTP/2 towards an upstream: as many requests at once as it allows. RFC 9113. */
+export class Http2ClientConnection implements Channel, SessionOwner, LiveConnection {
+  readonly side = "client";
+  readonly tls: FlowTls;
+  readonly probesPeer: boolean;
+  readonly #connection: Connection;
+  readonly #owner: ChannelOwner;
+  readonly #options: Http2ClientOptions;
+  readonly #session: Http2Session;
+  readonly #stillness = new Stillness();
+  /** As the owner knows it: it lends the connection out while this holds. */
+  #wasFree = true;
+
+  constructor(connection: Connection, options: Http2ClientOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#owner = options.owner;
+    this.tls = options.tls;
+    this.probesPeer = options.probesPeer;
+    this.#session = new Http2Session(connection, this, options.clock);
+    options.live.add(this);
+  }
+
+  get isFree(): boolean {
+    return this.#session.hasRoom;
+  }
+
+  get localPort(): number {
+    return this.#connection.local.port;
+  }
+
+  /** Whether an upgrade can cross: the peer has said that it takes the extended CONNECT. RFC 8441 section 3. */
+  get takesUpgrades(): boolean {
+    return this.#session.peer.takesExtendedConnect;
+  }
+
+  /** Requests under way. */
+  get streamCount(): number {
+    return this.#session.streamCount;
+  }
+
+  /** Errors: `upgrade-not-allowed` where `takesUpgrades` is false. A `target` for CONNECT is its authority. */
+  send(request: OutgoingRequest, events: AnswerEvents): UpstreamStream {
+    const { method, target, headers, framing, upgrade } = request;
+    if (upgrade !== null && !this.takesUpgrades) {
+      throw new CardeaError("upgrade-not-allowed", "the upstream takes no upgrades over HTTP/2");
+    }
+    const isConnect = method === "CONNECT";
+    const authority = isConnect ? target : (headerValue(headers, "host") ?? "");
+    const pseudo = requestPseudoFields({ method, scheme: "http", authority, path: target, protocol: upgrade });
+    if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
+    const stream = this.#session.openStream();
+    const sent = new Http2ClientStream(stream, {
+      asked: { method, protocol: upgrade },
+      framing,
+      events,
+      detach: this.#detach,
+      wasSilent: this.#silenceSince(this.#connection.bytesReceived),
+    });
+    this.#wasFree = this.isFree;
+    stream.sendHeaders({ pseudo, headers }, !isConnect && upgrade === null && !hasBody(framing));
+    return sent;
+  }
+
+  onStream(): void {
+    // The peer cannot open any: see Http2Session.
+  }
+
+  onRoom(): void {
+    const isFree = this.isFree;
+    const hasBecomeFree = isFree && !this.#wasFree;
+    this.#wasFree = isFree;
+    if (hasBecomeFree) this.#owner.onFree(this);
+  }
+
+  onRetired(): void {
+    this.#wasFree = false;
+  }
+
+  onGone(): void {
+    this.#options.live.delete(this);
+    this.#owner.onGone(this);
+  }
+
+  onTick(now: Moment): void {
+    const { lifetime } = this.#options;
+    if (now.wallMs >= lifetime.endsAtMs) {
+      this.endNow(new CardeaError("certificate-ended", "the certificates of the upstream connection have ended"));
+      return;
+    }
+    if (now.wallMs >= lifetime.retiresAtMs) this.drain();
+    this.#session.onTick(now);
+    const { bytesReceived, bytesSent } = this.#connection;
+    const stillMs = this.#stillness.measureMs(bytesReceived + bytesSent, now.monotonicMs);
+    if (this.#session.streamCount === 0 && stillMs >= LIMITS.upstreamIdleMs) this.drain();
+  }
+
+  drain(): void {
+    this.#wasFree = false;
+    this.#session.drain();
+  }
+
+  endNow(error: CardeaError): void {
+    this.#session.cut(error);
+  }
+
+  #silenceSince(bytesReceived: number): () => boolean {
+    return () => bytesReceived > 0 && this.#connection.bytesReceived === bytesReceived;
+  }
+
+  readonly #detach = (stream: Http2Stream): Detached => {
+    const { local, remote } = this.#connection;
+    const connection = new Http2StreamConnection(stream, { local, remote, side: "upstream" });
+    return { connection, early: null, lifetime: this.#options.lifetime };
+  };
+}

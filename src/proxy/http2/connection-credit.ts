@@ -1,0 +1,37 @@
+import { LIMITS } from "../../core/limits.ts";
+import { WINDOW_BYTES } from "../../wire/http2-codes.ts";
+
+/**
+ * What the peer may still send on a connection. Credit is returned on receipt, whoever reads slowly, so that one slow
+ * reader does not hold up the others; only when too much is held for slow readers is it kept back.
+ */
+export class ConnectionCredit {
+  #window = WINDOW_BYTES;
+  /** Received, and not yet returned. The first return raises the window to its full size. */
+  #owed = LIMITS.http2ConnectionWindowBytes - WINDOW_BYTES;
+  #heldBytes = 0;
+
+  /** False when the peer has sent more than it may. RFC 9113 section 6.9.1. */
+  take(bytes: number): boolean {
+    this.#window -= bytes;
+    this.#owed += bytes;
+    return this.#window >= 0;
+  }
+
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#heldBytes -= bytes;
+  }
+
+  /** What to return now; 0 when it is not worth a frame, or not to be returned yet. */
+  collect(): number {
+    if (this.#owed < LIMITS.http2ConnectionWindowBytes / 2 || this.#heldBytes >= LIMITS.http2HeldBytesMax) return 0;
+    const increment = this.#owed;
+    this.#owed = 0;
+    this.#window += increment;
+    return increment;
+  }
+}

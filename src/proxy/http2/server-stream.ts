@@ -1,0 +1,165 @@
+import { CardeaError } from "../../core/errors.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { Headers } from "../../wire/headers.ts";
+import { isHopByHop } from "../../wire/hop-by-hop.ts";
+import type { HeaderBlock } from "../../wire/hpack-decoder.ts";
+import { hasBody } from "../../wire/http1-body.ts";
+import type { RequestHead, ResponseHead } from "../../wire/http1-head.ts";
+import type { ErrorName } from "../../wire/http2-codes.ts";
+import { responsePseudoFields } from "../../wire/http2-response-head.ts";
+import { readTrailers } from "../../wire/http2-trailers.ts";
+import type { Answer, Detached, DownstreamStream, RequestEvents } from "../streams.ts";
+import { BodyTail } from "./body-tail.ts";
+import type { Http2Stream, StreamEvents } from "./stream.ts";
+
+/** What a stream needs of its connection when it becomes a tunnel. */
+export type DetachStream = (stream: Http2Stream) => Detached;
+
+/** One request and its answer towards a caller. The connection's other streams go on, however this one ends. */
+export class Http2ServerStream implements DownstreamStream, StreamEvents {
+  readonly #stream: Http2Stream;
+  /** Null: it could not be read. */
+  readonly #head: RequestHead | null;
+  readonly #detach: DetachStream;
+  readonly #tail: BodyTail;
+  #events: RequestEvents | null = null;
+  #isOver = false;
+
+  constructor(stream: Http2Stream, head: RequestHead | null, detach: DetachStream) {
+    this.#stream = stream;
+    this.#head = head;
+    this.#detach = detach;
+    this.#tail = new BodyTail(stream);
+    stream.setEvents(this);
+    if (head === null) return;
+    // What comes behind the head is the other protocol's; it waits for the answer.
+    if (this.#opensTunnel) stream.pause();
+    else if (head.framing.kind === "length") stream.expectBytes(head.framing.bytes);
+    else if (head.framing.kind === "none") stream.expectBytes(0);
+  }
+
+  /** Who gets what happens to the request; it may be answered already. */
+  attach(events: RequestEvents): void {
+    if (!this.#isOver) this.#events = events;
+  }
+
+  // The answer.
+
+  sendInformational(head: ResponseHead): void {
+    const headers: string[] = [];
+    for (let i = 0; i < head.headers.length; i += 2) {
+      if (!isHopByHop(head.headers[i]!, head.nominated)) headers.push(head.headers[i]!, head.headers[i + 1]!);
+    }
+    this.#stream.sendHeaders({ pseudo: responsePseudoFields(head.status), headers }, false);
+  }
+
+  /** `isLast` is passed over: an answer never ends the neighbours' connection. */
+  sendAnswer({ status, headers, framing }: Answer): void {
+    if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
+    // The 101 of HTTP/1.1 is a 200 here. RFC 8441 section 5.
+    const pseudo = responsePseudoFields(status === 101 ? 200 : status);
+    const isTunnel = this.#opensTunnel && (status === 101 || (status >= 200 && status < 300));
+    const isEnd = !isTunnel && !hasBody(framing);
+    this.#tail.begin(framing);
+    this.#stream.sendHeaders({ pseudo, headers }, isEnd);
+  }
+
+  sendBody(piece: Buffer): boolean {
+    return this.#tail.send(piece);
+  }
+
+  sendEnd(trailers: Headers): void {
+    this.#leave();
+    this.#tail.end(trailers);
+    this.#stream.stopReading();
+  }
+
+  abort(): void {
+    this.#leave();
+    this.#stream.reset("INTERNAL_ERROR");
+  }
+
+  pauseBody(): void {
+    this.#stream.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#opensTunnel) this.#stream.resume();
+  }
+
+  detach(): Detached {
+    this.#leave();
+    return this.#detach(this.#stream);
+  }
+
+  // The request.
+
+  onBlock(block: HeaderBlock, isEnd: boolean): void {
+    if (!isEnd) this.#refuse("a second header block does not end its stream");
+    else if (block.at === "fields") this.#takeTrailers(block.fields);
+    else this.#refuse(block.at === "too-large" ? "the trailer section is too long" : "a trailer is malformed");
+  }
+
+  onData(piece: Buffer): void {
+    this.#events?.onRequestBody(piece);
+  }
+
+  onEnd(): void {
+    if (this.#head !== null && hasBody(this.#head.framing)) this.#events?.onRequestEnd(NO_TRAILERS);
+  }
+
+  onDrain(): void {
+    this.#events?.onDownstreamDrain();
+  }
+
+  onReset(code: number): void {
+    this.#fail(new CardeaError("downstream-reset", `the caller reset the stream (code ${code})`));
+  }
+
+  onFault(code: ErrorName, why: string): void {
+    const events = this.#events;
+    this.#fail(new CardeaError("bad-request", why));
+    // Where there was nobody left to answer.
+    if (events === null) this.#stream.reset(code);
+  }
+
+  onLost(error: CardeaError): void {
+    this.#fail(error);
+  }
+
+  onClosed(): void {}
+
+  onStill(stillMs: number, isStarved: boolean): void {
+    if (isStarved && stillMs >= LIMITS.http2WindowStallMs) {
+      this.#stream.reset("CANCEL");
+      this.#fail(new CardeaError("idle-timeout", "the caller takes nothing of its answer"));
+    } else if (stillMs >= LIMITS.streamIdleMs) this.#events?.onStalled();
+  }
+
+  get #opensTunnel(): boolean {
+    return this.#head !== null && (this.#head.method === "CONNECT" || this.#head.upgrade !== null);
+  }
+
+  #takeTrailers(fields: readonly string[]): void {
+    const reading = readTrailers(fields);
+    if (reading.at === "malformed") this.#refuse(reading.why);
+    else this.#events?.onRequestEnd(reading.trailers);
+  }
+
+  #refuse(why: string): void {
+    this.#stream.takeFault("PROTOCOL_ERROR", why);
+  }
+
+  #fail(error: CardeaError): void {
+    const events = this.#events;
+    this.#events = null;
+    events?.onRequestFailure(error);
+  }
+
+  #leave(): void {
+    this.#isOver = true;
+    this.#events = null;
+  }
+}
+
+const NO_TRAILERS: Headers = Object.freeze([]);

@@ -1,0 +1,400 @@
+import { CardeaError, toCardeaError } from "../../core/errors.ts";
+import { LIMITS } from "../../core/limits.ts";
+import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
+import { type HeaderBlock, HpackDecoder } from "../../wire/hpack-decoder.ts";
+import { type ErrorName, PREFACE, STREAM_ID_MAX } from "../../wire/http2-codes.ts";
+import type { DataPiece, Frame, HeadersFrame, Setting } from "../../wire/http2-frame.ts";
+import { Http2FrameReader } from "../../wire/http2-frame-reader.ts";
+import type { Moment } from "../live.ts";
+import type { Ending } from "./closed-streams.ts";
+import { ConnectionCredit } from "./connection-credit.ts";
+import { DataSender } from "./data-sender.ts";
+import { FloodGuard } from "./flood-guard.ts";
+import { Liveness } from "./liveness.ts";
+import { Output } from "./output.ts";
+import { HEADER_TABLE_BYTES, ownSettings } from "./own-settings.ts";
+import { PeerSettings } from "./peer-settings.ts";
+import { type Opening, peerFault, peerGone, type SessionOwner } from "./session-owner.ts";
+import { Http2Stream, type StreamHost } from "./stream.ts";
+import { StreamTable } from "./stream-table.ts";
+
+/**
+ * `open`: streams come and go. `draining`: none is begun any more. `lingering`: GOAWAY and our end have been sent, what
+ * still comes is thrown away. `gone`: closed.
+ */
+type State = "open" | "draining" | "lingering" | "gone";
+
+/**
+ * One HTTP/2 connection, on either side: frames in and out, settings, windows, and the streams in between. What a
+ * stream's fields mean is its owner's affair. RFC 9113.
+ */
+export class Http2Session implements ConnectionHandlers, StreamHost {
+  readonly sender = new DataSender();
+  readonly credit = new ConnectionCredit();
+  readonly peer = new PeerSettings();
+  readonly output: Output;
+  readonly #connection: Connection;
+  readonly #owner: SessionOwner;
+  readonly #clock: Clock;
+  readonly #reader: Http2FrameReader;
+  readonly #decoder = new HpackDecoder({
+    tableBytesMax: HEADER_TABLE_BYTES,
+    listBytesMax: LIMITS.headBytesMax,
+    countMax: LIMITS.headerCountMax,
+  });
+  readonly #guard = new FloodGuard();
+  readonly #liveness: Liveness;
+  readonly #streams: StreamTable;
+  #state: State = "open";
+  #hasLost = false;
+
+  constructor(connection: Connection, owner: SessionOwner, clock: Clock) {
+    this.#connection = connection;
+    this.#owner = owner;
+    this.#clock = clock;
+    this.#reader = new Http2FrameReader(owner.side);
+    this.#liveness = new Liveness(clock.monotonicMs());
+    this.#streams = new StreamTable(owner.side);
+    this.output = new Output(connection, {
+      updates: this.#guard.controls,
+      onBlocked: () => {
+        this.sender.isBlocked = true;
+      },
+      onOverrun: () => this.cut(new CardeaError("http2-flood", "the peer makes us answer and does not read")),
+    });
+    if (owner.side === "client") this.output.write(PREFACE);
+    this.output.settings(ownSettings(owner.side));
+    this.#returnCredit();
+    connection.setHandlers(this);
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Whether a stream of ours may be opened now. */
+  get hasRoom(): boolean {
+    return this.#state === "open" && this.#streams.size < this.peer.streamsMax && this.#streams.hasOwnIds;
+  }
+
+  get #isOver(): boolean {
+    return this.#state === "lingering" || this.#state === "gone";
+  }
+
+  openStream(): Http2Stream {
+    const stream = new Http2Stream(this.#streams.takeOwnId(), this, this.peer.windowBytes);
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  sendReset(streamId: number, code: ErrorName): void {
+    this.output.reset(streamId, code);
+    // What the peer made us reset costs as much as what it resets itself.
+    if (code !== "NO_ERROR" && code !== "CANCEL" && code !== "INTERNAL_ERROR") this.#countReset();
+  }
+
+  onStreamClosed(stream: Http2Stream, ending: Ending): void {
+    this.#streams.close(stream.id, ending);
+    if (this.#isOver) return;
+    this.#returnCredit();
+    if (this.#state === "draining" && this.#streams.size === 0) this.#endDrained();
+    else this.#owner.onRoom();
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      this.#reader.feed(chunk);
+      // A frame may end the connection.
+      for (let frame = this.#reader.next(); frame !== null && !this.#isOver; frame = this.#reader.next()) {
+        this.#take(frame);
+      }
+      if (!this.#isOver) this.#returnCredit();
+    } catch (thrown) {
+      // A fault of ours ends this connection and no other.
+      this.fail("INTERNAL_ERROR", toCardeaError(thrown));
+    }
+  }
+
+  onEnd(): void {
+    // Nobody half-closes an HTTP/2 connection: the peer could not even acknowledge what we send.
+    if (!this.#isOver) this.#linger();
+    this.#lose(peerGone(this.#owner.side, "the peer ended the connection"));
+  }
+
+  onDrain(): void {
+    this.sender.isBlocked = false;
+    this.sender.pump();
+  }
+
+  onClose(error: CardeaError | undefined): void {
+    this.#state = "gone";
+    this.output.isClosed = true;
+    this.#lose(error ?? peerGone(this.#owner.side, "the peer closed the connection"));
+  }
+
+  /** Looks at the deadlines that every connection has, and has its streams look at theirs. */
+  onTick(now: Moment): void {
+    if (this.#state === "gone") return;
+    const due = this.#liveness.check(now.monotonicMs, {
+      bytesReceived: this.#connection.bytesReceived,
+      hasSettings: this.peer.hasArrived,
+      mayProbe: this.#owner.probesPeer && this.#streams.size > 0,
+      isLingering: this.#state === "lingering" && this.#connection.unsentBytes === 0,
+    });
+    switch (due) {
+      case "nothing":
+        break;
+      case "settings-timeout":
+        this.fail("SETTINGS_TIMEOUT", new CardeaError("request-timeout", "SETTINGS did not come in time"));
+        break;
+      case "ping":
+        this.output.ping(PROBE, false);
+        break;
+      case "dead":
+        this.cut(peerGone(this.#owner.side, "the peer does not answer any more"));
+        break;
+      case "drop":
+        this.#connection.destroy();
+        break;
+    }
+    for (const stream of this.#streams.list()) stream.onTick(now.monotonicMs);
+    // What was on its way when we said that we drain has come by now.
+    if (this.#state === "draining" && this.#streams.lastAcceptedId === STREAM_ID_MAX) this.#sayGoaway("NO_ERROR", "");
+  }
+
+  /** Takes no more streams; ends when those under way have ended. RFC 9113 section 6.8. */
+  drain(): void {
+    if (this.#state !== "open") return;
+    this.#state = "draining";
+    if (this.#streams.size === 0) this.#endDrained();
+    else if (this.#owner.side === "server") this.output.goaway(STREAM_ID_MAX, "NO_ERROR", "");
+  }
+
+  /** Tells the peer why, and ends the connection; what is under way on it fails with `error`. */
+  fail(code: ErrorName, error: CardeaError): void {
+    if (this.#isOver) return;
+    this.#sayGoaway(code, error.message);
+    this.#linger();
+    this.#lose(error);
+  }
+
+  /** Ends it at once. */
+  cut(error: CardeaError): void {
+    if (this.#state === "gone") return;
+    const hadStreams = this.#streams.size > 0;
+    this.#state = "gone";
+    this.output.isClosed = true;
+    this.#lose(error);
+    this.#connection.destroy({ reset: hadStreams });
+  }
+
+  #take(frame: Frame): void {
+    switch (frame.type) {
+      case "data":
+        this.#takeData(frame);
+        break;
+      case "headers":
+        this.#takeHeaders(frame);
+        break;
+      case "rst-stream":
+        this.#takeReset(frame.streamId, frame.code);
+        break;
+      case "window-update":
+        if (this.#mayControl()) this.#takeWindowUpdate(frame.streamId, frame.increment);
+        break;
+      case "settings":
+        if (this.#mayControl()) this.#takeSettings(frame.settings);
+        break;
+      case "settings-ack":
+        if (this.#mayControl()) this.#liveness.settingsAcknowledged();
+        break;
+      case "ping":
+        if (frame.isAck) this.#liveness.answered();
+        if (this.#mayControl() && !frame.isAck) this.output.ping(frame.data, true);
+        break;
+      case "goaway":
+        if (this.#mayControl()) this.#takeGoaway(frame.lastStreamId, frame.code);
+        break;
+      case "ignored":
+        this.#mayControl();
+        break;
+      case "stream-fault":
+        if (this.#mayControl()) this.#takeStreamFault(frame.streamId, frame.code, frame.why);
+        break;
+      case "connection-fault":
+        this.#failPeer(frame.code, frame.why);
+        break;
+    }
+  }
+
+  #takeData(frame: DataPiece): void {
+    // On whatever stream: it has used the connection's window. RFC 9113 section 6.9.
+    if (!this.credit.take(frame.flowBytes)) {
+      this.#failPeer("FLOW_CONTROL_ERROR", "the connection's window was overrun");
+      return;
+    }
+    if (frame.piece.length === 0 && !frame.isEnd && !this.#mayControl()) return;
+    const stream = this.#streams.get(frame.streamId);
+    if (stream !== undefined) stream.takeData(frame);
+    else this.#takeStray(frame.streamId, "DATA");
+  }
+
+  #takeHeaders({ streamId, block, isEnd, dependsOnItself }: HeadersFrame): void {
+    // Whatever becomes of the stream, the table must be kept in step.
+    const fields = this.#decoder.decode(block);
+    if (fields.at === "refused") {
+      this.#failPeer("COMPRESSION_ERROR", fields.why);
+      return;
+    }
+    const stream = this.#streams.get(streamId);
+    if (stream !== undefined) stream.takeBlock(fields, isEnd);
+    else if (this.#streams.isOpening(streamId)) this.#openPeerStream(streamId, fields, { isEnd, dependsOnItself });
+    else this.#takeStray(streamId, "HEADERS");
+  }
+
+  #openPeerStream(streamId: number, fields: HeaderBlock, opening: Opening): void {
+    this.#streams.lastPeerId = streamId;
+    if (streamId > this.#streams.lastAcceptedId) return;
+    if (this.#streams.size >= LIMITS.http2StreamsMax) {
+      this.#streams.close(streamId, "by-us");
+      this.sendReset(streamId, "REFUSED_STREAM");
+      return;
+    }
+    const stream = new Http2Stream(streamId, this, this.peer.windowBytes);
+    this.#streams.add(stream);
+    if (opening.isEnd) stream.beginEnded();
+    this.#owner.onStream(stream, fields, opening);
+  }
+
+  /** A frame on a stream that is not open. RFC 9113 section 5.1. */
+  #takeStray(streamId: number, what: "DATA" | "HEADERS"): void {
+    const absence = this.#streams.absenceOf(streamId);
+    switch (absence) {
+      case "idle":
+        this.#failPeer("PROTOCOL_ERROR", `${what} came on a stream that is not open`);
+        break;
+      case "by-us":
+      case "beyond-goaway":
+        // It was on its way.
+        break;
+      case "by-peer":
+      case "unknown":
+        if (what === "DATA") this.sendReset(streamId, "STREAM_CLOSED");
+        else
+          this.#failPeer(absence === "unknown" ? "PROTOCOL_ERROR" : "STREAM_CLOSED", "HEADERS came on a closed stream");
+        break;
+    }
+  }
+
+  #takeReset(streamId: number, code: number): void {
+    const stream = this.#streams.get(streamId);
+    if (stream !== undefined) {
+      stream.takeReset(code);
+      this.#countReset();
+    } else if (this.#streams.absenceOf(streamId) === "idle") {
+      this.#failPeer("PROTOCOL_ERROR", "a stream was reset that is not open");
+    } else this.#mayControl();
+  }
+
+  #takeWindowUpdate(streamId: number, increment: number): void {
+    if (streamId === 0) {
+      if (!this.sender.widen(increment)) this.#failPeer("FLOW_CONTROL_ERROR", "the connection's window is too large");
+      return;
+    }
+    const stream = this.#streams.get(streamId);
+    if (stream !== undefined) stream.widen(increment);
+    else if (this.#streams.absenceOf(streamId) === "idle") {
+      this.#failPeer("PROTOCOL_ERROR", "a window update came for a stream that is not open");
+    }
+  }
+
+  #takeStreamFault(streamId: number, code: ErrorName, why: string): void {
+    const stream = this.#streams.get(streamId);
+    const absence = stream === undefined ? this.#streams.absenceOf(streamId) : null;
+    if (stream !== undefined) stream.takeFault(code, why);
+    else if (absence === "idle") this.#failPeer(code, why);
+    else if (absence === "by-peer") this.sendReset(streamId, code);
+  }
+
+  #takeSettings(settings: readonly Setting[]): void {
+    const before = this.peer.windowBytes;
+    this.peer.apply(settings);
+    this.output.limitTable(this.peer.headerTableBytes);
+    this.output.frameBytesMax = this.peer.frameBytesMax;
+    this.output.settingsAck();
+    const delta = this.peer.windowBytes - before;
+    for (const stream of delta === 0 ? NO_STREAMS : this.#streams.list()) {
+      if (!stream.adjustWindow(delta)) {
+        this.#failPeer("FLOW_CONTROL_ERROR", "SETTINGS make a window too large");
+        return;
+      }
+    }
+    this.#owner.onRoom();
+  }
+
+  #takeGoaway(lastStreamId: number, code: number): void {
+    if (this.#state === "open") this.#state = "draining";
+    this.#owner.onRetired();
+    const error = peerGone(this.#owner.side, `the peer takes no more streams (code ${code})`);
+    for (const stream of this.#owner.side === "client" ? this.#streams.list() : NO_STREAMS) {
+      if (stream.id > lastStreamId) stream.takeLoss(error, true);
+    }
+    if (this.#state === "draining" && this.#streams.size === 0) this.#endDrained();
+  }
+
+  /** One of the frames that carry nothing: false, and the end, when there are too many. */
+  #mayControl(): boolean {
+    if (this.#guard.controls.take(this.#clock.monotonicMs())) return true;
+    this.fail("ENHANCE_YOUR_CALM", new CardeaError("http2-flood", "too many frames that carry nothing"));
+    return false;
+  }
+
+  #countReset(): void {
+    // A server that resets what it was asked for harms nobody but itself.
+    if (this.#owner.side === "client" || this.#isOver) return;
+    if (this.#guard.resets.take(this.#clock.monotonicMs())) return;
+    this.fail("ENHANCE_YOUR_CALM", new CardeaError("http2-flood", "too many streams were reset"));
+  }
+
+  #failPeer(code: ErrorName, why: string): void {
+    this.fail(code, peerFault(this.#owner.side, why));
+  }
+
+  #sayGoaway(code: ErrorName, why: string): void {
+    this.#streams.lastAcceptedId = this.#streams.lastPeerId;
+    this.output.goaway(this.#streams.lastPeerId, code, why);
+  }
+
+  #endDrained(): void {
+    this.#sayGoaway("NO_ERROR", "");
+    this.#linger();
+    this.#lose(new CardeaError("draining", "the connection was ended in good order"));
+  }
+
+  /** Half-close, so that what was written arrives: a reset might overtake it. */
+  #linger(): void {
+    this.#state = "lingering";
+    this.output.isClosed = true;
+    this.#connection.end();
+  }
+
+  #lose(error: CardeaError): void {
+    if (this.#hasLost) return;
+    this.#hasLost = true;
+    for (const stream of this.#streams.list()) stream.takeLoss(error, false);
+    this.#owner.onGone(error);
+  }
+
+  #returnCredit(): void {
+    const increment = this.credit.collect();
+    if (increment > 0) this.output.windowUpdate(0, increment);
+  }
+}
+
+const PROBE: Buffer = Buffer.from("cardea\0\0", "latin1");
+const NO_STREAMS: readonly Http2Stream[] = Object.freeze([]);
