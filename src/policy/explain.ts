@@ -134,18 +134,32 @@ function adviceFor(grant: string | null): string {
     : "If this should be allowed, the grant is the smallest policy that does it.";
 }
 
-/** The ALLOW rule with the fewest failing clauses, of equals the first; null when no ALLOW rule selects the workload. */
+/**
+ * The ALLOW rule with the fewest failing clauses; of equals one whose source fits, since who calls is the last thing
+ * to change; then the first. Null when no ALLOW rule selects the workload.
+ */
 export function nearestRule(documents: readonly AuthorizationPolicy[], question: Question): NearestRule | null {
-  let nearest: (RulePlace & { readonly failing: readonly Clause[] }) | null = null;
+  let nearest: NearRule | null = null;
   for (const policy of selectPolicies(documents, question.workload, question.settings.rootNamespace)) {
     if (policy.action !== "ALLOW") continue;
     for (const rule of policy.rules) {
-      const checks = checkRule({ policy, rule }, question).filter((check) => !check.holds);
-      const isNearer = nearest === null || checks.length < nearest.failing.length;
-      if (checks.length > 0 && isNearer) nearest = { policy, rule, failing: checks.map((check) => check.clause) };
+      const failing = checkRule({ policy, rule }, question).filter((check) => !check.holds);
+      const candidate = { policy, rule, failing: failing.map((check) => check.clause) };
+      const isNearer = nearest === null || distanceOf(candidate) < distanceOf(nearest);
+      if (failing.length > 0 && isNearer) nearest = candidate;
     }
   }
   return nearest === null ? null : describeNearest(nearest, question);
+}
+
+interface NearRule extends RulePlace {
+  readonly failing: readonly Clause[];
+}
+
+/** A clause counts one, and one on the source a little more: less than one, however many of them there are. */
+function distanceOf({ failing }: NearRule): number {
+  const sources = failing.filter((clause) => clause.attribute.startsWith("source."));
+  return failing.length + sources.length / (failing.length + 1);
 }
 
 function describeNearest(
