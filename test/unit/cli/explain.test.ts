@@ -205,7 +205,10 @@ describe("cardea explain, of other decisions", () => {
   test("a path that was written in another way", async () => {
     record({ receivedPath: "/public/../admin/refunds", reason: "deny-rule-matched", policy: "shop/no-admin", rule: 0 });
     await explain(ID);
-    expect(terminal.out.join("\n")).toContain("received  /public/../admin/refunds");
+    expect(terminal.out.join("\n")).toContain(
+      "received  /public/../admin/refunds, which is the path above in another form",
+    );
+    expect(terminal.out.join(" ").replaceAll(/\s+/g, " ")).toContain("look at the caller before you grant it anything");
   });
 
   test("a source's record leads to the destination's, which decided", async () => {
