@@ -24,8 +24,9 @@ export interface TestMesh {
   run(): RunFile;
   service(name: string): RunningService;
   /** A command of ours about this mesh. */
-  cardea(...words: string[]): Promise<Finished>;
-  status(): Promise<MeshReport>;
+  cardea(command: string, ...words: string[]): Promise<Finished>;
+  /** What `cardea status` says; null while the control plane is away. */
+  status(): Promise<MeshReport | null>;
   /** Every record that is in the flow files, by time. */
   flows(): readonly FlowRecord[];
   close(): Promise<void>;
@@ -77,8 +78,11 @@ export async function startTestMesh(options: TestMeshOptions = {}): Promise<Test
     policies: join(directory, "policies"),
     run,
     service: (name) => run().services.find((service) => service.name === name)!,
-    cardea: (...words) => cardea([...words, "--state", state]),
-    status: async () => JSON.parse((await cardea(["status", "--json", "--state", state])).stdout) as MeshReport,
+    cardea: (command, ...words) => cardea([...command.split(" "), "--state", state, ...words]),
+    async status() {
+      const { code, stdout } = await cardea(["status", "--json", "--state", state]);
+      return code === 3 ? null : (JSON.parse(stdout) as MeshReport);
+    },
     flows: () => readFlows(run()),
     async close() {
       up.child.kill("SIGTERM");
