@@ -223,6 +223,17 @@ describe("cardea explain, of other decisions", () => {
     expect(await explained("aaaaaaaaaaaaaaaa")).toMatchObject({ id: ID, verdict: "denied" });
   });
 
+  test("the key-exchange group, which the source's sidecar alone was told", async () => {
+    const { tls } = sampleFlow();
+    state.writeFlows("web.jsonl", [
+      sampleFlow({ id: "aaaaaaaaaaaaaaaa", reporter: "source", spanId: "53995c3f42cd8ad8" }),
+    ]);
+    record({ tls: { ...tls, group: null } });
+    expect(await explained()).toMatchObject({ id: ID, flow: { tls: { group: "X25519MLKEM768" } } });
+    record({ tls: { ...tls, group: null }, traceId: "of another request" });
+    expect(await explained()).not.toHaveProperty("flow.tls.group");
+  });
+
   test("a source's record alone", async () => {
     state.writeFlows("web.jsonl", [
       sampleFlow({ reporter: "source", verdict: "error", reason: "no-route", spanId: "x" }),
