@@ -22,6 +22,10 @@ function through(name: string, ...args: string[]): ReturnType<typeof curl> {
   return curl("-x", `http://${outbound.host}:${outbound.port}`, ...args);
 }
 
+function askLedger(name: string): Promise<string> {
+  return askThroughTunnel(mesh.service(name).outbound, "ledger.ledger:7000", "BALANCE nobody\n");
+}
+
 describe("curl through the sidecars", () => {
   test("is answered where a policy allows it", async () => {
     for (const host of ["orders.shop", "orders", "orders.shop.svc.cluster.local"]) {
@@ -59,10 +63,8 @@ describe("curl through the sidecars", () => {
   });
 
   test("reaches the ledger by CONNECT as payments, and not as web", async () => {
-    const ask = (name: string): Promise<string> =>
-      askThroughTunnel(mesh.service(name).outbound, "ledger.ledger:7000", "BALANCE nobody\n");
-    expect(await ask("payments")).toBe("BALANCE 0\n");
-    expect(await ask("web")).toBe("");
+    expect(await askLedger("payments")).toBe("BALANCE 0\n");
+    expect(await askLedger("web")).toBe("");
   });
 });
 
@@ -104,18 +106,20 @@ describe("kill -9", () => {
   });
 });
 
-describe("a policy file", () => {
-  const rewrite = (file: string, change: (text: string) => string): (() => void) => {
-    const path = join(mesh.policies, file);
-    const before = readFileSync(path, "utf8");
-    const write = (text: string): void => {
-      writeFileSync(`${path}.draft`, text);
-      renameSync(`${path}.draft`, path);
-    };
-    write(change(before));
-    return () => write(before);
-  };
+/** Replaces a policy file in one step, and gives its undoing. */
+function rewrite(file: string, change: (text: string) => string): () => void {
+  const path = join(mesh.policies, file);
+  const before = readFileSync(path, "utf8");
+  replaceFile(path, change(before));
+  return () => replaceFile(path, before);
+}
 
+function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}.draft`, text);
+  renameSync(`${path}.draft`, path);
+}
+
+describe("a policy file", () => {
   test("that is changed is in force everywhere within a second, and so is its undoing", async () => {
     const revision = (await mesh.status())?.revision;
     expect((await through("web", "http://orders.shop:8080/orders")).status).toBe(200);
@@ -144,8 +148,7 @@ describe("a policy file", () => {
       `http://127.0.0.1:${outbound.port}`,
       "http://orders.shop:8080/orders/stream",
     );
-    const isStreaming = (): boolean => processesOf("orders.shop:8080/orders/stream").length > 0;
-    await eventually(isStreaming);
+    await eventually(() => processesOf("orders.shop:8080/orders/stream").length > 0);
     const undo = rewrite("orders.yaml", (text) => text.replace('"/orders/*"', '"/elsewhere"'));
     const { exitCode } = await streaming;
     // 28 would be curl's own time limit: nobody ended the stream.
