@@ -19,6 +19,11 @@ export const LIMIT_TABLE = {
     "bytes",
     "Chunk-size line with its extensions; unbounded extensions are a known attack (CVE-2024-22019).",
   ),
+  chunkOverheadBytesMax: limit(
+    16_384,
+    "bytes",
+    "Size lines of a chunked body beyond 16 octets and twice the data of each chunk: tiny chunks under long extensions keep a reader busy for nothing (CVE-2023-39326).",
+  ),
   connectionsMax: limit(10_000, "count", "Downstream connections of one sidecar."),
   pendingRequestsMax: limit(1_024, "count", "Requests of one upstream key that wait for a connection."),
   upstreamConnectionsMax: limit(
