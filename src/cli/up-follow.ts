@@ -78,12 +78,9 @@ function showAsJson({ terminal }: RunningUp): (flows: readonly FlowRecord[]) => 
   };
 }
 
-/** A source's record waits so long for the destination's, which says more. */
-const HOLD_MS = 250;
-
 function showAsRows({ terminal }: RunningUp): (flows: readonly FlowRecord[]) => void {
   terminal.stdout(renderFlowHeader(terminal.width, terminal.colour));
-  const pairing = new LivePairing(HOLD_MS);
+  const pairing = new LivePairing();
   return (flows) => {
     for (const flow of pairing.pass(flows, systemClock.monotonicMs()))
       terminal.stdout(renderFlow(flow, terminal.width, terminal.colour));
