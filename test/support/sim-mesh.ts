@@ -40,10 +40,8 @@ export async function openSimMesh(options: Partial<TestMeshOptions> = {}): Promi
   const clock = createSimClock(START_MS);
   const ordersApp: Collected<SimConnection>[] = [];
   const ledgerApp: Collected<SimConnection>[] = [];
-  const keep = (list: Collected<SimConnection>[]) => (connection: Connection) =>
-    void list.push(collect(connection as SimConnection));
-  await network.listen(ORDERS_APP, keep(ordersApp));
-  await network.listen(LEDGER_APP, keep(ledgerApp));
+  await network.listen(ORDERS_APP, keepIn(ordersApp));
+  await network.listen(LEDGER_APP, keepIn(ledgerApp));
   const mesh = await openTestMesh({ network, clock, ordersApp: ORDERS_APP, ledgerApp: LEDGER_APP, ...options });
   return {
     ...mesh,
@@ -78,6 +76,10 @@ export async function openSimMesh(options: Partial<TestMeshOptions> = {}): Promi
     },
     flows: () => [...mesh.web.flows, ...mesh.orders.flows],
   };
+}
+
+function keepIn(list: Collected<SimConnection>[]): (connection: Connection) => void {
+  return (connection) => void list.push(collect(connection as SimConnection));
 }
 
 /** Sends text over a connection. */

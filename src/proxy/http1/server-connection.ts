@@ -46,6 +46,8 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   #body: BodyReader | null = null;
   /** Bytes behind the request that is under way. */
   #held: Buffer | null = null;
+  /** Bytes behind the head that is being decided. */
+  #rest: Buffer | null = null;
   #isBodyPaused = false;
   #isPaused = false;
   #sendsChunks = false;
@@ -143,8 +145,10 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   }
 
   detach(): Detached {
-    const early = this.#held;
+    // Given away while its head was looked at, it takes what came behind the head with it.
+    const early = this.#held ?? (this.#rest === null || this.#rest.length === 0 ? null : this.#rest);
     this.#held = null;
+    this.#rest = null;
     this.#events = null;
     this.#leave();
     return { connection: this.#connection, early, lifetime: this.#lifetime };
@@ -255,19 +259,23 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
         this.#refuse(reading.error);
         return null;
       case "head":
-        this.#begin(reading.head);
-        return reading.rest;
+        return this.#begin(reading.head, reading.rest);
     }
   }
 
-  #begin(head: RequestHead): void {
+  /** Returns what is left to be read after the head. */
+  #begin(head: RequestHead, rest: Buffer): Buffer | null {
     this.#state = "busy";
     this.#head = head;
     this.#stillness.reset();
     this.#body = hasBody(head.framing) ? createBodyReader(head.framing, "request") : null;
+    this.#rest = rest;
     const events = this.#handler.begin(head, this);
     // It may be answered already, and an answer to its last request gives a connection up.
     if (this.#state === "busy" && this.#head === head) this.#events = events;
+    const hasLeft = this.#rest === null;
+    this.#rest = null;
+    return hasLeft ? null : rest;
   }
 
   #takeBody(reading: ReturnType<BodyReader["feed"]>): Buffer | null {
