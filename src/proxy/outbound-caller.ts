@@ -1,4 +1,4 @@
-import { type CardeaError, toCardeaError } from "../core/errors.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
@@ -63,6 +63,7 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
     const trace = traceThrough(headers, traceIds);
     let servicePort: number | null = null;
     try {
+      if (head.method === "CONNECT") throw new CardeaError("method-not-allowed", "there is one service here");
       const route = egress.route(head.host, fixed);
       servicePort = route.port.port;
       const upgrade = allowedUpgradeOf(head);

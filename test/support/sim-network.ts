@@ -235,6 +235,7 @@ export class SimConnection implements Connection {
   #take(item: Buffer | "end"): void {
     if (this.#isClosed) return;
     this.#inbox.push(item);
+    if (item === "end") this.onGone?.();
     this.#network.later(() => this.#deliver());
   }
 
