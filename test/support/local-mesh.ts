@@ -35,7 +35,6 @@ export interface TestMesh {
 export interface TestMeshOptions {
   /** Changes the mesh file's text before it is run. */
   readonly mesh?: (text: string) => string;
-  readonly flags?: readonly string[];
 }
 
 /** A copy of deploy/local and policies/ below a new temporary directory. */
@@ -51,20 +50,16 @@ export function copySample(options: TestMeshOptions = {}): { readonly directory:
   return { directory, meshFile };
 }
 
-/** Runs `cardea up` and waits until it says that the mesh is up. */
+/** Runs `cardea up` on a copy of the sample and waits until it says that the mesh is up. */
 export async function startTestMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   const { directory, meshFile } = copySample(options);
+  return startMeshAt(directory, meshFile);
+}
+
+/** The same for a mesh file that is there already; the directory goes with the mesh. */
+export async function startMeshAt(directory: string, meshFile: string): Promise<TestMesh> {
   const state = join(directory, "state");
-  const up = startCardea([
-    "up",
-    meshFile,
-    "--json",
-    "--state",
-    state,
-    "--port-base",
-    PORT_BASE,
-    ...(options.flags ?? []),
-  ]);
+  const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE]);
   const first = await up.lines.next();
   if (first.done === true) throw new Error(`cardea up ended: ${JSON.stringify(await up.finished)}`);
   // Read on, or the pipe would fill and stop it.
@@ -112,7 +107,7 @@ async function drain(lines: AsyncIterable<string>): Promise<void> {
 
 type Truthy<T> = Exclude<T, null | undefined | false>;
 
-/** Waits until the condition gives something; fails after ten seconds. */
-export function eventually<T>(condition: () => T | Promise<T>): Promise<Truthy<T>> {
-  return vi.waitUntil(condition, { timeout: 10_000, interval: 10 }) as Promise<Truthy<T>>;
+/** Waits until the condition gives something; fails after ten seconds, or as long as is told. */
+export function eventually<T>(condition: () => T | Promise<T>, timeoutMs = 10_000): Promise<Truthy<T>> {
+  return vi.waitUntil(condition, { timeout: timeoutMs, interval: 10 }) as Promise<Truthy<T>>;
 }
