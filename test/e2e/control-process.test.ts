@@ -2,12 +2,15 @@ import { mkdtemp, mkdir, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Address } from "../../src/core/ports.ts";
 import type { SpiffeId } from "../../src/core/spiffe-id.ts";
 import { cardea, type RunningCardea, startCardea } from "../support/cardea.ts";
 import { isPresent, policy, registryOf, valueWhen } from "../unit/control/control-fixture.ts";
 import { joinSidecar, type TestSidecar } from "../unit/control/join-sidecar.ts";
+
+// Processes start slowly on a machine that is busy with other tests.
+vi.setConfig({ testTimeout: 60_000 });
 
 // `cardea control` as a process of its own: what it says, how it ends, and what outlives it when it is killed.
 
