@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startCardea } from "../support/cardea.ts";
 import { curl } from "../support/curl.ts";
-import { copySample, eventually, startTestMesh } from "../support/local-mesh.ts";
+import { copySample, eventually, PORT_BASE, startTestMesh } from "../support/local-mesh.ts";
 import { processesOf } from "../support/processes.ts";
 
 // How a mesh ends, in good order and otherwise: no process may stay, and no file outside its state directory.
@@ -41,7 +41,7 @@ test("when `up` itself is killed the others serve on, and a new one takes over",
   expect(code).toBe(1);
   expect(stdout).toContain("the `cardea up` that started this mesh is gone");
 
-  const next = startCardea(["up", mesh.meshFile, "--json", "--state", mesh.state, "--port-base", "21000"]);
+  const next = startCardea(["up", mesh.meshFile, "--json", "--state", mesh.state, "--port-base", PORT_BASE]);
   await next.lines.next();
   expect(left.filter(isAlive)).toEqual([]);
   // On the ports of before, so that whoever knew them finds it again.
@@ -56,7 +56,7 @@ test("when `up` itself is killed the others serve on, and a new one takes over",
 test("^C at `npm start` arrives twice, and is one orderly end", async () => {
   const { directory, meshFile } = copySample();
   const state = join(directory, "state");
-  const words = ["start", "--", meshFile, "--json", "--state", state, "--port-base", "21000"];
+  const words = ["start", "--", meshFile, "--json", "--state", state, "--port-base", PORT_BASE];
   // A group of its own, so that a signal to the group is what a terminal's ^C is.
   const npm = spawn("npm", words, { cwd: ROOT, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const lines = createInterface({ input: npm.stdout })[Symbol.asyncIterator]();
@@ -79,7 +79,7 @@ test("^C at `npm start` arrives twice, and is one orderly end", async () => {
 test("SIGTERM while it is still starting leaves nothing either", async () => {
   const { directory, meshFile } = copySample();
   const state = join(directory, "state");
-  const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", "21000"]);
+  const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE]);
   await eventually(() => processesOf(`${state}/proxies`).length > 0);
   up.child.kill("SIGTERM");
   const { code, stdout } = await up.finished;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ProcessName } from "../../src/io/child-processes.ts";
 import { cardea, startCardea } from "../support/cardea.ts";
 import { curl } from "../support/curl.ts";
-import { eventually, startTestMesh, type TestMesh } from "../support/local-mesh.ts";
+import { eventually, PORT_BASE, startTestMesh, type TestMesh } from "../support/local-mesh.ts";
 import { processesOf } from "../support/processes.ts";
 import { askThroughTunnel } from "../support/tunnel.ts";
 
@@ -248,9 +248,9 @@ test("a second mesh steps around the first one's ports, and says so", async () =
     "--state",
     state,
     "--port-base",
-    "21000",
+    PORT_BASE,
   ]);
-  expect(stderr).toContain("port 21012 is taken: the control plane's port is");
+  expect(stderr).toContain(`port ${before.control.address.port} is taken: the control plane's port is`);
   expect(code).toBe(0);
   expect(JSON.parse(stdout.trim().split("\n").at(-1)!)).toMatchObject({ unexpected: 0 });
   expect(mesh.run().services.map((service) => service.sidecar)).toEqual(

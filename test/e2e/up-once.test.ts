@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cardea, type Finished } from "../support/cardea.ts";
+import { PORT_BASE } from "../support/local-mesh.ts";
 import { processesOf } from "../support/processes.ts";
 
 // The promise of the front page: one command, a whole mesh, an attack that fails and explains itself.
@@ -17,7 +18,7 @@ let tookMs = 0;
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), "cardea-once-"));
   const startedMs = performance.now();
-  finished = await cardea(["up", "--once", "--json", "--port-base", "22000"], { env: environment() });
+  finished = await cardea(["up", "--once", "--json", "--port-base", PORT_BASE], { env: environment() });
   tookMs = performance.now() - startedMs;
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));

@@ -10,8 +10,11 @@ import { parseFlowLine } from "../../src/observe/flow-line.ts";
 import { cardea, type Finished, type RunningCardea, startCardea } from "./cardea.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** Off the default, so that a mesh of the developer's own is in nobody's way. */
-const PORT_BASE = "21000";
+/**
+ * Off the default, so that a mesh of the developer's own is in nobody's way; and different for each test process:
+ * stepping around a taken port cannot help two that look at the same moment.
+ */
+export const PORT_BASE = String(20_000 + (process.pid % 110) * 100);
 
 /** The sample mesh, run from a copy with a state directory of its own. */
 export interface TestMesh {
