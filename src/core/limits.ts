@@ -109,6 +109,7 @@ export const LIMIT_TABLE = {
   discoveryStreamsPerIdentityMax: limit(1_000, "count", "Discovery streams of one SPIFFE ID: replicas share theirs."),
   discoveryRetryMsMax: limit(10_000, "ms", "Longest wait of a sidecar between two tries to reach the control plane."),
   policiesMax: limit(20_000, "count", "Policies in one set."),
+  peerBindingsMax: limit(1_024, "count", "Peers for which a sidecar keeps the rules that may match them."),
   certificateBytesMax: limit(16_384, "bytes", "One certificate or signing request, DER; ours have 600 bytes."),
   chainCertificatesMax: limit(8, "count", "Certificates that a peer may send, and the longest chain built of them."),
   chainSignaturesMax: limit(16, "count", "Signatures tried for one chain: cross-signed loops must not cost more."),

@@ -158,10 +158,9 @@ const policyFields = fc.record({
   rules: fc.array(rule, { minLength: 0, maxLength: 3 }),
 });
 
-/** A policy document as plain JSON, valid by construction. */
-export const policyDocuments: fc.Arbitrary<readonly object[]> = fc
-  .array(policyFields, { minLength: 0, maxLength: 5 })
-  .map((all) =>
+/** Policy documents as plain JSON, valid by construction. */
+const documentsOf = (counts: fc.ArrayConstraints): fc.Arbitrary<readonly object[]> =>
+  fc.array(policyFields, counts).map((all) =>
     all.map(({ namespace, action, matchLabels, rules }, i) => ({
       apiVersion: "security.istio.io/v1",
       kind: "AuthorizationPolicy",
@@ -175,9 +174,15 @@ export const policyDocuments: fc.Arbitrary<readonly object[]> = fc
     })),
   );
 
-export const policies: fc.Arbitrary<readonly AuthorizationPolicy[]> = policyDocuments.map((documents) =>
-  documents.map((document) => policyOf(document)),
+export const policies: fc.Arbitrary<readonly AuthorizationPolicy[]> = documentsOf({ maxLength: 5 }).map((documents) =>
+  documents.map(policyOf),
 );
+
+/** So many that a peer has enough candidates for them to be indexed. */
+export const manyPolicies: fc.Arbitrary<readonly AuthorizationPolicy[]> = documentsOf({
+  minLength: 15,
+  maxLength: 25,
+}).map((documents) => documents.map(policyOf));
 
 export const peers: fc.Arbitrary<PeerFacts> = fc.record({
   principal: fc.option(fc.constantFrom(...IDENTITIES), { freq: 8 }),
