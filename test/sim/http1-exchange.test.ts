@@ -49,6 +49,21 @@ describe("an exchange over HTTP/1.1", () => {
     expect(caller.isClosed).toBe(true);
   });
 
+  it("answers all that was pipelined before the caller half-closed", async () => {
+    const mesh = await openSimMesh();
+    const caller = await mesh.call(mesh.toOrders);
+    say(caller, `GET /1 ${HEAD}\r\nGET /2 ${HEAD}\r\nGET /3 ${HEAD}\r\n`);
+    caller.connection.end();
+    await mesh.settle();
+    for (const answer of [OK, OK, OK]) {
+      say(mesh.ordersApp[0]!, answer);
+      await mesh.settle();
+    }
+    expect(targetsOf(mesh.ordersApp[0]!)).toEqual(["/1", "/2", "/3"]);
+    expect(caller.text().match(/connection: close/g)).toHaveLength(1);
+    expect(caller.isClosed).toBe(true);
+  });
+
   it("asks for leave end to end, and passes the leave on", async () => {
     const { mesh, caller } = await begin(`POST / ${HEAD}Expect: 100-continue\r\nContent-Length: 4\r\n\r\n`);
     const app = mesh.ordersApp[0]!;

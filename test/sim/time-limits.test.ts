@@ -157,7 +157,7 @@ describe("certificates bound the connections that they made", () => {
 
   it("an identity that cannot be used leaves the one before in force", async () => {
     const mesh = await openSimMesh();
-    const { createTlsContext } = mesh.network;
+    const createTlsContext = mesh.network.createTlsContext.bind(mesh.network);
     mesh.network.createTlsContext = () => {
       throw new Error("unusable");
     };

@@ -240,7 +240,13 @@ export class SimConnection implements Connection {
   }
 
   #deliver(): void {
-    while (!this.isPaused && this.#handlers !== null && !this.#isClosed && this.#inbox.length > 0) {
+    // As with real sockets, the end is told even to who is paused, once all that came before it has been.
+    while (
+      (!this.isPaused || this.#inbox[0] === "end") &&
+      this.#handlers !== null &&
+      !this.#isClosed &&
+      this.#inbox.length > 0
+    ) {
       const item = this.#inbox.shift()!;
       if (item === "end") {
         this.#hasReceivedEnd = true;

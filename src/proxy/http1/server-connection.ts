@@ -86,7 +86,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     this.#isLastAnswer =
       answer.isLast ||
       this.#isDraining ||
-      this.#hasEnded ||
+      (this.#hasEnded && this.#held === null) ||
       this.#head === null ||
       !this.#head.isKeepAlive ||
       (answer.ignoresBody && !this.#canDiscardBody());
@@ -318,14 +318,13 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     this.#head = null;
     this.#isBodyPaused = false;
     this.#stillness.reset();
-    if (this.#hasEnded || this.#isDraining) {
-      this.#linger();
-      return;
-    }
     const held = this.#held;
     this.#held = null;
     this.#applyPause();
-    if (held !== null) this.#consume(held);
+    // Requests that came before the caller half-closed are still to be answered.
+    if (held !== null && !this.#isDraining) this.#consume(held);
+    else if (this.#isDraining) this.#linger();
+    if (this.#hasEnded && this.#state === "idle") this.onEnd();
   }
 
   #applyPause(): void {
