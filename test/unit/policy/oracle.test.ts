@@ -3,7 +3,7 @@ import { expect, test, vi } from "vitest";
 import { compilePolicy, compileSliced } from "../../../src/policy/compile.ts";
 import { bindPeer, decideBound, decideRequest, decideTcp } from "../../../src/policy/decide.ts";
 import { interpret } from "../../../src/policy/interpret.ts";
-import { manyPolicies, peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
+import { crowdedPolicies, peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
 
 // The compiled form decides in the data path; the interpreter is slow and obviously right. They must not differ.
 const RUNS = 4_000;
@@ -46,7 +46,7 @@ test("the compiled policy decides every TCP connection as the interpreter does",
 });
 
 test("where many rules may match a peer, the index by path decides as the interpreter does", () => {
-  const crowded = fc.record({ documents: manyPolicies, workload: workloads, settings });
+  const crowded = fc.record({ documents: crowdedPolicies, workload: workloads, settings });
   fc.assert(
     fc.property(crowded, peers, fc.array(requests, { minLength: 8, maxLength: 8 }), (world, peer, asked) => {
       const compiled = compilePolicy(world.documents, world.workload, world.settings);
@@ -56,7 +56,7 @@ test("where many rules may match a peer, the index by path decides as the interp
         expect(decideBound(bound, request)).toEqual(wanted);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 250 },
   );
 });
 
@@ -92,7 +92,7 @@ test("the order of the documents changes nothing that is decided or reported", (
       const other = compilePolicy(shuffled, world.workload, world.settings);
       expect(decideRequest(other, peer, request)).toEqual(decideRequest(one, peer, request));
     }),
-    { numRuns: 2_000 },
+    { numRuns: 800 },
   );
 });
 
