@@ -6,7 +6,7 @@ import type { Decision } from "./decision.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 
 export type { CompiledPolicy } from "./compile.ts";
-export { type Decision, type DecisionReason, MESH_DEFAULT_POLICY, POLICY_NOT_LOADED } from "./decision.ts";
+export { type Decision, POLICY_NOT_LOADED } from "./decision.ts";
 export type { PeerFacts, RequestFacts } from "./facts.ts";
 
 /** A compiled policy with all decided that the peer alone decides. Had once a connection, asked for each request. */
