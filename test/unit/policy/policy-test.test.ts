@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { parseEvalLine } from "../../../src/cli/eval-request.ts";
 import { parsePolicyFiles } from "../../../src/config/policy-files.ts";
 import { formatFault } from "../../../src/core/located.ts";
 import { type PolicyTestReport, runPolicyTests } from "../../../src/policy/analysis/run-policy-tests.ts";
@@ -184,4 +186,14 @@ describe("rows that are no tests", () => {
     const text = document([]).replace("tests:\n", "tests: []");
     expect(parsePolicyFiles([{ path: "t.yaml", text }]).faults[0]?.message).toContain("must not be an empty list");
   });
+});
+
+test("what the guide shows is what is read", () => {
+  const guide = readFileSync(new URL("../../../docs/guides/testing-policies.md", import.meta.url), "utf8");
+  const [yaml] = /(?<=```yaml\n)[^`]+/.exec(guide) ?? [];
+  const { tests, faults } = parsePolicyFiles([{ path: "guide.yaml", text: yaml! }]);
+  expect(faults).toEqual([]);
+  expect(tests[0]?.cases).toHaveLength(2 + 3 + 9 + 1 + 1);
+  const [json] = /(?<=```json\n)[^\n]+/.exec(guide) ?? [];
+  expect(parseEvalLine(json!, { file: "guide", line: 1 })).toMatchObject({ kind: "request", request: { id: "1" } });
 });
