@@ -138,11 +138,6 @@ export async function removeFile(path: string): Promise<boolean> {
   });
 }
 
-/** Deletes a directory and all that is in it; absent is fine. Errors: `bad-input`. */
-export async function removeTree(path: string): Promise<void> {
-  await translated(path, "cannot be deleted", () => rm(path, { recursive: true, force: true }));
-}
-
 /**
  * Empties a file that has grown over a bound, keeping what it held as `<path>.1`. For files that another process holds
  * open to append to: it writes on at the new beginning; a line that falls between the two steps is lost.

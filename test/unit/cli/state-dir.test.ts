@@ -35,7 +35,7 @@ test("without any it is in the home directory, where XDG has it; a relative XDG_
 test.each([{}, { HOME: "" }, { HOME: "/no/such/home" }])(
   "with a home that is of no use (%j), in a directory of the user's own",
   async (env) => {
-    const { directory } = await chooseStateDirectory(undefined, "local", around(env as Record<string, string>));
+    const { directory } = await chooseStateDirectory(undefined, "local", around(env));
     expect(directory).toBe(join(tmpdir(), `cardea-${process.getuid!()}`, "local"));
   },
 );
