@@ -207,7 +207,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   // The upstream.
 
   onInformational(head: ResponseHead): void {
-    this.#downstream.sendInformational(head);
+    const { status, reason } = head;
+    this.#downstream.sendInformational({ status, reason, headers: answerHeadersOf(head, this.#side.ownHeaders) });
   }
 
   onAnswer(head: ResponseHead): void {

@@ -1,12 +1,20 @@
+import { spawn, spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/io/clock.ts";
 import { createSocketNetwork } from "../../src/io/sockets.ts";
+import { runProgram } from "../support/programs.ts";
 import { openTestMesh, type TestMesh } from "../support/test-mesh.ts";
 
-// What goes through is read again by a parser that is not ours (node:http): it must see the requests that we recorded,
-// with the same host, path and body, or none.
+// What goes through is read again by two parsers that are not ours (node:http and Go's net/http): each must see the
+// requests that we recorded, with the same host, path and body, or none.
 
 interface Seen {
   readonly method: string;
@@ -15,33 +23,20 @@ interface Seen {
   readonly body: string;
 }
 
+interface Backend {
+  readonly port: number;
+  /** What it took for requests, oldest first. */
+  readonly seen: Seen[];
+  close(): void;
+}
+
+const BACKENDS: readonly (readonly [string, () => Promise<Backend>])[] = [
+  ["node:http", openNodeBackend],
+  ["Go's net/http", openGoBackend],
+];
+
 let mesh: TestMesh;
-let app: http.Server;
-let seen: Seen[] = [];
-
-beforeAll(async () => {
-  app = http.createServer((request, response) => {
-    let body = "";
-    request.on("data", (chunk: Buffer) => (body += chunk.toString("latin1")));
-    request.on("end", () => {
-      seen.push({ method: request.method!, url: request.url!, host: request.headers.host ?? "", body });
-      response.end("ok");
-    });
-  });
-  await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
-  const { port } = app.address() as AddressInfo;
-  mesh = await openTestMesh({
-    network: createSocketNetwork(),
-    clock: systemClock,
-    ordersApp: { host: "127.0.0.1", port },
-    ledgerApp: { host: "127.0.0.1", port: 1 },
-  });
-});
-
-afterAll(async () => {
-  await mesh.close();
-  app.close();
-});
+let backend: Backend;
 
 const POST = "POST /p HTTP/1.1\r\nHost: orders\r\n";
 const NEXT = "GET /next HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
@@ -166,24 +161,83 @@ const CASES: readonly (readonly [string, string, readonly (readonly [string, str
   ["dot segments", "GET /a/../b//c/%2e/d HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n", [["/b//c/d", ""]]],
 ];
 
-describe("node:http sees behind the pair what we took for requests", () => {
-  it.each(CASES)("%s", async (_name, text, expected) => {
-    seen = [];
+describe.each(BACKENDS)("%s sees behind the pair what we took for requests", (name, open) => {
+  const isMissing = name !== "node:http" && spawnSync("go", ["version"]).status !== 0;
+
+  // Go compiles the backend first.
+  beforeAll(async () => {
+    if (isMissing) return;
+    backend = await open();
+    mesh = await openTestMesh({
+      network: createSocketNetwork(),
+      clock: systemClock,
+      ordersApp: { host: "127.0.0.1", port: backend.port },
+      ledgerApp: { host: "127.0.0.1", port: 1 },
+    });
+  }, 120_000);
+
+  afterAll(async () => {
+    if (isMissing) return;
+    await mesh.close();
+    backend.close();
+  });
+
+  it.skipIf(isMissing).each(CASES)("%s", async (_name, text, expected) => {
+    backend.seen.length = 0;
     mesh.orders.flows.length = 0;
     await sendRaw(text);
-    expect(seen.map(({ url, body }) => [url, body])).toEqual(expected);
     const passed = mesh.orders.flows.filter((flow) => flow.verdict === "allowed");
+    await expect.poll(() => backend.seen.length).toBe(passed.length);
+    expect(backend.seen.map(({ url, body }) => [url, body])).toEqual(expected);
     expect(passed.map((flow) => [flow.method, flow.path, flow.host])).toEqual(
-      seen.map(({ method, url, host }) => [method, url.split("?")[0], host]),
+      backend.seen.map(({ method, url, host }) => [method, url.split("?")[0], host]),
     );
   });
 
-  it.each(CASES)("%s, an octet at a time", async (_name, text, expected) => {
-    seen = [];
+  it.skipIf(isMissing).each(CASES)("%s, an octet at a time", async (_name, text, expected) => {
+    backend.seen.length = 0;
+    mesh.orders.flows.length = 0;
     await sendRaw(text, 1);
-    expect(seen.map(({ url, body }) => [url, body])).toEqual(expected);
+    const passed = mesh.orders.flows.filter((flow) => flow.verdict === "allowed");
+    await expect.poll(() => backend.seen.length).toBe(passed.length);
+    expect(backend.seen.map(({ url, body }) => [url, body])).toEqual(expected);
   });
 });
+
+async function openNodeBackend(): Promise<Backend> {
+  const seen: Seen[] = [];
+  const app = http.createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString("latin1")));
+    request.on("end", () => {
+      seen.push({ method: request.method!, url: request.url!, host: request.headers.host ?? "", body });
+      response.end("ok");
+    });
+  });
+  await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
+  return { port: (app.address() as AddressInfo).port, seen, close: () => app.close() };
+}
+
+async function openGoBackend(): Promise<Backend> {
+  const directory = await mkdtemp(join(tmpdir(), "cardea-go-"));
+  const program = join(directory, "backend");
+  const source = fileURLToPath(new URL("../support/go-backend/main.go", import.meta.url));
+  const build = await runProgram("go", ["build", "-o", program, source]);
+  if (build.code !== 0) throw new Error(`go build: ${build.stderr}`);
+  const child = spawn(program, { stdio: ["ignore", "pipe", "inherit"] });
+  const seen: Seen[] = [];
+  const port = await new Promise<number>((resolve) => {
+    createInterface(child.stdout).on("line", (line) => {
+      if (line.startsWith("{")) seen.push(JSON.parse(line) as Seen);
+      else resolve(Number(line));
+    });
+  });
+  const close = (): void => {
+    child.kill();
+    rmSync(directory, { recursive: true });
+  };
+  return { port, seen, close };
+}
 
 /** Sends the text and half-closes; resolves when the proxy has closed its side. */
 function sendRaw(text: string, pieceBytes = text.length): Promise<void> {

@@ -93,7 +93,7 @@ describe("an exchange over HTTP/1.1", () => {
 
   it("passes early hints on", async () => {
     const { mesh, caller } = await begin(`GET / ${HEAD}\r\n`);
-    say(mesh.ordersApp[0]!, `HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n${OK}`);
+    say(mesh.ordersApp[0]!, `HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nX-Cardea-Denial: forged\r\n\r\n${OK}`);
     await mesh.settle();
     expect(caller.text()).toBe(
       "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",

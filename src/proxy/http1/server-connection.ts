@@ -3,12 +3,18 @@ import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
 import type { Headers } from "../../wire/headers.ts";
 import { type BodyReader, createBodyReader, encodeChunk, encodeLastChunk, hasBody } from "../../wire/http1-body.ts";
-import { type RequestHead, type ResponseHead, serializeResponseHead } from "../../wire/http1-head.ts";
+import { type RequestHead, serializeResponseHead } from "../../wire/http1-head.ts";
 import { RequestHeadReader } from "../../wire/http1-head-reader.ts";
-import { isHopByHop } from "../../wire/hop-by-hop.ts";
 import type { Lifetime } from "../lifetime.ts";
 import { type LiveConnection, type LiveConnections, type Moment, Stillness } from "../live.ts";
-import type { Answer, Detached, DownstreamStream, RequestEvents, RequestHandler } from "../streams.ts";
+import type {
+  Answer,
+  Detached,
+  DownstreamStream,
+  InformationalAnswer,
+  RequestEvents,
+  RequestHandler,
+} from "../streams.ts";
 
 export interface ServerOptions {
   readonly handler: RequestHandler;
@@ -71,13 +77,8 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     connection.setHandlers(this);
   }
 
-  sendInformational(head: ResponseHead): void {
-    if (this.#head?.minorVersion !== 1) return;
-    const headers: string[] = [];
-    for (let i = 0; i < head.headers.length; i += 2) {
-      if (!isHopByHop(head.headers[i]!, head.nominated)) headers.push(head.headers[i]!, head.headers[i + 1]!);
-    }
-    this.#connection.write(serializeResponseHead({ status: head.status, reason: head.reason, headers }));
+  sendInformational(answer: InformationalAnswer): void {
+    if (this.#head?.minorVersion === 1) this.#connection.write(serializeResponseHead(answer));
   }
 
   sendAnswer(answer: Answer): void {
