@@ -10,7 +10,7 @@ const TARGET = appTarget(8080, { host: "127.0.0.1", port: 1 });
 
 describe("a pool", () => {
   it("lends a freed channel again, the newest first", async () => {
-    const { pool, opened, settle } = setUp();
+    const { pool, opened } = setUp();
     const [a, b] = [waiter(), waiter()];
     pool.acquire(a, false);
     pool.acquire(b, false);
@@ -24,7 +24,7 @@ describe("a pool", () => {
   });
 
   it("serves who waits longest, by whichever channel is there first", async () => {
-    const { pool, opened, settle, hold } = setUp();
+    const { pool, opened, hold } = setUp();
     const [a, b, c] = [waiter(), waiter(), waiter()];
     pool.acquire(a, false);
     await settle();
@@ -37,7 +37,7 @@ describe("a pool", () => {
   });
 
   it("lends no channel that has retired", async () => {
-    const { pool, opened, settle } = setUp();
+    const { pool, opened } = setUp();
     const a = waiter();
     pool.acquire(a, false);
     await settle();
@@ -50,7 +50,7 @@ describe("a pool", () => {
   });
 
   it("opens a new channel where a used one will not do", async () => {
-    const { pool, opened, settle } = setUp();
+    const { pool, opened } = setUp();
     const a = waiter();
     pool.acquire(a, false);
     await settle();
@@ -62,7 +62,7 @@ describe("a pool", () => {
   });
 
   it("tells one waiter for each failed attempt", async () => {
-    const { pool, settle, fail } = setUp();
+    const { pool, fail } = setUp();
     fail();
     const [a, b] = [waiter(), waiter()];
     pool.acquire(a, false);
@@ -72,7 +72,7 @@ describe("a pool", () => {
   });
 
   it("gives nothing to who has given up", async () => {
-    const { pool, opened, settle } = setUp();
+    const { pool, opened } = setUp();
     const a = waiter();
     pool.acquire(a, false);
     pool.release(a);
@@ -84,7 +84,7 @@ describe("a pool", () => {
   });
 
   it("refuses one waiter too many, and opens no connection too many", async () => {
-    const { pool, opened, settle } = setUp();
+    const { pool, opened } = setUp();
     const waiters = Array.from({ length: LIMITS.upstreamConnectionsMax + LIMITS.pendingRequestsMax + 1 }, waiter);
     for (const each of waiters.slice(0, LIMITS.upstreamConnectionsMax)) pool.acquire(each, false);
     await settle();
@@ -96,7 +96,7 @@ describe("a pool", () => {
   });
 
   it("opens another for those who wait when a channel goes", async () => {
-    const { pool, opened, settle } = setUp();
+    const { pool, opened } = setUp();
     const holders = Array.from({ length: LIMITS.upstreamConnectionsMax }, waiter);
     for (const each of holders) pool.acquire(each, false);
     await settle();
@@ -108,7 +108,7 @@ describe("a pool", () => {
   });
 
   it("is forgotten when nothing of it is left, and counts what is under way until then", async () => {
-    const { pools, pool, opened, settle } = setUp();
+    const { pools, pool, opened } = setUp();
     const a = waiter();
     pool.acquire(a, false);
     expect(pools.activeTo(TARGET)).toBe(1);
@@ -139,7 +139,7 @@ function setUp() {
     return channel;
   });
   const pool: TargetPool = pools.poolFor(TARGET);
-  return { pools, pool, opened, settle, fail: () => (isFailing = true), hold: () => (isHeld = true) };
+  return { pools, pool, opened, fail: () => (isFailing = true), hold: () => (isHeld = true) };
 }
 
 function settle(): Promise<void> {
