@@ -7,6 +7,12 @@ import { fileNameOf, type ServicePlan } from "./plan.ts";
 /** No debugger can be opened in a process that holds keys by sending it a signal (DESIGN section 7). */
 const HARDENING = ["--disable-sigusr1"];
 
+/**
+ * MiB for each half of the young generation, not Node's 32: a proxy's objects die young or stay for good. Measured under
+ * load: 30 to 50 MB less in each sidecar at the same processor time; 1 MiB costs a fifth more of that.
+ */
+const SMALL_HEAP = ["--max-semi-space-size=2"];
+
 /** `cardea control` as a child of ours. */
 export function launchControl(paths: StatePaths): ChildOptions {
   return launchCardea(["control", "--config", paths.controlFile], join(paths.log, "control.log"), paths);
@@ -23,7 +29,7 @@ export function launchSidecar(plan: ServicePlan, paths: StatePaths): ChildOption
 export function launchCardea(words: readonly string[], logFile: string, paths: StatePaths): ChildOptions {
   return {
     program: process.execPath,
-    args: [...HARDENING, mainFile(), ...words],
+    args: [...HARDENING, ...SMALL_HEAP, mainFile(), ...words],
     cwd: paths.directory,
     env: ownEnv(paths),
     output: { file: logFile },
@@ -64,7 +70,7 @@ const BYPASSES = new Set(["no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"]);
 
 /** Our own roles look at no variable: gRPC would obey http_proxy, and Node NODE_OPTIONS. */
 function ownEnv(paths: StatePaths): Readonly<Record<string, string>> {
-  return { NODE_COMPILE_CACHE: join(paths.directory, "compile-cache"), NODE_NO_WARNINGS: "1" };
+  return { NODE_COMPILE_CACHE: paths.compileCache, NODE_NO_WARNINGS: "1" };
 }
 
 /** src/main.ts in a checkout, dist/main.js in a package: as this file is, so is main. */
