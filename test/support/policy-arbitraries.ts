@@ -18,6 +18,7 @@ const IDENTITIES: readonly SpiffeId[] = [
   "spiffe://far.example",
   "spiffe://far.example/workload",
   "spiffe://far.example/ns/a",
+  "spiffe://ns/a/sa/web",
   "spiffe://far.example/ns/a/region/x/sa/web",
   "spiffe://far.example/ns/a/sa/web/extra",
   "spiffe://far.example/x/ns/b/sa/db",
