@@ -72,7 +72,8 @@ export const POLICY_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.rules[].from[].source.serviceAccounts": "`namespace/name`, or `name` in the policy's namespace.",
   "spec.rules[].from[].source.trustDomains": `Trust domain of the caller's SPIFFE ID: ${TEXT_MATCH}`,
   "spec.rules[].from[].source.ipBlocks": "Addresses or CIDR blocks; the connection's own source address.",
-  "spec.rules[].from[].source.remoteIpBlocks": "Addresses or CIDR blocks; so far the same as `ipBlocks`, since no proxy before the mesh is trusted to name its client.",
+  "spec.rules[].from[].source.remoteIpBlocks":
+    "Addresses or CIDR blocks; so far the same as `ipBlocks`, since no proxy before the mesh is trusted to name its client.",
   "spec.rules[].to": "One of them must match.",
   "spec.rules[].to[].operation": "All of its fields must match.",
   "spec.rules[].to[].operation.hosts": `Compared without case: ${TEXT_MATCH}`,
