@@ -13,7 +13,7 @@ import {
   unlink,
   writeFile,
 } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 
@@ -177,6 +177,25 @@ export async function readKind(path: string): Promise<"file" | "directory" | "ot
       throw error;
     }
   });
+}
+
+/** Where a program is that would be started by this name from here, or null; `searchPath` as in the variable PATH. */
+export async function findProgram(name: string, cwd: string, searchPath: string): Promise<string | null> {
+  const directories = name.includes("/") ? [""] : searchPath.split(delimiter);
+  for (const directory of directories) {
+    const path = resolve(cwd, directory, name);
+    if (await isProgram(path)) return path;
+  }
+  return null;
+}
+
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** Whether we may create files in a directory. */

@@ -105,6 +105,11 @@ describe("a mesh file", () => {
       /^cardea: bad.yaml:7:7: spec.services\[0\].app: is required to serve its ports\n$/,
     ],
     [
+      "whose app's program is not there",
+      MESH.replace("[node, web.js]", "[nodd, web.js]"),
+      /^cardea: the app of shop\/web: there is no program nodd\n$/,
+    ],
+    [
       "whose policies are not there",
       MESH.replace("policies: policies", "policies: none"),
       /^cardea: .*none: cannot be read: no such file.*\n$|^cardea: .*none.*\n$/,

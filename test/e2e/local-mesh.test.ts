@@ -227,10 +227,14 @@ describe("cardea run", () => {
   });
 
   test.each([
-    ["a service that is there already", ["--service", "web", "--namespace", "shop"], /already\n$/],
-    ["a program that is not there", ["--service", "x"], /no such program\n$/],
+    ["a service that is there already", ["--service", "web", "--namespace", "shop", "--", "true"], /already\n$/],
+    [
+      "a program that is not there",
+      ["--service", "x", "--", "no-such-program"],
+      /there is no program no-such-program\n$/,
+    ],
   ])("refuses %s with exit 2, and leaves nothing", async (_, flags, message) => {
-    const { code, stderr } = await mesh.cardea("run", ...flags, "--", "no-such-program");
+    const { code, stderr } = await mesh.cardea("run", ...flags);
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     await eventually(() => processesOf("default.x").length === 0);

@@ -1,4 +1,6 @@
 import { delimiter, dirname, extname, join } from "node:path";
+import { CardeaError } from "../../core/errors.ts";
+import { findProgram } from "../../io/files.ts";
 import type { ChildOptions } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import type { StatePaths } from "../state-dir.ts";
@@ -55,6 +57,13 @@ export function launchApp(
     output: { file: join(paths.log, `${fileNameOf(plan.service)}.app.log`) },
     isOwnGroup: true,
   };
+}
+
+/** Errors: `bad-input` when an app's program is not there: better said before anything runs. */
+export async function assertProgram(title: string, program: string, cwd: string, env: Terminal["env"]): Promise<void> {
+  const { PATH: searchPath = "" } = appEnv(env, {});
+  if ((await findProgram(program, cwd, searchPath)) !== null) return;
+  throw new CardeaError("bad-input", `${title}: there is no program ${program}`);
 }
 
 /** What an app inherits from us and is told by us. */

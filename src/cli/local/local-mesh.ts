@@ -72,7 +72,7 @@ class RunningMesh implements LocalMesh {
   async start(): Promise<void> {
     const { plan } = this.#options;
     this.#writeRunFile();
-    await allDone([this.#startControl(), warmCompileCache(this.#options.paths)]);
+    await allDone([warmCompileCache(this.#options.paths), this.#startControl()]);
     await allDone(plan.services.map((service) => this.#startSidecar(service)));
     await allDone(plan.services.map((service) => this.#startApp(service)));
     await this.#written;

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   atomicWrite,
   createFile,
+  findProgram,
   listFiles,
   listFilesBelow,
   makeDirectory,
@@ -66,6 +67,16 @@ test("hidden files are not listed, links are", async () => {
   writeFileSync(at("c", "d"), "");
   expect(await listFiles(directory)).toEqual(["a", "b"]);
   expect(await listFilesBelow(directory)).toEqual([at("a"), at("b"), at("c", "d")]);
+});
+
+test("a program is found on the search path or where it is named, and is a file that may be run", async () => {
+  mkdirSync(at("bin", "dir"), { recursive: true });
+  writeFileSync(at("bin", "tool"), "", { mode: 0o755 });
+  writeFileSync(at("bin", "text"), "", { mode: 0o644 });
+  const find = (name: string): Promise<string | null> => findProgram(name, directory, `/none:${at("bin")}`);
+  expect(await find("tool")).toBe(at("bin", "tool"));
+  expect(await find("./bin/tool")).toBe(at("bin", "tool"));
+  for (const name of ["text", "dir", "absent", "./tool"]) expect(await find(name), name).toBeNull();
 });
 
 test("a directory is closed to others", async () => {
