@@ -136,6 +136,14 @@ describe("before the first certificate and policy have come", () => {
     expect((await curl(`http://127.0.0.1:${ports[2]}/certs`)).status).toBe(503);
   });
 
+  test("its metrics are there, at our path and at Istio's", async () => {
+    for (const path of ["/metrics", "/stats/prometheus"]) {
+      const { status, body } = await curl(`http://127.0.0.1:${ports[3]}${path}`);
+      expect({ path, status }).toEqual({ path, status: 200 });
+      expect(body).toContain("\nprocess_resident_memory_bytes ");
+    }
+  });
+
   test("it lets nothing out", async () => {
     const { status } = await curl("-x", `http://127.0.0.1:${ports[0]}`, "http://orders.shop:8080/");
     expect(status).toBeGreaterThanOrEqual(500);
