@@ -63,12 +63,26 @@ function describeMissingCommand(words: readonly string[]): string {
 }
 
 function reportFailure(thrown: unknown): number {
-  const error = toCardeaError(thrown);
-  const code = exitCodeOf(error.code);
+  const error = isPackageMissing(thrown) ? NOT_INSTALLED : toCardeaError(thrown);
   terminal.stderr(`cardea: ${error.message}`);
   // A fault of ours is the one case in which the reader is better served by the stack.
   if (error.code === "internal") terminal.stderr(stackOf(error));
-  return code;
+  return exitCodeOf(error.code);
+}
+
+const NOT_INSTALLED = new CardeaError(
+  "bad-input",
+  "the packages that this program needs are not installed: run npm ci",
+);
+
+/** A clone that has been run before it was installed. */
+function isPackageMissing(thrown: unknown): boolean {
+  return (
+    thrown instanceof Error &&
+    "code" in thrown &&
+    thrown.code === "ERR_MODULE_NOT_FOUND" &&
+    /Cannot find package/.test(thrown.message)
+  );
 }
 
 function stackOf(error: CardeaError): string {

@@ -1,10 +1,11 @@
 import { join } from "node:path";
-import { parseControlConfig } from "../config/control-config.ts";
-import { openControlPlane } from "../control/control-plane.ts";
+import { type ControlConfig, parseControlConfig } from "../config/control-config.ts";
+import { type ControlPlane, openControlPlane } from "../control/control-plane.ts";
 import { openDirectory } from "../control/distribute/directory.ts";
 import { openPolicySource } from "../control/distribute/policy-source.ts";
 import { openRevisionArchive } from "../control/distribute/revision-archive.ts";
-import { CardeaError } from "../core/errors.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { Logger } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText } from "../io/files.ts";
 import { openHttpAdmin } from "../io/http-admin.ts";
@@ -39,17 +40,7 @@ async function runControl(args: ParsedArgs, terminal: Terminal): Promise<0> {
     wallMs: () => systemClock.wallMs(),
   });
   const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
-  const plane = await openControlPlane(config, {
-    policies: openPolicySource(config.policiesDir),
-    registry: openDirectory(join(config.stateDir, "registry"), [".json"]),
-    archive: openRevisionArchive(join(config.stateDir, "revisions")),
-    state: openStateFiles(config.stateDir),
-    listenTls,
-    openAdmin: openHttpAdmin,
-    clock: systemClock,
-    random: createSystemRandom(),
-    logger,
-  });
+  const plane = await openPlane(config, logger);
   logger.log("info", "ready", { address: `${plane.address.host}:${plane.address.port}`, spiffeId: plane.spiffeId });
   const { address, admin, spiffeId } = plane;
   // For whoever has started us and waits; all else goes to stderr.
@@ -58,4 +49,25 @@ async function runControl(args: ParsedArgs, terminal: Terminal): Promise<0> {
   logger.log("info", "ending", {});
   await plane.close(GRACE_MS);
   return 0;
+}
+
+async function openPlane(config: ControlConfig, logger: Logger): Promise<ControlPlane> {
+  const at = (name: string): string => join(config.stateDir, name);
+  try {
+    return await openControlPlane(config, {
+      policies: openPolicySource(config.policiesDir),
+      registry: openDirectory(at("registry"), [".json"]),
+      archive: openRevisionArchive(at("revisions")),
+      state: openStateFiles(config.stateDir),
+      listenTls,
+      openAdmin: openHttpAdmin,
+      clock: systemClock,
+      random: createSystemRandom(),
+      logger,
+    });
+  } catch (thrown) {
+    const error = toCardeaError(thrown);
+    // What could not be reached here is a port of the configuration: it is the input that is at fault.
+    throw error.code === "unreachable" ? new CardeaError("bad-input", error.message, error) : error;
+  }
 }

@@ -3,6 +3,9 @@ import type { FlowRecord } from "../observe/flow.ts";
 /** Both sidecars write their record when the exchange ends; further apart they are of different ones. */
 const APART_MS_MAX = 5_000;
 
+/** How long a source's record waits for the destination's as they happen: sidecars write within 50 ms. */
+const HOLD_MS = 250;
+
 /** When a destination's record with this key was written. */
 type Seen = Map<string, number>;
 
@@ -32,7 +35,7 @@ export class LivePairing {
   readonly #holdMs: number;
   #held: { readonly flow: FlowRecord; readonly sinceMs: number }[] = [];
 
-  constructor(holdMs: number) {
+  constructor(holdMs: number = HOLD_MS) {
     this.#holdMs = holdMs;
   }
 

@@ -21,7 +21,7 @@ const REQUEST: Column = { title: "REQUEST", width: null, text: nameRequest };
 const BECAUSE: Column = {
   title: "POLICY OR REASON",
   width: 22,
-  text: (flow) => visibleText(flow.policy ?? flow.reason),
+  text: nameReason,
 };
 const DURATION: Column = { title: "TIME", width: 7, text: (flow) => formatDuration(flow.durationMs) };
 
@@ -80,6 +80,11 @@ function columnsFor(width: number): readonly Column[] {
 /** What was allowed is the ordinary case: its verdict is coloured, the rest is easier to read as it is. */
 function paintWord(line: string, word: "allowed", colour: boolean): string {
   return line.replace(` ${word} `, ` ${paint(word, word, colour)} `);
+}
+
+/** The policy that decided; for what ended in another way, how. */
+function nameReason(flow: FlowRecord): string {
+  return visibleText(flow.verdict === "error" ? flow.reason : (flow.policy ?? flow.reason));
 }
 
 /** The reader's own time of day: he compares it with the clock on his wall. */

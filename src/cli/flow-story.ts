@@ -52,10 +52,7 @@ function renderFacts(flow: FlowRecord, look: StoryLook): readonly string[] {
     ["client", flow.remoteIp === null ? null : `${flow.remoteIp}, by trusted forwarding headers`],
     ["called", describeCalled(flow)],
     ["host", flow.host],
-    [
-      "received",
-      flow.receivedPath === null ? null : `${flow.receivedPath}  which is the path above, written in another way`,
-    ],
+    ["received", flow.receivedPath === null ? null : `${flow.receivedPath}, which is the path above in another form`],
     ["between", flow.tls.version === null ? "no TLS" : describeTls(flow)],
     ["answer", flow.status === null ? null : `${flow.status} after ${formatDuration(flow.durationMs)}`],
     ["policies", flow.revision === null ? null : `revision ${flow.revision}`],
@@ -115,9 +112,13 @@ function renderReplay(
     ...renderDecider(explanation, files, look),
     ...(nearest === null ? [] : renderNearest(nearest, files, look)),
     ...(advice === null ? [] : ["", ...heading("What to do", look), ...paragraph(sentence(advice, look), look)]),
+    ...(flow.verdict === "allowed" || flow.receivedPath === null ? [] : paragraph(DISGUISED_PATH, look)),
     ...(grant === null ? [] : renderGrant(grant, look)),
   ];
 }
+
+const DISGUISED_PATH =
+  "The path came in another form than it is matched in. Ordinary clients do not write them so: look at the caller before you grant it anything.";
 
 /** The rule that matched, with its clauses. */
 function renderDecider(explanation: Explanation, files: readonly PolicyText[], look: StoryLook): readonly string[] {

@@ -96,8 +96,6 @@ async function readLast(directory: string, request: Request): Promise<readonly F
 }
 
 const CLOCK_STEP_MS = 10_000;
-/** A source's record waits so long for the destination's: the sidecars write within 50 ms. */
-const HOLD_MS = 250;
 
 interface Output {
   readonly terminal: Terminal;
@@ -109,7 +107,7 @@ async function follow(directory: string, request: Request, { terminal, show }: O
   const ended = new Promise<void>((resolve) => {
     terminal.onSignal(() => resolve());
   });
-  const pairing = new LivePairing(HOLD_MS);
+  const pairing = new LivePairing();
   const shown = new Set<string>();
   const early: FlowRecord[] = [];
   let isLive = false;

@@ -3,7 +3,7 @@ import { readLines } from "../io/lines.ts";
 import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
 import { type Decision, decideRequest, decideTcp } from "../policy/decide.ts";
 import type { AuthorizationPolicy } from "../policy/document.ts";
-import { type NearestRule, nearestRule } from "../policy/explain.ts";
+import { type NearestRule, nearestRule } from "../policy/nearest.ts";
 import type { Workload } from "../policy/facts.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 import { normalizePath } from "../wire/path.ts";

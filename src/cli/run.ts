@@ -4,7 +4,7 @@ import { type ChildProcess, startChild } from "../io/child-processes.ts";
 import { systemClock } from "../io/clock.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { type JoinedSidecar, joinMesh } from "./local/joined-sidecar.ts";
-import { appEnv } from "./local/launch.ts";
+import { appEnv, assertProgram } from "./local/launch.ts";
 import { programName } from "./program-name.ts";
 import { findStateDirectory } from "./state-dir.ts";
 
@@ -41,6 +41,7 @@ async function runInMesh(args: ParsedArgs, terminal: Terminal): Promise<number> 
   const [program, ...words] = args.passthrough;
   if (program === undefined)
     throw new CardeaError("bad-input", "the command is missing: cardea run --service NAME -- CMD...");
+  await assertProgram("cardea run", program, terminal.cwd, terminal.env);
   const interrupt = new AbortController();
   let child: ChildProcess | null = null;
   terminal.onSignal((signal) => {

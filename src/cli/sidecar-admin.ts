@@ -11,7 +11,13 @@ import { encodePem } from "../pki/pem.ts";
 import type { Discovery } from "../proxy/discovery/discovery.ts";
 import type { Identity } from "../proxy/identity/identity.ts";
 import type { Sidecar } from "../proxy/sidecar.ts";
-import { CERTS_PATH, METRICS_PATH, SIDECAR_READY_PATH, SIDECAR_STATUS_PATH } from "./sidecar-paths.ts";
+import {
+  CERTS_PATH,
+  ISTIO_METRICS_PATH,
+  METRICS_PATH,
+  SIDECAR_READY_PATH,
+  SIDECAR_STATUS_PATH,
+} from "./sidecar-paths.ts";
 
 /** What a sidecar's own ports tell of. */
 export interface SidecarParts {
@@ -63,7 +69,7 @@ export function metricsRoutes(parts: SidecarParts): readonly AdminRoute[] {
     contentType: EXPOSITION_CONTENT_TYPE,
     body: formatExposition(sources),
   });
-  return [{ path: METRICS_PATH, answer }];
+  return [METRICS_PATH, ISTIO_METRICS_PATH].map((path) => ({ path, answer }));
 }
 
 /** When the control plane was last there to say that the policies are still these; null before the first ones. */

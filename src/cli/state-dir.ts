@@ -27,6 +27,8 @@ export interface StatePaths {
   readonly proxies: string;
   /** What `cardea run` has brought in, one file a service. */
   readonly joined: string;
+  /** What Node has made of our sources. */
+  readonly compileCache: string;
 }
 
 /** The layout below a directory. */
@@ -44,6 +46,7 @@ export function statePathsOf(directory: string): StatePaths {
     revisions: join(directory, "revisions"),
     proxies: join(directory, "proxies"),
     joined: join(directory, "joined"),
+    compileCache: join(directory, "compile-cache"),
   };
 }
 

@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { toCardeaError } from "../core/errors.ts";
 import { systemClock } from "../io/clock.ts";
+import { PREFERRED_GROUP } from "../io/tls.ts";
 import type { FlowRecord } from "../observe/flow.ts";
 import { formatFlowLine } from "../observe/flow-line.ts";
 import { type BoardTry, curlThrough, renderBoard } from "./board.ts";
@@ -43,7 +44,7 @@ async function showMesh(up: RunningUp): Promise<void> {
     mesh: run.mesh,
     services: run.services,
     rootFingerprint: await readRootFingerprint(up.paths.rootFile),
-    keyExchange: null,
+    keyExchange: PREFERRED_GROUP,
     policiesDirectory: shorter(run.policiesDirectory, terminal.cwd),
     stateDirectory: shorter(up.paths.directory, terminal.cwd),
     tries: findSampleWeb(up.plan) === null ? [] : sampleTries(up),
@@ -77,12 +78,9 @@ function showAsJson({ terminal }: RunningUp): (flows: readonly FlowRecord[]) => 
   };
 }
 
-/** A source's record waits so long for the destination's, which says more. */
-const HOLD_MS = 250;
-
 function showAsRows({ terminal }: RunningUp): (flows: readonly FlowRecord[]) => void {
   terminal.stdout(renderFlowHeader(terminal.width, terminal.colour));
-  const pairing = new LivePairing(HOLD_MS);
+  const pairing = new LivePairing();
   return (flows) => {
     for (const flow of pairing.pass(flows, systemClock.monotonicMs()))
       terminal.stdout(renderFlow(flow, terminal.width, terminal.colour));

@@ -3,7 +3,8 @@ import { systemClock } from "../io/clock.ts";
 import { isPortFree } from "../io/ports-probe.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { claimState } from "./local/claim-state.ts";
-import { loadMesh } from "./local/load-mesh.ts";
+import { assertProgram } from "./local/launch.ts";
+import { type LoadedMesh, loadMesh } from "./local/load-mesh.ts";
 import { type LocalMesh, openLocalMesh } from "./local/local-mesh.ts";
 import { type LocalPlan, planMesh, reservedPortsOf } from "./local/plan.ts";
 import { DEFAULT_PORT_BASE } from "./local/port-layout.ts";
@@ -61,6 +62,7 @@ async function runUp(args: ParsedArgs, terminal: Terminal): Promise<0 | 1> {
   const clock = systemClock;
   const portBase = parsePortBase(args.flag("port-base"));
   const loaded = await loadMesh(args.positional[0], terminal.cwd);
+  await assertPrograms(loaded, terminal);
   const { paths, isExplicit } = await claimState({
     flag: args.flag("state"),
     meshName: loaded.mesh.name,
@@ -91,6 +93,13 @@ async function runUp(args: ParsedArgs, terminal: Terminal): Promise<0 | 1> {
     return args.isSet("once") ? await driveOnce(up) : await followMesh(up);
   } finally {
     await running.close();
+  }
+}
+
+async function assertPrograms({ mesh, directory }: LoadedMesh, terminal: Terminal): Promise<void> {
+  for (const { name, namespace, app } of mesh.services) {
+    const program = app?.kind === "command" ? app.command[0]! : null;
+    if (program !== null) await assertProgram(`the app of ${namespace}/${name}`, program, directory, terminal.env);
   }
 }
 

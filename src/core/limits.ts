@@ -19,6 +19,11 @@ export const LIMIT_TABLE = {
     "bytes",
     "Chunk-size line with its extensions; unbounded extensions are a known attack (CVE-2024-22019).",
   ),
+  chunkOverheadBytesMax: limit(
+    16_384,
+    "bytes",
+    "Size lines of a chunked body beyond 16 octets and twice the data of each chunk: tiny chunks under long extensions keep a reader busy for nothing (CVE-2023-39326).",
+  ),
   connectionsMax: limit(10_000, "count", "Downstream connections of one sidecar."),
   pendingRequestsMax: limit(1_024, "count", "Requests of one upstream key that wait for a connection."),
   upstreamConnectionsMax: limit(
@@ -156,6 +161,7 @@ export const LIMIT_TABLE = {
   discoveryStreamsPerIdentityMax: limit(1_000, "count", "Discovery streams of one SPIFFE ID: replicas share theirs."),
   discoveryRetryMsMax: limit(10_000, "ms", "Longest wait of a sidecar between two tries to reach the control plane."),
   policiesMax: limit(20_000, "count", "Policies in one set."),
+  peerBindingsMax: limit(1_024, "count", "Peers for which a sidecar keeps the rules that may match them."),
   certificateBytesMax: limit(16_384, "bytes", "One certificate or signing request, DER; ours have 600 bytes."),
   chainCertificatesMax: limit(8, "count", "Certificates that a peer may send, and the longest chain built of them."),
   chainSignaturesMax: limit(16, "count", "Signatures tried for one chain: cross-signed loops must not cost more."),

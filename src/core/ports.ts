@@ -1,4 +1,5 @@
 import type { CardeaError } from "./errors.ts";
+import type { LogFields } from "./log-fields.ts";
 
 /** Time, injected. Wall time is for certificates and records; monotonic time for durations and time-outs. */
 export interface Clock {
@@ -161,7 +162,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** The program's own log (not the flow log): one JSON object a line, fields from a fixed list. */
 export interface Logger {
-  log(level: LogLevel, event: string, fields?: Readonly<Record<string, string | number | boolean | null>>): void;
+  log(level: LogLevel, event: string, fields?: LogFields): void;
   /** Guard for building costly fields. */
   isEnabled(level: LogLevel): boolean;
 }

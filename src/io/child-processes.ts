@@ -124,13 +124,3 @@ function readPsStart(pid: number): Promise<string | null> {
     });
   });
 }
-
-/** Resident memory of a process in bytes, or null when it is gone or the platform does not tell. Linux alone. */
-export function readResidentBytes(pid: number): number | null {
-  try {
-    const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
-    return kibibytes === null ? null : Number(kibibytes[1]) * 1024;
-  } catch {
-    return null;
-  }
-}

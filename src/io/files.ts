@@ -13,7 +13,7 @@ import {
   unlink,
   writeFile,
 } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 
@@ -138,11 +138,6 @@ export async function removeFile(path: string): Promise<boolean> {
   });
 }
 
-/** Deletes a directory and all that is in it; absent is fine. Errors: `bad-input`. */
-export async function removeTree(path: string): Promise<void> {
-  await translated(path, "cannot be deleted", () => rm(path, { recursive: true, force: true }));
-}
-
 /**
  * Empties a file that has grown over a bound, keeping what it held as `<path>.1`. For files that another process holds
  * open to append to: it writes on at the new beginning; a line that falls between the two steps is lost.
@@ -182,6 +177,25 @@ export async function readKind(path: string): Promise<"file" | "directory" | "ot
       throw error;
     }
   });
+}
+
+/** Where a program is that would be started by this name from here, or null; `searchPath` as in the variable PATH. */
+export async function findProgram(name: string, cwd: string, searchPath: string): Promise<string | null> {
+  const directories = name.includes("/") ? [""] : searchPath.split(delimiter);
+  for (const directory of directories) {
+    const path = resolve(cwd, directory, name);
+    if (await isProgram(path)) return path;
+  }
+  return null;
+}
+
+async function isProgram(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** Whether we may create files in a directory. */

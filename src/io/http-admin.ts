@@ -1,7 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Listening } from "../core/ports.ts";
+
+// An import statement reads every export of the module, and node:http's WebSocket brings Node's whole fetch along: 3 MB.
+const { createServer } = process.getBuiltinModule("node:http");
 
 /** One path of an admin, metrics or readiness port. Answers must hold no secrets: the port has no login. */
 export interface AdminRoute {

@@ -84,8 +84,12 @@ export function startTls(connection: Connection, options: TlsClientOptions): Pro
   });
 }
 
-/** Post-quantum key exchange first, where the runtime's OpenSSL has it. */
-const GROUPS = supportsGroup("X25519MLKEM768") ? "X25519MLKEM768:X25519:P-256" : "X25519:P-256";
+const POST_QUANTUM_GROUP = "X25519MLKEM768";
+
+/** The key-exchange group that two sidecars of this runtime agree on: post-quantum where its OpenSSL can do it. */
+export const PREFERRED_GROUP = supportsGroup(POST_QUANTUM_GROUP) ? POST_QUANTUM_GROUP : "X25519";
+
+const GROUPS = PREFERRED_GROUP === POST_QUANTUM_GROUP ? `${POST_QUANTUM_GROUP}:X25519:P-256` : "X25519:P-256";
 
 const TLS_OPTIONS = {
   minVersion: "TLSv1.3",

@@ -7,11 +7,14 @@ export interface Watching {
 interface WatchOptions {
   /** An editor's save is several events: the call comes once they have been quiet for this long. */
   readonly debounceMs: number;
+  /** The call comes after this long even if they never are: a directory may be written to without a pause. */
+  readonly delayMaxMs?: number;
   /** How often to look whether the directory is still the one being watched (a checkout may replace it). */
   readonly recheckMs?: number;
 }
 
 const RECHECK_MS = 1_000;
+const DELAY_MAX_MS = 250;
 
 /**
  * Calls `onChange` after anything in a directory or below it has changed. A directory that is absent, deleted
@@ -21,10 +24,23 @@ const RECHECK_MS = 1_000;
 export function watchDirectory(directory: string, options: WatchOptions, onChange: () => void): Watching {
   let watched: { mark: string; watcher: FSWatcher } | null = null;
   let quiet: NodeJS.Timeout | null = null;
+  let longest: NodeJS.Timeout | null = null;
 
   function noticed(): void {
     if (quiet !== null) clearTimeout(quiet);
-    quiet = setTimeout(onChange, options.debounceMs);
+    quiet = setTimeout(tell, options.debounceMs);
+    longest ??= setTimeout(tell, options.delayMaxMs ?? DELAY_MAX_MS);
+  }
+
+  function settle(): void {
+    if (quiet !== null) clearTimeout(quiet);
+    if (longest !== null) clearTimeout(longest);
+    quiet = longest = null;
+  }
+
+  function tell(): void {
+    settle();
+    onChange();
   }
 
   function forget(): void {
@@ -49,7 +65,7 @@ export function watchDirectory(directory: string, options: WatchOptions, onChang
   return {
     close() {
       clearInterval(recheck);
-      if (quiet !== null) clearTimeout(quiet);
+      settle();
       forget();
     },
   };

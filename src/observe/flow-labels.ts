@@ -1,8 +1,10 @@
 import { ERROR_TABLE, type ErrorCode } from "../core/errors.ts";
-import type { FlowPeer, FlowReason, FlowRecord, Verdict } from "./flow.ts";
+import type { FlowLabels, FlowPeer, FlowReason, FlowRecord, Verdict } from "./flow.ts";
 
 /** Istio's word where a value is not known. */
 export const UNKNOWN = "unknown";
+/** And for the revision of a workload that has no version. */
+const NO_REVISION = "latest";
 
 /** What of a flow names the pair of workloads it ran between. */
 export type FlowPair = Pick<FlowRecord, "reporter" | "source" | "destination" | "tls">;
@@ -46,30 +48,38 @@ function isErrorCode(reason: FlowReason): reason is ErrorCode {
   return Object.hasOwn(ERROR_TABLE, reason);
 }
 
+/**
+ * `app` and `version` are the canonical service's for either side, as in Istio's ztunnel: of a far workload nothing else
+ * is known, and the two reporters of a flow must tell the same. `version` is unknown where there is none, not "latest".
+ */
 function workloadLabels(peer: FlowPeer): readonly string[] {
+  const revision = canonicalRevision(peer);
   return [
     peer.workload ?? UNKNOWN,
     peer.namespace ?? UNKNOWN,
     peer.principal ?? UNKNOWN,
-    peer.labels?.["app"] ?? UNKNOWN,
-    peer.labels?.["version"] ?? UNKNOWN,
+    peer.labels === null ? UNKNOWN : canonicalName(peer),
+    peer.labels === null || revision === NO_REVISION ? UNKNOWN : revision,
   ];
 }
 
-/** istio.io, ops/configuration/telemetry: canonical services. */
 function canonicalLabels(peer: FlowPeer): readonly string[] {
-  const { labels } = peer;
-  return [
-    labels?.["service.istio.io/canonical-name"] ??
-      labels?.["app.kubernetes.io/name"] ??
-      labels?.["app"] ??
-      peer.workload ??
-      UNKNOWN,
-    labels?.["service.istio.io/canonical-revision"] ??
-      labels?.["app.kubernetes.io/version"] ??
-      labels?.["version"] ??
-      "latest",
-  ];
+  return [canonicalName(peer), canonicalRevision(peer)];
+}
+
+/** istio.io, ops/configuration/telemetry: canonical services. */
+function canonicalName({ labels, workload }: FlowPeer): string {
+  const names = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
+  return firstOf(labels, names) ?? workload ?? UNKNOWN;
+}
+
+function canonicalRevision({ labels }: FlowPeer): string {
+  const names = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+  return firstOf(labels, names) ?? NO_REVISION;
+}
+
+function firstOf(labels: FlowLabels | null, names: readonly string[]): string | undefined {
+  return names.map((name) => labels?.[name]).find((value) => value !== undefined && value !== "");
 }
 
 function serviceLabels(peer: FlowPeer): readonly string[] {

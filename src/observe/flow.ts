@@ -121,7 +121,13 @@ export const FLOW_FIELDS = {
     "both",
     "Host name of the caller's service, where known.",
   ),
-  "source.labels": maybe("labels", "cardea.source.labels", null, "both", "The caller's labels, where known."),
+  "source.labels": maybe(
+    "labels",
+    "cardea.source.labels",
+    null,
+    "both",
+    "The caller's labels; of a far workload, those that tell its canonical service (service.istio.io/…).",
+  ),
   remoteIp: maybe(
     "text",
     "client.address",
@@ -152,7 +158,7 @@ export const FLOW_FIELDS = {
     "cardea.destination.labels",
     null,
     "both",
-    "The called workload's labels, which select its policies.",
+    "The called workload's labels, which select its policies; to the source, those that tell its canonical service.",
   ),
   servicePort: maybe("number", "server.port", null, "source", "The service's port that the caller asked for."),
   protocol: always(

@@ -1,45 +1,7 @@
+import { LOG_FIELDS, type LogFields } from "../core/log-fields.ts";
 import type { Logger, LogLevel } from "../core/ports.ts";
 import { formatTime } from "./flow-line.ts";
 import { jsonText } from "./json-text.ts";
-
-/**
- * Every field that a line of the program's own log may have, beside time, level, process and event. What is not
- * listed is not written: a new field is a decision, so that no key, token, body or query gets in by accident.
- */
-export const LOG_FIELDS = {
-  address: "An IP address and port of ours or of a peer.",
-  attestation: "How a caller of the authority proved who it is.",
-  before: "The revision that was in force until now.",
-  code: "An error's code (docs/reference/errors.md).",
-  column: "A place in a file, from 1.",
-  count: "How many of what the event is about.",
-  durationMs: "How long it took.",
-  error: "An error's message.",
-  failures: "How often in a row it has failed.",
-  fault: "One fault of a document, as file:line:column: field: message.",
-  field: "The document's field that a fault is about.",
-  file: "A file's path.",
-  id: "A flow record's id.",
-  line: "A place in a file, from 1.",
-  message: "What is wrong, in words for people.",
-  notAfter: "When a certificate ends.",
-  pid: "A process.",
-  policies: "How many policies.",
-  port: "A port of ours.",
-  reason: "Why.",
-  renewInMs: "When the certificate will be renewed.",
-  retryInMs: "When it will be tried again.",
-  revision: "A policy set's revision.",
-  serial: "A certificate's serial number.",
-  service: "A service's host name.",
-  services: "How many services.",
-  spiffeId: "A workload's identity.",
-  trustDomain: "A trust domain.",
-  typeUrl: "A type of discovery resources.",
-  version: "The program's version.",
-  workload: "A workload's name.",
-  workloads: "How many workloads.",
-} as const;
 
 export interface LogOptions {
   /** Where the lines go; openLineFile, or a terminal's stderr. */
@@ -67,16 +29,14 @@ export function createLogger(options: LogOptions): Logger {
   };
 }
 
-type FieldValue = string | number | boolean | null;
-
-function formatFields(fields: Readonly<Record<string, FieldValue>>): string {
+function formatFields(fields: LogFields): string {
   let text = "";
   const unlisted: string[] = [];
   for (const [name, value] of Object.entries(fields)) {
     if (!Object.hasOwn(LOG_FIELDS, name)) unlisted.push(name);
     else if (value !== null) text += `,"${name}":${formatField(value)}`;
   }
-  // Their names are words of the program; whoever added one sees that it is missing from the table.
+  // The type forbids them; a spread object can bring one in all the same. Names are words of the program.
   return unlisted.length === 0 ? text : `${text},"unlisted":${jsonText(unlisted.join(","))}`;
 }
 

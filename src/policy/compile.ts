@@ -1,6 +1,6 @@
 import type { Clock } from "../core/ports.ts";
 import type { SpiffeId } from "../core/spiffe-id.ts";
-import { needsHttp } from "./attributes.ts";
+import { ATTRIBUTE_TABLE, needsHttp } from "./attributes.ts";
 import {
   type ClauseContext,
   compilePeerTest,
@@ -24,6 +24,8 @@ export interface CompiledPolicy {
   readonly allow: RuleTable;
   /** The decision when no rule matches. */
   readonly otherwise: Decision;
+  /** What the rules ask about a peer besides its identity and port: peers that differ in nothing else are alike. */
+  readonly asksFor: { readonly ip: boolean; readonly sni: boolean };
 }
 
 /** Rules in the order in which they are reported, with an index by the identities that they name exactly. */
@@ -101,7 +103,15 @@ function* compileSteps(
   const allowing = selected.filter((policy) => policy.action === "ALLOW");
   const allow = yield* compileTable(allowing, settings);
   const otherwise = allowing.length === 0 ? defaultDecision(settings.defaultAction) : NO_ALLOW_RULE_MATCHED;
-  return { deny, allow, otherwise };
+  return { deny, allow, otherwise, asksFor: findQuestions(selected) };
+}
+
+function findQuestions(policies: readonly AuthorizationPolicy[]): CompiledPolicy["asksFor"] {
+  const asked = policies.flatMap((policy) => policy.rules.flatMap(clausesOf)).map((clause) => clause.attribute);
+  return {
+    ip: asked.some((attribute) => ATTRIBUTE_TABLE[attribute].values === "ip"),
+    sni: asked.includes("connection.sni"),
+  };
 }
 
 function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshSettings): Generator<void, RuleTable> {
@@ -127,7 +137,6 @@ function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshS
 function compileRule(rule: Rule, policy: AuthorizationPolicy, settings: MeshSettings): CompiledRule {
   const whenNamesDomains = namesTrustDomains(rule.when);
   const base: ClauseContext = { policy, settings, namesTrustDomains: whenNamesDomains };
-  const clauses = [rule.from ?? [], rule.to ?? [], [rule.when]].flat(2);
   return {
     decision: ruleDecision(policy.action, policy.id, rule.index),
     from:
@@ -141,8 +150,12 @@ function compileRule(rule: Rule, policy: AuthorizationPolicy, settings: MeshSett
       })) ?? null,
     whenPeer: peerTests(rule.when, base),
     whenRequest: requestTests(rule.when, policy),
-    canMatchTcp: policy.action === "DENY" || !clauses.some((clause) => needsHttp(clause.attribute)),
+    canMatchTcp: policy.action === "DENY" || !clausesOf(rule).some((clause) => needsHttp(clause.attribute)),
   };
+}
+
+function clausesOf(rule: Rule): Clauses {
+  return [...(rule.from ?? []).flat(), ...(rule.to ?? []).flat(), ...rule.when];
 }
 
 function peerTests(clauses: Clauses, context: ClauseContext): readonly PeerTest[] {

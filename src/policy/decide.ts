@@ -1,108 +1,102 @@
-import { type PeerTest, type PeerView, type RequestTest, readPeer, requestTestHolds } from "./clause-test.ts";
+import { LIMITS } from "../core/limits.ts";
+import { type Candidate, type CandidateIndex, firstMatch, indexCandidates } from "./candidates.ts";
+import { type PeerTest, type PeerView, readPeer } from "./clause-test.ts";
 import type { CompiledOperation, CompiledPolicy, CompiledRule, RuleTable } from "./compile.ts";
 import type { Decision } from "./decision.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 
 export type { CompiledPolicy } from "./compile.ts";
-export { type Decision, type DecisionReason, MESH_DEFAULT_POLICY, POLICY_NOT_LOADED } from "./decision.ts";
+export { type Decision, POLICY_NOT_LOADED } from "./decision.ts";
 export type { PeerFacts, RequestFacts } from "./facts.ts";
 
-/** A compiled policy with all decided that the peer alone decides. Made once a connection, asked for each request. */
+/** A compiled policy with all decided that the peer alone decides. Had once a connection, asked for each request. */
 export interface BoundPolicy {
-  readonly deny: readonly BoundRule[];
-  readonly allow: readonly BoundRule[];
+  readonly deny: CandidateIndex;
+  readonly allow: CandidateIndex;
   readonly otherwise: Decision;
 }
 
-/** A rule whose clauses on the peer hold. Matches when one alternative and all of `when` do. */
-interface BoundRule {
-  readonly decision: Decision;
-  readonly alternatives: readonly (readonly RequestTest[])[];
-  readonly when: readonly RequestTest[];
-}
-
-/** Decides one HTTP request of a peer: DENY rules first, then ALLOW rules, then the default. Pure. */
+/** Decides one HTTP request of a peer: DENY rules first, then ALLOW rules, then the default. */
 export function decideRequest(policy: CompiledPolicy, peer: PeerFacts, request: RequestFacts): Decision {
   return decideBound(bindPeer(policy, peer), request);
 }
 
-/** Decides a connection that carries something other than HTTP. Pure. */
+/** Decides a connection that carries something other than HTTP. */
 export function decideTcp(policy: CompiledPolicy, peer: PeerFacts): Decision {
   const view = readPeer(peer);
   return firstForTcp(policy.deny, view) ?? firstForTcp(policy.allow, view) ?? policy.otherwise;
 }
 
-/** Leaves of a policy what the peer cannot decide; for `decideBound`. */
-export function bindPeer(policy: CompiledPolicy, peer: PeerFacts): BoundPolicy {
-  const view = readPeer(peer);
-  return { deny: bindRules(policy.deny, view), allow: bindRules(policy.allow, view), otherwise: policy.otherwise };
-}
-
-/** Decides one HTTP request of a bound peer. Allocates nothing. */
+/** Decides one HTTP request of a bound peer. */
 export function decideBound(bound: BoundPolicy, request: RequestFacts): Decision {
-  return firstForRequest(bound.deny, request) ?? firstForRequest(bound.allow, request) ?? bound.otherwise;
+  return firstMatch(bound.deny, request) ?? firstMatch(bound.allow, request) ?? bound.otherwise;
 }
 
-function firstForRequest(rules: readonly BoundRule[], request: RequestFacts): Decision | null {
-  for (const rule of rules) {
-    if (requestTestsHold(rule.when, request) && someAlternativeHolds(rule.alternatives, request)) return rule.decision;
-  }
-  return null;
-}
+/** Bindings that are kept, for peers that come back. Each goes with its policy. */
+const bindings = new WeakMap<CompiledPolicy, Map<string, BoundPolicy>>();
 
-function someAlternativeHolds(alternatives: readonly (readonly RequestTest[])[], request: RequestFacts): boolean {
-  for (const tests of alternatives) if (requestTestsHold(tests, request)) return true;
-  return false;
-}
-
-function requestTestsHold(tests: readonly RequestTest[], request: RequestFacts): boolean {
-  for (const test of tests) if (!requestTestHolds(test, request)) return false;
-  return true;
-}
-
-const ANY_OPERATION: readonly (readonly RequestTest[])[] = [[]];
-
-function bindRules(table: RuleTable, view: PeerView): readonly BoundRule[] {
-  const bound: BoundRule[] = [];
-  for (const position of candidates(table, view)) {
-    const rule = table.rules[position]!;
-    if (!peerFits(rule, view)) continue;
-    const alternatives = rule.to === null ? ANY_OPERATION : operationsFor(rule.to, view);
-    if (alternatives.length === 0) continue;
-    bound.push({ decision: rule.decision, alternatives, when: rule.whenRequest });
-    // Nothing after a rule that every request matches is ever reached.
-    if (rule.whenRequest.length === 0 && alternatives.some((tests) => tests.length === 0)) break;
-  }
+/** Leaves of a policy what the peer cannot decide; for `decideBound`. Peers that no clause can tell apart share one. */
+export function bindPeer(policy: CompiledPolicy, peer: PeerFacts): BoundPolicy {
+  const kept = bindings.get(policy) ?? new Map<string, BoundPolicy>();
+  const key = keyOf(policy, peer);
+  const known = kept.get(key);
+  if (known !== undefined) return known;
+  if (kept.size >= LIMITS.peerBindingsMax) kept.clear();
+  const view = readPeer(peer);
+  const bound = {
+    deny: bindRules(policy.deny, view),
+    allow: bindRules(policy.allow, view),
+    otherwise: policy.otherwise,
+  };
+  bindings.set(policy, kept.set(key, bound));
   return bound;
 }
 
+/** All that the policy's clauses ask about a peer. A line feed stands in none of the parts but, perhaps, the last. */
+function keyOf({ asksFor }: CompiledPolicy, peer: PeerFacts): string {
+  const who = `${peer.destinationPort}\n${peer.principal ?? ""}`;
+  if (!asksFor.ip && !asksFor.sni) return who;
+  const ips = asksFor.ip ? `${peer.sourceIp}\n${peer.remoteIp}\n${peer.destinationIp}` : "";
+  return `${who}\n${ips}\n${asksFor.sni ? (peer.sni ?? "") : ""}`;
+}
+
+function bindRules(table: RuleTable, view: PeerView): CandidateIndex {
+  const candidates: Candidate[] = [];
+  for (const position of positionsFor(table, view)) {
+    const { decision, to, whenRequest, ...rule } = table.rules[position]!;
+    if (!peerFits(rule, view)) continue;
+    const operations = to === null ? ANY_OPERATION : to.filter((operation) => testsHold(operation.peer, view));
+    for (const { request } of operations)
+      candidates.push({ order: position, decision, tests: [...request, ...whenRequest] });
+    // Nothing after a rule that every request matches is ever reached.
+    if (whenRequest.length === 0 && operations.some((operation) => operation.request.length === 0)) break;
+  }
+  return indexCandidates(candidates);
+}
+
+const ANY_OPERATION: readonly CompiledOperation[] = [{ peer: [], request: [] }];
+
 function firstForTcp(table: RuleTable, view: PeerView): Decision | null {
-  for (const position of candidates(table, view)) {
+  for (const position of positionsFor(table, view)) {
     const rule = table.rules[position]!;
     if (!rule.canMatchTcp || !peerFits(rule, view)) continue;
-    if (rule.to === null || operationsFor(rule.to, view).length > 0) return rule.decision;
+    if (rule.to === null || rule.to.some((operation) => testsHold(operation.peer, view))) return rule.decision;
   }
   return null;
 }
 
 /** Positions of the rules that may match the peer, in order: those that name it and those that name nobody. */
-function candidates(table: RuleTable, view: PeerView): readonly number[] {
+function positionsFor(table: RuleTable, view: PeerView): readonly number[] {
   const named = view.principal === null ? undefined : table.byPrincipal.get(view.principal);
   if (named === undefined) return table.rest;
   return table.rest.length === 0 ? named : [...named, ...table.rest].toSorted((a, b) => a - b);
 }
 
-function peerFits(rule: CompiledRule, view: PeerView): boolean {
-  return (
-    peerTestsHold(rule.whenPeer, view) && (rule.from === null || rule.from.some((tests) => peerTestsHold(tests, view)))
-  );
+function peerFits(rule: Pick<CompiledRule, "from" | "whenPeer">, view: PeerView): boolean {
+  return testsHold(rule.whenPeer, view) && (rule.from === null || rule.from.some((tests) => testsHold(tests, view)));
 }
 
-function operationsFor(to: readonly CompiledOperation[], view: PeerView): readonly (readonly RequestTest[])[] {
-  return to.filter((operation) => peerTestsHold(operation.peer, view)).map((operation) => operation.request);
-}
-
-function peerTestsHold(tests: readonly PeerTest[], view: PeerView): boolean {
+function testsHold(tests: readonly PeerTest[], view: PeerView): boolean {
   for (const test of tests) if (!test(view)) return false;
   return true;
 }

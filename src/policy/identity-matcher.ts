@@ -127,13 +127,15 @@ function containsInOrder(text: string, wanted: readonly string[]): boolean {
 function holdsAccount(id: string, name: string): boolean {
   const slash = name.indexOf("/");
   const namespaceStep = `/ns/${name.slice(0, slash)}/`;
+  // Past the trust domain, which may itself be called `ns`.
   const start = id.indexOf(namespaceStep, SCHEME.length + 1);
   if (start < 0) return false;
   const rest = `/${id.slice(start + namespaceStep.length)}`;
   const accountStep = `/sa/${name.slice(slash + 1)}`;
   for (let at = rest.indexOf(accountStep); at >= 0; at = rest.indexOf(accountStep, at + 1)) {
     const after = rest.slice(at + accountStep.length);
-    if (after === "" || (after.startsWith("/") && after.length > 1)) return true;
+    // A SPIFFE ID never ends in a slash, so something follows it.
+    if (after === "" || after.startsWith("/")) return true;
   }
   return false;
 }

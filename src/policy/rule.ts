@@ -54,10 +54,10 @@ const SOURCE_ATTRIBUTES = {
 } as const satisfies AttributesByField;
 
 const OPERATION_ATTRIBUTES = {
-  hosts: "request.host",
-  ports: "destination.port",
   methods: "request.method",
   paths: "request.path",
+  hosts: "request.host",
+  ports: "destination.port",
 } as const satisfies AttributesByField;
 
 const SOURCE_FIELDS = object({

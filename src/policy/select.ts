@@ -16,7 +16,7 @@ export function selectPolicies(
 function selects(policy: AuthorizationPolicy, workload: Workload, rootNamespace: string): boolean {
   if (policy.namespace !== workload.namespace && policy.namespace !== rootNamespace) return false;
   for (const [name, value] of policy.matchLabels) {
-    if (!Object.hasOwn(workload.labels, name) || workload.labels[name] !== value) return false;
+    if (workload.labels[name] !== value) return false;
   }
   return true;
 }

@@ -43,6 +43,8 @@ export type Admission =
       readonly path: string | null;
       readonly pair: Pair;
       readonly servicePort: number | null;
+      /** A refusal has its place in the caller's trace, too. */
+      readonly trace: Trace;
     };
 
 /** The side that a request is on: decides it, and knows who takes part. */
@@ -108,12 +110,12 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.path = admission.path;
     this.#pair = admission.pair;
     this.#servicePort = admission.servicePort;
+    this.trace = admission.trace;
     if (admission.at === "refused") {
       this.#denial = admission.denial;
       this.#answerLocally(admission.error);
       return;
     }
-    this.trace = admission.trace;
     this.facts = admission.facts;
     this.#permit = admission.permit;
     this.#request = admission.request;
@@ -205,7 +207,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   // The upstream.
 
   onInformational(head: ResponseHead): void {
-    this.#downstream.sendInformational(head);
+    const { status, reason } = head;
+    this.#downstream.sendInformational({ status, reason, headers: answerHeadersOf(head, this.#side.ownHeaders) });
   }
 
   onAnswer(head: ResponseHead): void {

@@ -1,7 +1,7 @@
 import type { Address } from "../core/ports.ts";
 import { type SpiffeId, workloadNameOf } from "../core/spiffe-id.ts";
 import type { FlowLabels, FlowPeer } from "../observe/flow.ts";
-import type { Endpoint, RegistrySnapshot, Service } from "./discovery/registry-snapshot.ts";
+import type { Endpoint, RegistrySnapshot, Service, WorkloadNames } from "./discovery/registry-snapshot.ts";
 
 /** This sidecar's own workload, as its configuration says. */
 export interface OwnWorkload {
@@ -33,7 +33,7 @@ export function callerPeer(at: Address, principal: SpiffeId | null, registry: Re
     principal,
     namespace: fromId?.namespace ?? null,
     workload: names?.workload ?? fromId?.serviceAccount ?? null,
-    labels: names === undefined ? null : Object.freeze({ app: names.canonicalName, version: names.revision }),
+    labels: names === undefined ? null : labelsOf(names),
   });
 }
 
@@ -46,7 +46,15 @@ export function endpointPeer(endpoint: Endpoint, service: Service): FlowPeer {
     namespace: endpoint.namespace,
     workload: endpoint.workload,
     service: service.fqdn,
-    labels: Object.freeze({ app: endpoint.canonicalName, version: endpoint.revision }),
+    labels: labelsOf(endpoint),
+  });
+}
+
+/** Of a far workload's labels the registry tells what they come to, not which they are. */
+function labelsOf({ canonicalName, revision }: Pick<WorkloadNames, "canonicalName" | "revision">): FlowLabels {
+  return Object.freeze({
+    "service.istio.io/canonical-name": canonicalName,
+    "service.istio.io/canonical-revision": revision,
   });
 }
 

@@ -2,7 +2,7 @@ import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import { normalizePath } from "../wire/path.ts";
-import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
 import type { Denial, PeerAuthorizer } from "./authorize.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
@@ -28,6 +28,8 @@ interface InboundCallerOptions {
   /** The connection is gone, and with it all that was under way on it. */
   readonly onOver: () => void;
 }
+
+type Refusal = Extract<Admission, { at: "refused" }>;
 
 /** The requests of one caller, whose identity has been proved by its connection. */
 export class InboundCaller implements RequestHandler, ExchangeSide {
@@ -81,15 +83,15 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
 
   admit(head: RequestHead): Admission {
     const set = this.#options.policy.get();
-    if (set === null) return this.#refused(new CardeaError("policy-not-loaded", "no policy has arrived yet"), null);
+    if (set === null) return this.#refused(head, new CardeaError("policy-not-loaded", "no policy has arrived yet"));
     // CONNECT would make the caller choose where we dial.
-    if (head.method === "CONNECT") return this.#refused(new CardeaError("method-not-allowed", ""), null);
+    if (head.method === "CONNECT") return this.#refused(head, new CardeaError("method-not-allowed", ""));
     const normalized = normalizePath(head.path, set.settings.pathNormalization);
-    if (!normalized.ok) return this.#refused(normalized.error, null);
+    if (!normalized.ok) return this.#refused(head, normalized.error);
     try {
       return this.#decide(head, normalized);
     } catch (thrown) {
-      return this.#refused(toCardeaError(thrown), normalized.pathForMatch);
+      return { ...this.#refused(head, toCardeaError(thrown)), path: normalized.pathForMatch };
     }
   }
 
@@ -99,22 +101,24 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     const { method, framing } = head;
     const seen = new SeenRequest({ method, path: pathForMatch, host: head.host ?? "", headers });
     const authorization = authorizer.authorizeRequest(seen);
-    if (!authorization.allow) return this.#denied(authorization.denial, pathForMatch);
+    const trace = traceThrough(headers, traceIds);
+    if (!authorization.allow) return { ...this.#denied(authorization.denial, trace), path: pathForMatch };
     const upgrade = allowedUpgradeOf(head);
     headers.push("x-forwarded-client-cert", xfcc);
-    const trace = traceThrough(headers, traceIds);
     const request = { method, target: path, headers, framing, upgrade };
     const { permit } = authorization;
     return { at: "admitted", permit, request, facts: seen, path: pathForMatch, pair, servicePort: null, trace };
   }
 
-  #denied(denial: Denial, path: string): Admission {
-    const { pair } = this.#options;
+  #denied(denial: Denial, trace: Trace): Refusal {
     const code = denial.decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
-    return { at: "refused", error: new CardeaError(code, ""), denial, path, pair, servicePort: null };
+    const { pair } = this.#options;
+    return { at: "refused", error: new CardeaError(code, ""), denial, path: null, pair, servicePort: null, trace };
   }
 
-  #refused(error: CardeaError, path: string | null): Admission {
-    return { at: "refused", error, denial: null, path, pair: this.#options.pair, servicePort: null };
+  #refused(head: RequestHead, error: CardeaError): Refusal {
+    const { pair, traceIds } = this.#options;
+    const trace = traceThrough(requestHeadersOf(head), traceIds);
+    return { at: "refused", error, denial: null, path: null, pair, servicePort: null, trace };
   }
 }

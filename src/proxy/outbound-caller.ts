@@ -1,4 +1,4 @@
-import { type CardeaError, toCardeaError } from "../core/errors.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
@@ -58,15 +58,16 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
   onDone(): void {}
 
   admit(head: RequestHead): Admission {
+    const { egress, fixed, source, traceIds } = this.#options;
+    const headers = requestHeadersOf(head);
+    const trace = traceThrough(headers, traceIds);
     let servicePort: number | null = null;
     try {
-      const { egress, fixed, source, traceIds } = this.#options;
+      if (head.method === "CONNECT") throw new CardeaError("method-not-allowed", "there is one service here");
       const route = egress.route(head.host, fixed);
       servicePort = route.port.port;
       const upgrade = allowedUpgradeOf(head);
       const { permit, destination } = egress.choose(route, "HTTP");
-      const headers = requestHeadersOf(head);
-      const trace = traceThrough(headers, traceIds);
       return {
         at: "admitted",
         permit,
@@ -79,7 +80,7 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
       };
     } catch (thrown) {
       const error = toCardeaError(thrown);
-      return { at: "refused", error, denial: null, path: null, pair: this.#unknownPair(), servicePort };
+      return { at: "refused", error, denial: null, path: null, pair: this.#unknownPair(), servicePort, trace };
     }
   }
 

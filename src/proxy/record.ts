@@ -89,7 +89,9 @@ export class Recorder {
 
   connection(outcome: Outcome): void {
     const flow = this.#flow("tcp", NOTHING_SEEN, outcome);
-    this.#metrics.recordTcp(flow);
+    // What never had an upstream was never opened, and cannot be counted as closed.
+    if (outcome.upstreamPort === null) this.#metrics.recordRefused(flow);
+    else this.#metrics.recordTcp(flow);
     this.#flows.record(flow);
   }
 

@@ -21,10 +21,12 @@ export interface Answer {
   readonly ignoresBody: boolean;
 }
 
+export type InformationalAnswer = Pick<Answer, "status" | "reason" | "headers">;
+
 /** The caller's half of an exchange. */
 export interface DownstreamStream {
   /** 1xx other than 101; callers of HTTP/1.0 are spared it. */
-  sendInformational(head: ResponseHead): void;
+  sendInformational(answer: InformationalAnswer): void;
   sendAnswer(answer: Answer): void;
   /** The callee owns the bytes. False: wait for `onDownstreamDrain`. */
   sendBody(piece: Buffer): boolean;

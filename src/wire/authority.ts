@@ -1,5 +1,5 @@
 import { CardeaError } from "../core/errors.ts";
-import { HEX_VALUE } from "./octets.ts";
+import { COLON, HEX_VALUE } from "./octets.ts";
 
 /** What stands in Host and in authority-form. */
 export interface Authority {
@@ -12,7 +12,7 @@ export interface Authority {
 /**
  * `host [":" port]` → its parts. Errors: `bad-request`.
  * Stricter than RFC 3986 section 3.2: no user information, no percent-encoding and none of `!$&'()*+,;=` in a name,
- * no zone, no empty port, no leading zeros: all of these are read in more than one way.
+ * no empty label, no zone, no empty port, no leading zeros: all of these are read in more than one way.
  */
 export function parseAuthority(text: string): Authority {
   if (!isAuthority(text)) throw new CardeaError("bad-request", "the authority is not host[:port]");
@@ -39,11 +39,13 @@ const HOST_LENGTH_MAX = 254;
 
 /** Where the host ends, which is at the text's end or at a colon; -1 when there is no valid host. */
 function hostEndOf(text: string): number {
-  if (text.charCodeAt(0) === 0x5b) return literalEndOf(text);
+  if (text.charCodeAt(0) === OPEN_BRACKET) return literalEndOf(text);
+  let previous = DOT;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code === 0x3a) return i;
-    if (NAME[code] !== 1) return -1;
+    if (code === COLON) return i;
+    if (NAME[code] !== 1 || (code === DOT && previous === DOT)) return -1;
+    previous = code;
   }
   return text.length;
 }
@@ -52,7 +54,7 @@ function literalEndOf(text: string): number {
   const close = text.indexOf("]");
   if (close < 0 || !isIpv6(text.slice(1, close))) return -1;
   const end = close + 1;
-  return end === text.length || text.charCodeAt(end) === 0x3a ? end : -1;
+  return end === text.length || text.charCodeAt(end) === COLON ? end : -1;
 }
 
 /** 1 to 65535 in decimal without leading zeros. */
@@ -102,6 +104,9 @@ export function isIpv4(text: string): boolean {
   const parts = text.split(".");
   return parts.length === 4 && parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) <= 255);
 }
+
+const DOT = 0x2e;
+const OPEN_BRACKET = 0x5b;
 
 /** Letters, digits and `-._~`: the unreserved characters, which need and have no second spelling. */
 const NAME = nameTable();

@@ -35,6 +35,8 @@ export class ChunkedDecoder {
   #phase: LinePhase = "size-first";
   /** Octets of the current size line, extensions included. */
   #lineBytes = 0;
+  /** Octets of size lines beyond what the data excuses. */
+  #overheadBytes = 0;
   #size = 0;
   #dataLeft = 0;
   #fields: FieldLines | null = null;
@@ -140,7 +142,9 @@ export class ChunkedDecoder {
     return true;
   }
 
-  #endLine(): true {
+  #endLine(): boolean {
+    this.#overheadBytes = Math.max(0, this.#overheadBytes + this.#lineBytes - 16 - 2 * this.#size);
+    if (this.#overheadBytes > LIMITS.chunkOverheadBytesMax) return this.#fail("there is more framing than data");
     this.#section = this.#size === 0 ? "trailers" : "data";
     this.#phase = "size-first";
     this.#dataLeft = this.#size;

@@ -1,3 +1,4 @@
+import { LIMITS } from "../core/limits.ts";
 import { isAuthority } from "./authority.ts";
 import type { FieldLines } from "./field-lines.ts";
 import { type Headers, listElements } from "./headers.ts";
@@ -14,7 +15,7 @@ export interface FieldFacts {
   saysKeepAlive: boolean;
   saysUpgrade: boolean;
   /** Lower-case names that Connection nominates as hop-by-hop, other than the options above. */
-  nominated: readonly string[];
+  nominated: string[];
   /** The Upgrade field's protocols, in lower case, joined by ", "; null when there is none. */
   upgrade: string | null;
   expect: string | null;
@@ -48,7 +49,8 @@ export function isKeepAlive(facts: FieldFacts, isHttp11: boolean): boolean {
   return !facts.saysClose && (isHttp11 || facts.saysKeepAlive);
 }
 
-const NONE: readonly string[] = Object.freeze([]);
+/** Shared by all heads that nominate nothing; never written to. */
+const NONE: string[] = [];
 
 /** Returns the fault, or null. The name's length decides first: most fields end there. */
 function addField(facts: FieldFacts, bytes: Uint8Array, start: number, end: number, value: string): string | null {
@@ -94,6 +96,7 @@ function addExpect(facts: FieldFacts, value: string): string | null {
 /** `protocol-name["/"version]`, comma-separated. RFC 9110 section 7.8. */
 function addUpgrade(facts: FieldFacts, value: string): string | null {
   const protocols = listElements(value);
+  if (protocols === null) return "Upgrade has too many elements";
   if (protocols.length === 0) return "Upgrade is empty";
   for (const protocol of protocols) {
     const parts = protocol.split("/");
@@ -110,7 +113,9 @@ function addConnection(facts: FieldFacts, value: string): string | null {
     facts.saysKeepAlive = true;
     return null;
   }
-  for (const option of listElements(value)) {
+  const options = listElements(value);
+  if (options === null) return "Connection has too many elements";
+  for (const option of options) {
     const fault = addConnectionOption(facts, option);
     if (fault !== null) return fault;
   }
@@ -123,7 +128,14 @@ function addConnectionOption(facts: FieldFacts, option: string): string | null {
   else if (option === "upgrade") facts.saysUpgrade = true;
   else if (!consistsOf(option, TOKEN)) return "Connection is not a list of tokens";
   else if (isEndToEnd(option)) return "Connection names a field that is not hop-by-hop";
-  else facts.nominated = [...facts.nominated, option];
+  else return nominate(facts, option);
+  return null;
+}
+
+function nominate(facts: FieldFacts, name: string): string | null {
+  if (facts.nominated.length === LIMITS.headerCountMax) return "Connection has too many elements";
+  if (facts.nominated === NONE) facts.nominated = [name];
+  else facts.nominated.push(name);
   return null;
 }
 

@@ -1,27 +1,14 @@
+import { LIMITS } from "../core/limits.ts";
 import type { FieldLines } from "./field-lines.ts";
 
 /** Field lines in order, flat: name, value, name, value. Names as received. */
 export type Headers = readonly string[];
-
-/** The first value of a field, or null. `lowerName` is in lower case. */
-export function headerValue(headers: Headers, lowerName: string): string | null {
-  for (let i = 0; i < headers.length; i += 2) if (isName(headers[i]!, lowerName)) return headers[i + 1]!;
-  return null;
-}
 
 /** Every value of a field in order; a list field's elements may be spread over them. RFC 9110 section 5.3. */
 export function headerValues(headers: Headers, lowerName: string): string[] {
   const values: string[] = [];
   for (let i = 0; i < headers.length; i += 2) if (isName(headers[i]!, lowerName)) values.push(headers[i + 1]!);
   return values;
-}
-
-/** Whether one of a list field's elements is `lowerToken`, whatever its case. RFC 9110 section 5.6.1. */
-export function hasToken(headers: Headers, lowerName: string, lowerToken: string): boolean {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (isName(headers[i]!, lowerName) && listElements(headers[i + 1]!).includes(lowerToken)) return true;
-  }
-  return false;
 }
 
 /** The fields of a scanned section, cut out of `text`, which holds the same octets at the same offsets. */
@@ -34,14 +21,14 @@ export function sliceHeaders(text: string, fields: FieldLines): string[] {
   return headers;
 }
 
-/** A list value's elements in lower case, without their surrounding whitespace; empty elements are left out. */
-export function listElements(value: string): string[] {
-  const elements: string[] = [];
-  for (const element of value.split(",")) {
-    const trimmed = trimWhitespace(element);
-    if (trimmed !== "") elements.push(trimmed.toLowerCase());
-  }
-  return elements;
+/**
+ * A list value's elements in lower case, without their surrounding whitespace; empty elements are left out. Null when
+ * there are more of them than a head may have fields: nobody means that. RFC 9110 section 5.6.1.
+ */
+export function listElements(value: string): string[] | null {
+  const parts = value.split(",", LIMITS.headerCountMax + 1);
+  if (parts.length > LIMITS.headerCountMax) return null;
+  return parts.map((part) => trimWhitespace(part).toLowerCase()).filter((element) => element !== "");
 }
 
 /** Whether `name` is `lowerName`, whatever its case. The length decides first, which spares most of the folding. */

@@ -1,7 +1,7 @@
 /**
  * Whether a field belongs to one connection and must not be forwarded. `nominated` are the names that Connection
  * lists (RequestHead.nominated). What the next hop needs of it (Transfer-Encoding, Connection, Upgrade) is written
- * anew. The length decides first, so most names cost one comparison. RFC 9110 section 7.6.1.
+ * anew. Trailer is forwarded, as the trailers are. The length decides first, so most names cost one comparison. RFC 9110 section 7.6.1.
  */
 export function isHopByHop(name: string, nominated: readonly string[]): boolean {
   return isFixed(name) || (nominated.length > 0 && nominated.includes(name.toLowerCase()));
@@ -12,9 +12,9 @@ function isFixed(name: string): boolean {
     case 2:
       return name.toLowerCase() === "te";
     case 7:
-      return isOneOf(name, "trailer", "upgrade");
+      return name.toLowerCase() === "upgrade";
     case 10:
-      return isOneOf(name, "connection", "keep-alive");
+      return isConnectionOrKeepAlive(name.toLowerCase());
     case 14:
       return name.toLowerCase() === "http2-settings";
     case 16:
@@ -25,12 +25,13 @@ function isFixed(name: string): boolean {
       return name.toLowerCase() === "proxy-authenticate";
     case 19:
       return name.toLowerCase() === "proxy-authorization";
+    case 25:
+      return name.toLowerCase() === "proxy-authentication-info";
     default:
       return false;
   }
 }
 
-function isOneOf(name: string, first: string, second: string): boolean {
-  const lower = name.toLowerCase();
-  return lower === first || lower === second;
+function isConnectionOrKeepAlive(lowerName: string): boolean {
+  return lowerName === "connection" || lowerName === "keep-alive";
 }

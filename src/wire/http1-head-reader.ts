@@ -15,50 +15,62 @@ export type HeadReading<T> =
  */
 export class RequestHeadReader {
   readonly #scan: RequestScan = createRequestScan();
-  readonly #held = new HeldOctets(LIMITS.headBytesMax);
+  readonly #input = new HeadInput();
 
   /** Octets of the unfinished head: 0 between two messages. */
   get heldBytes(): number {
-    return this.#held.bytes;
+    return this.#input.heldBytes;
   }
 
   feed(chunk: Buffer): HeadReading<RequestHead> {
-    const before = this.#held.bytes;
-    const buffer = before === 0 ? chunk : this.#held.append(chunk);
-    const result = continueRequest(this.#scan, buffer, before + chunk.length);
-    if (result.at === "incomplete") {
-      if (before === 0) this.#held.append(chunk);
-      return result;
-    }
-    this.#held.clear();
-    this.#scan.reset();
-    return result.at === "head" ? withRest(result, chunk, before) : result;
+    const buffer = this.#input.join(chunk);
+    const result = continueRequest(this.#scan, buffer, this.#input.heldBytes + chunk.length);
+    return this.#input.settle(result, chunk, this.#scan);
   }
 }
 
 /** As RequestHeadReader; `forMethod` is the method of the request that is being answered. */
 export class ResponseHeadReader {
   readonly #scan: ResponseScan = createResponseScan();
-  readonly #held = new HeldOctets(LIMITS.headBytesMax);
+  readonly #input = new HeadInput();
 
   get heldBytes(): number {
-    return this.#held.bytes;
+    return this.#input.heldBytes;
   }
 
   feed(chunk: Buffer, forMethod: string): HeadReading<ResponseHead> {
-    const before = this.#held.bytes;
-    const buffer = before === 0 ? chunk : this.#held.append(chunk);
-    const result = continueResponse(this.#scan, buffer, before + chunk.length, forMethod);
-    if (result.at === "incomplete") {
-      if (before === 0) this.#held.append(chunk);
-      return result;
-    }
-    this.#held.clear();
-    this.#scan.reset();
-    return result.at === "head" ? withRest(result, chunk, before) : result;
+    const buffer = this.#input.join(chunk);
+    const result = continueResponse(this.#scan, buffer, this.#input.heldBytes + chunk.length, forMethod);
+    return this.#input.settle(result, chunk, this.#scan);
   }
 }
 
-function withRest<T>(result: { head: T; bytes: number }, chunk: Buffer, before: number): HeadReading<T> {
-  return { at: "head", head: result.head, bytes: result.bytes, rest: chunk.subarray(result.bytes - before) };
+/** What has come of the head under way, in one buffer from its first octet on. */
+class HeadInput {
+  readonly #held = new HeldOctets(LIMITS.headBytesMax);
+  /** Octets that were held before the chunk that is being looked at. */
+  #heldBytes = 0;
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Most heads come in one chunk, which is looked at where it lies. */
+  join(chunk: Buffer): Buffer {
+    return this.#heldBytes === 0 ? chunk : this.#held.append(chunk);
+  }
+
+  settle<T>(result: HeadResult<T>, chunk: Buffer, scan: { reset(): void }): HeadReading<T> {
+    const before = this.#heldBytes;
+    if (result.at === "incomplete") {
+      if (before === 0) this.#held.append(chunk);
+      this.#heldBytes = this.#held.bytes;
+      return result;
+    }
+    this.#held.clear();
+    this.#heldBytes = 0;
+    scan.reset();
+    if (result.at === "refused") return result;
+    return { at: "head", head: result.head, bytes: result.bytes, rest: chunk.subarray(result.bytes - before) };
+  }
 }

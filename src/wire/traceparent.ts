@@ -70,6 +70,7 @@ export function traceThrough(headers: string[], ids: TraceIds): Trace {
 
 /** Whether tracestate fields, joined, are a list of at most 32 distinct keys. Section 3.3.1. */
 export function isTracestate(values: readonly string[]): boolean {
+  if (values.reduce((length, value) => length + value.length, 0) > TRACESTATE_LENGTH_MAX) return false;
   const members = values.flatMap((value) => value.split(",")).map((member) => member.replace(/^[ \t]+|[ \t]+$/g, ""));
   const present = members.filter((member) => member !== "");
   const keys = new Set(present.map((member) => member.slice(0, member.indexOf("="))));
@@ -82,6 +83,8 @@ const KNOWN_FLAGS = SAMPLED_FLAG | RANDOM_FLAG;
 const ZERO_TRACE = "0".repeat(32);
 const ZERO_SPAN = "0".repeat(16);
 const TRACESTATE_MEMBERS_MAX = 32;
+/** Key, equals sign, value and comma at their longest, for every member. */
+const TRACESTATE_LENGTH_MAX = TRACESTATE_MEMBERS_MAX * (256 + 1 + 256 + 1);
 
 /** Version, trace id, parent id, flags; a later version may add fields behind another dash. */
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;

@@ -105,6 +105,11 @@ describe("a mesh file", () => {
       /^cardea: bad.yaml:7:7: spec.services\[0\].app: is required to serve its ports\n$/,
     ],
     [
+      "whose app's program is not there",
+      MESH.replace("[node, web.js]", "[nodd, web.js]"),
+      /^cardea: the app of shop\/web: there is no program nodd\n$/,
+    ],
+    [
       "whose policies are not there",
       MESH.replace("policies: policies", "policies: none"),
       /^cardea: .*none: cannot be read: no such file.*\n$|^cardea: .*none.*\n$/,
@@ -171,11 +176,14 @@ describe("a state directory", () => {
     }
   });
 
-  test.skipIf(process.getuid?.() === 0)("that may not be written is refused", async () => {
-    mkdirSync(at("closed"));
-    chmodSync(at("closed"), 0o500);
-    expectRefusal(await cardea(["up", "mesh.yaml", "--state", "closed"], { cwd: directory }), /permission denied/);
-  });
+  test.skipIf(process.getuid?.() === 0)(
+    "that may not be written is refused (skipped for root, who may write it)",
+    async () => {
+      mkdirSync(at("closed"));
+      chmodSync(at("closed"), 0o500);
+      expectRefusal(await cardea(["up", "mesh.yaml", "--state", "closed"], { cwd: directory }), /permission denied/);
+    },
+  );
 });
 
 /** Ten levels of ten: the classic. */

@@ -33,11 +33,14 @@ const TRAILERS = new RegExp(`^(?:${FIELD})*\\r\\n`);
 export function decodeChunked(text: string): { readonly payload: string; readonly bytes: number } | null {
   let payload = "";
   let at = 0;
+  let overhead = 0;
   for (;;) {
     const line = SIZE_LINE.exec(text.slice(at));
     if (line === null || line[0].length > LIMITS.chunkLineBytesMax) return null;
     at += line[0].length;
     const size = Number.parseInt(line[1]!, 16);
+    overhead = Math.max(0, overhead + line[0].length - 16 - 2 * size);
+    if (overhead > LIMITS.chunkOverheadBytesMax) return null;
     if (size === 0) break;
     const data = text.slice(at, at + size);
     if (text.slice(at + size, at + size + 2) !== "\r\n") return null;

@@ -12,7 +12,7 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.defaultAction": "Holds where no ALLOW policy selects the workload.",
   "spec.pathNormalization": "What is done to a path before it is matched and forwarded; as Istio's meshConfig has it.",
   "spec.policies": "Directory of the policy files, from the mesh file's own.",
-  "spec.workloadCertTtlSec": "Lifetime of a workload's certificate; it is renewed at half of it.",
+  "spec.workloadCertTtlSec": "Lifetime of a workload's certificate; it is renewed before half of it has passed.",
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",
   "spec.services": "The workloads, each with a sidecar of its own.",
   "spec.services[].name": "",
@@ -72,7 +72,8 @@ export const POLICY_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.rules[].from[].source.serviceAccounts": "`namespace/name`, or `name` in the policy's namespace.",
   "spec.rules[].from[].source.trustDomains": `Trust domain of the caller's SPIFFE ID: ${TEXT_MATCH}`,
   "spec.rules[].from[].source.ipBlocks": "Addresses or CIDR blocks; the connection's own source address.",
-  "spec.rules[].from[].source.remoteIpBlocks": "Addresses or CIDR blocks; the first client's address.",
+  "spec.rules[].from[].source.remoteIpBlocks":
+    "Addresses or CIDR blocks; so far the same as `ipBlocks`, since no proxy before the mesh is trusted to name its client.",
   "spec.rules[].to": "One of them must match.",
   "spec.rules[].to[].operation": "All of its fields must match.",
   "spec.rules[].to[].operation.hosts": `Compared without case: ${TEXT_MATCH}`,

@@ -10,8 +10,11 @@ import { parseFlowLine } from "../../src/observe/flow-line.ts";
 import { cardea, type Finished, type RunningCardea, startCardea } from "./cardea.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** Off the default, so that a mesh of the developer's own is in nobody's way. */
-const PORT_BASE = "21000";
+/**
+ * Off the default, so that a mesh of the developer's own is in nobody's way; and different for each test process:
+ * stepping around a taken port cannot help two that look at the same moment.
+ */
+export const PORT_BASE = String(20_000 + (process.pid % 110) * 100);
 
 /** The sample mesh, run from a copy with a state directory of its own. */
 export interface TestMesh {
@@ -24,8 +27,9 @@ export interface TestMesh {
   run(): RunFile;
   service(name: string): RunningService;
   /** A command of ours about this mesh. */
-  cardea(...words: string[]): Promise<Finished>;
-  status(): Promise<MeshReport>;
+  cardea(command: string, ...words: string[]): Promise<Finished>;
+  /** What `cardea status` says; null while the control plane is away. */
+  status(): Promise<MeshReport | null>;
   /** Every record that is in the flow files, by time. */
   flows(): readonly FlowRecord[];
   close(): Promise<void>;
@@ -34,7 +38,6 @@ export interface TestMesh {
 export interface TestMeshOptions {
   /** Changes the mesh file's text before it is run. */
   readonly mesh?: (text: string) => string;
-  readonly flags?: readonly string[];
 }
 
 /** A copy of deploy/local and policies/ below a new temporary directory. */
@@ -50,20 +53,16 @@ export function copySample(options: TestMeshOptions = {}): { readonly directory:
   return { directory, meshFile };
 }
 
-/** Runs `cardea up` and waits until it says that the mesh is up. */
+/** Runs `cardea up` on a copy of the sample and waits until it says that the mesh is up. */
 export async function startTestMesh(options: TestMeshOptions = {}): Promise<TestMesh> {
   const { directory, meshFile } = copySample(options);
+  return startMeshAt(directory, meshFile);
+}
+
+/** The same for a mesh file that is there already; the directory goes with the mesh. */
+export async function startMeshAt(directory: string, meshFile: string): Promise<TestMesh> {
   const state = join(directory, "state");
-  const up = startCardea([
-    "up",
-    meshFile,
-    "--json",
-    "--state",
-    state,
-    "--port-base",
-    PORT_BASE,
-    ...(options.flags ?? []),
-  ]);
+  const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE]);
   const first = await up.lines.next();
   if (first.done === true) throw new Error(`cardea up ended: ${JSON.stringify(await up.finished)}`);
   // Read on, or the pipe would fill and stop it.
@@ -77,8 +76,11 @@ export async function startTestMesh(options: TestMeshOptions = {}): Promise<Test
     policies: join(directory, "policies"),
     run,
     service: (name) => run().services.find((service) => service.name === name)!,
-    cardea: (...words) => cardea([...words, "--state", state]),
-    status: async () => JSON.parse((await cardea(["status", "--json", "--state", state])).stdout) as MeshReport,
+    cardea: (command, ...words) => cardea([...command.split(" "), "--state", state, ...words]),
+    async status() {
+      const { code, stdout } = await cardea(["status", "--json", "--state", state]);
+      return code === 3 ? null : (JSON.parse(stdout) as MeshReport);
+    },
     flows: () => readFlows(run()),
     async close() {
       up.child.kill("SIGTERM");
@@ -108,7 +110,7 @@ async function drain(lines: AsyncIterable<string>): Promise<void> {
 
 type Truthy<T> = Exclude<T, null | undefined | false>;
 
-/** Waits until the condition gives something; fails after ten seconds. */
-export function eventually<T>(condition: () => T | Promise<T>): Promise<Truthy<T>> {
-  return vi.waitUntil(condition, { timeout: 10_000, interval: 10 }) as Promise<Truthy<T>>;
+/** Waits until the condition gives something; fails after ten seconds, or as long as is told. */
+export function eventually<T>(condition: () => T | Promise<T>, timeoutMs = 10_000): Promise<Truthy<T>> {
+  return vi.waitUntil(condition, { timeout: timeoutMs, interval: 10 }) as Promise<Truthy<T>>;
 }

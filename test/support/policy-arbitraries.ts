@@ -18,6 +18,7 @@ const IDENTITIES: readonly SpiffeId[] = [
   "spiffe://far.example",
   "spiffe://far.example/workload",
   "spiffe://far.example/ns/a",
+  "spiffe://ns/a/sa/web",
   "spiffe://far.example/ns/a/region/x/sa/web",
   "spiffe://far.example/ns/a/sa/web/extra",
   "spiffe://far.example/x/ns/b/sa/db",
@@ -137,11 +138,10 @@ function conditionOn(key: string, values: readonly string[]) {
 const few = <T>(item: fc.Arbitrary<T>, absentWeight: number) =>
   maybe(fc.array(item, { minLength: 1, maxLength: 2 }), absentWeight);
 
+const sources = fc.oneof({ weight: 3, arbitrary: source }, accountSource).map((fields) => ({ source: fields }));
+
 const rule = fc.record({
-  from: few(
-    fc.oneof({ weight: 3, arbitrary: source }, accountSource).map((fields) => ({ source: fields })),
-    1,
-  ),
+  from: few(sources, 1),
   to: few(
     operation.map((fields) => ({ operation: fields })),
     2,
@@ -149,19 +149,35 @@ const rule = fc.record({
   when: few(condition, 2),
 });
 
-const labels = fc.constantFrom({}, { app: "orders" }, { app: "orders", version: "v1" }, { app: "other" });
-
-const policyFields = fc.record({
-  namespace: fc.constantFrom(...NAMESPACES),
-  action: fc.constantFrom("ALLOW", "ALLOW", "DENY"),
-  matchLabels: maybe(labels, 3),
-  rules: fc.array(rule, { minLength: 0, maxLength: 3 }),
+/** Rules that ask for a path and seldom for anything else. */
+const pathRule = fc.record({
+  from: few(sources, 20),
+  to: fc.array(
+    fc
+      .record({
+        paths: fc.uniqueArray(fc.constantFrom(...PATH_PATTERNS), { minLength: 1, maxLength: 2 }),
+        methods: maybe(fc.constantFrom(["GET"], ["POST"]), 1),
+        notPaths: maybe(fc.constantFrom(["/a"], ["*/"]), 8),
+      })
+      .map((fields) => ({ operation: fields })),
+    { minLength: 1, maxLength: 2 },
+  ),
+  when: few(condition, 20),
 });
 
-/** A policy document as plain JSON, valid by construction. */
-export const policyDocuments: fc.Arbitrary<readonly object[]> = fc
-  .array(policyFields, { minLength: 0, maxLength: 5 })
-  .map((all) =>
+const labels = fc.constantFrom({}, { app: "orders" }, { app: "orders", version: "v1" }, { app: "other" });
+
+const policyFields = <R>(rules: fc.Arbitrary<R[]>) =>
+  fc.record({
+    namespace: fc.constantFrom(...NAMESPACES),
+    action: fc.constantFrom("ALLOW", "ALLOW", "DENY"),
+    matchLabels: maybe(labels, 3),
+    rules,
+  });
+
+/** Policy documents as plain JSON, valid by construction. */
+const documentsOf = (fields: ReturnType<typeof policyFields<object>>, counts: fc.ArrayConstraints) =>
+  fc.array(fields, counts).map((all) =>
     all.map(({ namespace, action, matchLabels, rules }, i) => ({
       apiVersion: "security.istio.io/v1",
       kind: "AuthorizationPolicy",
@@ -175,9 +191,16 @@ export const policyDocuments: fc.Arbitrary<readonly object[]> = fc
     })),
   );
 
-export const policies: fc.Arbitrary<readonly AuthorizationPolicy[]> = policyDocuments.map((documents) =>
-  documents.map((document) => policyOf(document)),
-);
+export const policies: fc.Arbitrary<readonly AuthorizationPolicy[]> = documentsOf(
+  policyFields<object>(fc.array(rule, { maxLength: 3 })),
+  { maxLength: 5 },
+).map((documents) => documents.map(policyOf));
+
+/** So many rules on paths that a peer's candidates are indexed. */
+export const crowdedPolicies: fc.Arbitrary<readonly AuthorizationPolicy[]> = documentsOf(
+  policyFields<object>(fc.array(pathRule, { minLength: 4, maxLength: 8 })),
+  { minLength: 6, maxLength: 12 },
+).map((documents) => documents.map(policyOf));
 
 export const peers: fc.Arbitrary<PeerFacts> = fc.record({
   principal: fc.option(fc.constantFrom(...IDENTITIES), { freq: 8 }),

@@ -167,6 +167,7 @@ export class SimConnection implements Connection {
   #hasEnded = false;
   #hasReceivedEnd = false;
   #isClosed = false;
+  #error: CardeaError | undefined;
 
   constructor(network: MemoryNetwork, side: "downstream" | "upstream", ends: { local: Address; remote: Address }) {
     this.#network = network;
@@ -193,8 +194,9 @@ export class SimConnection implements Connection {
   }
 
   setHandlers(handlers: ConnectionHandlers): void {
+    const wasClosed = this.#isClosed && this.#handlers === null;
     this.#handlers = handlers;
-    this.#network.later(() => this.#deliver());
+    this.#network.later(() => (wasClosed ? handlers.onClose(this.#error) : this.#deliver()));
   }
 
   write(chunk: Buffer): boolean {
@@ -233,11 +235,18 @@ export class SimConnection implements Connection {
   #take(item: Buffer | "end"): void {
     if (this.#isClosed) return;
     this.#inbox.push(item);
+    if (item === "end") this.onGone?.();
     this.#network.later(() => this.#deliver());
   }
 
   #deliver(): void {
-    while (!this.isPaused && this.#handlers !== null && !this.#isClosed && this.#inbox.length > 0) {
+    // As with real sockets, the end is told even to who is paused, once all that came before it has been.
+    while (
+      (!this.isPaused || this.#inbox[0] === "end") &&
+      this.#handlers !== null &&
+      !this.#isClosed &&
+      this.#inbox.length > 0
+    ) {
       const item = this.#inbox.shift()!;
       if (item === "end") {
         this.#hasReceivedEnd = true;
@@ -262,6 +271,7 @@ export class SimConnection implements Connection {
   #close(error: CardeaError | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#error = error;
     this.#network.open_.delete(this);
     this.onGone?.();
     this.#network.later(() => this.#handlers?.onClose(error));

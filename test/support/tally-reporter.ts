@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { Reporter, TestModule, TestResult } from "vitest/node";
-import type { Tally } from "./tally.ts";
+import { reasonInName, type Tally } from "./tally.ts";
 
 /** Vitest reporter: counts the tests and writes the tally to the file that CARDEA_TALLY_FILE names. */
 export default class TallyReporter implements Reporter {
@@ -23,7 +23,10 @@ function tallyOf(modules: readonly TestModule[], unhandledErrors: readonly unkno
       const result = test.result();
       if (result.state === "passed") passed += 1;
       if (result.state === "passed" || result.state === "failed") continue;
-      skipped.push({ name: `${module.relativeModuleId} > ${test.fullName}`, reason: noteOf(result) });
+      skipped.push({
+        name: `${module.relativeModuleId} > ${test.fullName}`,
+        reason: noteOf(result) ?? reasonInName(test.fullName),
+      });
     }
   }
   return { passed, failed, skipped };

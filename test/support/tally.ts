@@ -7,7 +7,7 @@ export interface Tally {
 
 interface SkippedTest {
   readonly name: string;
-  /** The note that the test gave to `skip`, or null. */
+  /** The note that the test gave to `skip`, else what its name says in brackets, or null. */
   readonly reason: string | null;
 }
 
@@ -25,4 +25,9 @@ export function concludeTally(
   const skippedPart = skipped.length === 0 ? "" : `, ${skipped.length} skipped`;
   const lines = skipped.map((test) => `skipped: ${test.name}: ${test.reason ?? "no reason given"}`);
   return { lines: [...lines, `${passed} passed, ${failures} failed${skippedPart}`], exitCode: failures === 0 ? 0 : 1 };
+}
+
+/** Why a test was skipped, where nothing but its name tells: `… (skipped without openssl)`, `… (needs the corpus)`. */
+export function reasonInName(name: string): string | null {
+  return /\(((?:skipped|needs) [^()]+)\)/.exec(name)?.[1] ?? null;
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { parseSpiffeId, parseTrustDomain, trustDomainOf } from "../../src/core/spiffe-id.ts";
+import { parseSpiffeId, parseTrustDomain } from "../../src/core/spiffe-id.ts";
 import { parseTrustBundle, type TrustBundle, trustBundlesOf } from "../../src/pki/bundle.ts";
 import { createIntermediate, createLeaf, createRoot } from "../../src/pki/certificate-build.ts";
 import { encodePrivateKey, generateKeyPair } from "../../src/pki/keys.ts";
@@ -60,9 +60,4 @@ export function createTestAuthority(trustDomainText = "cluster.local", startMs =
 /** `spiffe://cluster.local/ns/shop/sa/<name>`. */
 export function shopId(name: string): string {
   return `spiffe://cluster.local/ns/shop/sa/${name}`;
-}
-
-/** The trust domain of an identity as text. */
-export function domainOf(spiffeId: string): string {
-  return trustDomainOf(parseSpiffeId(spiffeId));
 }

@@ -15,8 +15,16 @@ const HEARTBEAT_MS = 5_000;
 const orders = [];
 const followers = new Set();
 
-http.createServer(answer).listen(PORT, "127.0.0.1", () => process.stdout.write(`orders listens on ${PORT}\n`));
-setInterval(() => tell(":\n\n"), HEARTBEAT_MS);
+const server = http.createServer(answer);
+server.listen(PORT, "127.0.0.1", () => process.stdout.write(`orders listens on ${PORT}\n`));
+setInterval(() => tell(":\n\n"), HEARTBEAT_MS).unref();
+
+// A stream that is ended is no error to who reads it; one that is cut off is.
+process.on("SIGTERM", () => {
+  for (const follower of followers) follower.end();
+  server.close();
+  server.closeIdleConnections();
+});
 
 async function answer(request, response) {
   try {

@@ -48,10 +48,17 @@ async function playAttempt(attempt: Attempt, target: BreachTarget, flows: FlowRe
     attempt: name,
     tries,
     denied: !attempt.succeeded(answer) && record !== null,
-    got: answer.split("\r\n", 1)[0] || "nothing: the connection was closed",
+    got: describeAnswer(answer),
     denial: record?.id ?? null,
     by: record === null ? null : (record.policy ?? record.reason),
   };
+}
+
+function describeAnswer(answer: string): string {
+  if (answer === "") return "nothing: the connection was closed";
+  // Our own sidecar has opened the tunnel; the other one closed it.
+  if (/^HTTP\/1\.1 200 Connection Established\r\n(.+\r\n)*\r\n$/.test(answer)) return "nothing: the tunnel was closed";
+  return answer.split("\r\n", 1)[0]!;
 }
 
 /** The record of the sidecar that said no: ours when it did itself, else the other one's. */

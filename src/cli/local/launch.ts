@@ -1,4 +1,6 @@
 import { delimiter, dirname, extname, join } from "node:path";
+import { CardeaError } from "../../core/errors.ts";
+import { findProgram } from "../../io/files.ts";
 import type { ChildOptions } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import type { StatePaths } from "../state-dir.ts";
@@ -6,6 +8,12 @@ import { fileNameOf, type ServicePlan } from "./plan.ts";
 
 /** No debugger can be opened in a process that holds keys by sending it a signal (DESIGN section 7). */
 const HARDENING = ["--disable-sigusr1"];
+
+/**
+ * MiB for each half of the young generation, not Node's 32: a proxy's objects die young or stay for good. Measured under
+ * load: 30 to 50 MB less in each sidecar at the same processor time; 1 MiB costs a fifth more of that.
+ */
+const SMALL_HEAP = ["--max-semi-space-size=2"];
 
 /** `cardea control` as a child of ours. */
 export function launchControl(paths: StatePaths): ChildOptions {
@@ -23,7 +31,7 @@ export function launchSidecar(plan: ServicePlan, paths: StatePaths): ChildOption
 export function launchCardea(words: readonly string[], logFile: string, paths: StatePaths): ChildOptions {
   return {
     program: process.execPath,
-    args: [...HARDENING, mainFile(), ...words],
+    args: [...HARDENING, ...SMALL_HEAP, mainFile(), ...words],
     cwd: paths.directory,
     env: ownEnv(paths),
     output: { file: logFile },
@@ -51,6 +59,13 @@ export function launchApp(
   };
 }
 
+/** Errors: `bad-input` when an app's program is not there: better said before anything runs. */
+export async function assertProgram(title: string, program: string, cwd: string, env: Terminal["env"]): Promise<void> {
+  const { PATH: searchPath = "" } = appEnv(env, {});
+  if ((await findProgram(program, cwd, searchPath)) !== null) return;
+  throw new CardeaError("bad-input", `${title}: there is no program ${program}`);
+}
+
 /** What an app inherits from us and is told by us. */
 export function appEnv(env: Terminal["env"], told: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const inherited = Object.entries(env).filter(([name, value]) => value !== undefined && !BYPASSES.has(name));
@@ -64,7 +79,7 @@ const BYPASSES = new Set(["no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"]);
 
 /** Our own roles look at no variable: gRPC would obey http_proxy, and Node NODE_OPTIONS. */
 function ownEnv(paths: StatePaths): Readonly<Record<string, string>> {
-  return { NODE_COMPILE_CACHE: join(paths.directory, "compile-cache"), NODE_NO_WARNINGS: "1" };
+  return { NODE_COMPILE_CACHE: paths.compileCache, NODE_NO_WARNINGS: "1" };
 }
 
 /** src/main.ts in a checkout, dist/main.js in a package: as this file is, so is main. */

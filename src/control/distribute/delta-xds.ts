@@ -28,14 +28,17 @@ export interface Discovery {
 
 /** `envoy.service.discovery.v3.AggregatedDiscoveryService`, its delta half, for callers with a certificate alone. */
 export function createDiscovery(options: DiscoveryOptions): Discovery {
-  const open = new Set<DiscoveryCall>();
+  const open = new Map<SpiffeId, Set<DiscoveryCall>>();
+  let openCount = 0;
 
   function accept(call: DeltaCall): void {
     try {
       const caller = assertCaller(call, options);
-      assertRoom(open, caller);
-      const stream = openDiscoveryCall(call, caller, { ...options, onEnded: () => open.delete(stream) });
-      open.add(stream);
+      const own = open.get(caller) ?? new Set();
+      assertRoom(openCount, own.size);
+      const stream = openDiscoveryCall(call, caller, { ...options, onEnded: () => forget(stream) });
+      open.set(caller, own.add(stream));
+      openCount += 1;
     } catch (thrown) {
       const error = toCardeaError(thrown);
       const fields = { code: error.code, error: error.message };
@@ -44,13 +47,24 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     }
   }
 
+  function forget(stream: DiscoveryCall): void {
+    const own = open.get(stream.spiffeId);
+    if (own?.delete(stream) !== true) return;
+    openCount -= 1;
+    if (own.size === 0) open.delete(stream.spiffeId);
+  }
+
+  function all(): readonly DiscoveryCall[] {
+    return [...open.values()].flatMap((own) => [...own]);
+  }
+
   return {
     handlers: { DeltaAggregatedResources: accept },
     push() {
-      for (const stream of open) stream.push();
+      for (const stream of all()) stream.push();
     },
     close() {
-      for (const stream of open) stream.stop(new CardeaError("draining", "the control plane is shutting down"));
+      for (const stream of all()) stream.stop(new CardeaError("draining", "the control plane is shutting down"));
     },
   };
 }
@@ -65,11 +79,9 @@ function assertCaller(call: DeltaCall, options: DiscoveryOptions): SpiffeId {
 }
 
 /** Errors: `overloaded`. */
-function assertRoom(open: ReadonlySet<DiscoveryCall>, spiffeId: SpiffeId): void {
-  if (open.size >= LIMITS.discoveryStreamsMax)
-    throw new CardeaError("overloaded", `${LIMITS.discoveryStreamsMax} discovery streams are open`);
-  let own = 0;
-  for (const stream of open) if (stream.spiffeId === spiffeId) own += 1;
-  if (own >= LIMITS.discoveryStreamsPerIdentityMax)
-    throw new CardeaError("overloaded", `${spiffeId} has ${own} discovery streams open`);
+function assertRoom(openCount: number, ownCount: number): void {
+  if (openCount >= LIMITS.discoveryStreamsMax)
+    throw new CardeaError("overloaded", `${openCount} discovery streams are open`);
+  if (ownCount >= LIMITS.discoveryStreamsPerIdentityMax)
+    throw new CardeaError("overloaded", `the caller's identity has ${ownCount} discovery streams open`);
 }

@@ -96,6 +96,13 @@ const CALLER: Schema<TestPeer> = (value, scope) => {
   if (text === "anonymous") return peerOf({ kind: "anonymous" });
   const name = WORKLOAD_NAME.exec(text);
   if (name !== null) return peerOf({ kind: "workload", namespace: name[1]!, serviceAccount: name[2]! });
+  // A bare word would be read as a trust domain, and a test that expects a denial would hold by mistake.
+  if (!text.includes("/"))
+    return addFault(
+      scope,
+      value.at,
+      `expected namespace/serviceAccount, a SPIFFE ID or anonymous, found ${JSON.stringify(text)}`,
+    );
   const id = PRINCIPAL(value, scope);
   return id === undefined ? undefined : peerOf({ kind: "principal", id });
 };

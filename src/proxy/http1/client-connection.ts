@@ -201,28 +201,31 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
         this.#fail(reading.error);
         return null;
       case "head":
-        this.#takeHead(reading.head, reading.rest.length === 0);
-        return reading.rest;
+        return this.#takeHead(reading.head, reading.rest);
     }
   }
 
-  #takeHead(head: ResponseHead, isCleanEnd: boolean): void {
+  /** Returns what is left to be read after the head. */
+  #takeHead(head: ResponseHead, rest: Buffer): Buffer | null {
     if (head.status === 101) {
+      // Whoever takes the connection over takes what came behind the head with it.
+      this.#early = rest.length === 0 ? null : rest;
       this.#state = "switched";
       this.#events!.onAnswer(head);
-      return;
+      return null;
     }
     if (head.status < 200) {
       if (++this.#informationals > LIMITS.informationalMax) {
         this.#fail(new CardeaError("upstream-protocol-error", "the upstream sends informational answers without end"));
       } else this.#events!.onInformational(head);
-      return;
+      return rest;
     }
     this.#isKeepAlive = head.isKeepAlive;
     this.#state = "body";
     this.#body = hasBody(head.framing) ? createBodyReader(head.framing, "response") : null;
     this.#events!.onAnswer(head);
-    if (this.#body === null && this.#state === "body") this.#endAnswer(NO_TRAILERS, isCleanEnd);
+    if (this.#body === null && this.#state === "body") this.#endAnswer(NO_TRAILERS, rest.length === 0);
+    return rest;
   }
 
   #read(reading: ReturnType<BodyReader["feed"]>): Buffer | null {

@@ -3,12 +3,18 @@ import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
 import type { Headers } from "../../wire/headers.ts";
 import { type BodyReader, createBodyReader, encodeChunk, encodeLastChunk, hasBody } from "../../wire/http1-body.ts";
-import { type RequestHead, type ResponseHead, serializeResponseHead } from "../../wire/http1-head.ts";
+import { type RequestHead, serializeResponseHead } from "../../wire/http1-head.ts";
 import { RequestHeadReader } from "../../wire/http1-head-reader.ts";
-import { isHopByHop } from "../../wire/hop-by-hop.ts";
 import type { Lifetime } from "../lifetime.ts";
 import { type LiveConnection, type LiveConnections, type Moment, Stillness } from "../live.ts";
-import type { Answer, Detached, DownstreamStream, RequestEvents, RequestHandler } from "../streams.ts";
+import type {
+  Answer,
+  Detached,
+  DownstreamStream,
+  InformationalAnswer,
+  RequestEvents,
+  RequestHandler,
+} from "../streams.ts";
 
 export interface ServerOptions {
   readonly handler: RequestHandler;
@@ -46,6 +52,8 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   #body: BodyReader | null = null;
   /** Bytes behind the request that is under way. */
   #held: Buffer | null = null;
+  /** Bytes behind the head that is being decided. */
+  #rest: Buffer | null = null;
   #isBodyPaused = false;
   #isPaused = false;
   #sendsChunks = false;
@@ -69,13 +77,8 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     connection.setHandlers(this);
   }
 
-  sendInformational(head: ResponseHead): void {
-    if (this.#head?.minorVersion !== 1) return;
-    const headers: string[] = [];
-    for (let i = 0; i < head.headers.length; i += 2) {
-      if (!isHopByHop(head.headers[i]!, head.nominated)) headers.push(head.headers[i]!, head.headers[i + 1]!);
-    }
-    this.#connection.write(serializeResponseHead({ status: head.status, reason: head.reason, headers }));
+  sendInformational(answer: InformationalAnswer): void {
+    if (this.#head?.minorVersion === 1) this.#connection.write(serializeResponseHead(answer));
   }
 
   sendAnswer(answer: Answer): void {
@@ -84,7 +87,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     this.#isLastAnswer =
       answer.isLast ||
       this.#isDraining ||
-      this.#hasEnded ||
+      (this.#hasEnded && this.#held === null) ||
       this.#head === null ||
       !this.#head.isKeepAlive ||
       (answer.ignoresBody && !this.#canDiscardBody());
@@ -143,8 +146,10 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   }
 
   detach(): Detached {
-    const early = this.#held;
+    // Given away while its head was looked at, it takes what came behind the head with it.
+    const early = this.#held ?? (this.#rest === null || this.#rest.length === 0 ? null : this.#rest);
     this.#held = null;
+    this.#rest = null;
     this.#events = null;
     this.#leave();
     return { connection: this.#connection, early, lifetime: this.#lifetime };
@@ -255,19 +260,23 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
         this.#refuse(reading.error);
         return null;
       case "head":
-        this.#begin(reading.head);
-        return reading.rest;
+        return this.#begin(reading.head, reading.rest);
     }
   }
 
-  #begin(head: RequestHead): void {
+  /** Returns what is left to be read after the head. */
+  #begin(head: RequestHead, rest: Buffer): Buffer | null {
     this.#state = "busy";
     this.#head = head;
     this.#stillness.reset();
     this.#body = hasBody(head.framing) ? createBodyReader(head.framing, "request") : null;
+    this.#rest = rest;
     const events = this.#handler.begin(head, this);
     // It may be answered already, and an answer to its last request gives a connection up.
     if (this.#state === "busy" && this.#head === head) this.#events = events;
+    const hasLeft = this.#rest === null;
+    this.#rest = null;
+    return hasLeft ? null : rest;
   }
 
   #takeBody(reading: ReturnType<BodyReader["feed"]>): Buffer | null {
@@ -310,14 +319,13 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     this.#head = null;
     this.#isBodyPaused = false;
     this.#stillness.reset();
-    if (this.#hasEnded || this.#isDraining) {
-      this.#linger();
-      return;
-    }
     const held = this.#held;
     this.#held = null;
     this.#applyPause();
-    if (held !== null) this.#consume(held);
+    // Requests that came before the caller half-closed are still to be answered.
+    if (held !== null && !this.#isDraining) this.#consume(held);
+    else if (this.#isDraining) this.#linger();
+    if (this.#hasEnded && this.#state === "idle") this.onEnd();
   }
 
   #applyPause(): void {

@@ -205,7 +205,10 @@ describe("cardea explain, of other decisions", () => {
   test("a path that was written in another way", async () => {
     record({ receivedPath: "/public/../admin/refunds", reason: "deny-rule-matched", policy: "shop/no-admin", rule: 0 });
     await explain(ID);
-    expect(terminal.out.join("\n")).toContain("received  /public/../admin/refunds");
+    expect(terminal.out.join("\n")).toContain(
+      "received  /public/../admin/refunds, which is the path above in another form",
+    );
+    expect(terminal.out.join(" ").replaceAll(/\s+/g, " ")).toContain("look at the caller before you grant it anything");
   });
 
   test("a source's record leads to the destination's, which decided", async () => {
@@ -218,6 +221,17 @@ describe("cardea explain, of other decisions", () => {
     state.writeFlows("web.jsonl", [sampleFlow({ id: "aaaaaaaaaaaaaaaa", ...source })]);
     record({ path: "/x" });
     expect(await explained("aaaaaaaaaaaaaaaa")).toMatchObject({ id: ID, verdict: "denied" });
+  });
+
+  test("the key-exchange group, which the source's sidecar alone was told", async () => {
+    const { tls } = sampleFlow();
+    state.writeFlows("web.jsonl", [
+      sampleFlow({ id: "aaaaaaaaaaaaaaaa", reporter: "source", spanId: "53995c3f42cd8ad8" }),
+    ]);
+    record({ tls: { ...tls, group: null } });
+    expect(await explained()).toMatchObject({ id: ID, flow: { tls: { group: "X25519MLKEM768" } } });
+    record({ tls: { ...tls, group: null }, traceId: "of another request" });
+    expect(await explained()).not.toHaveProperty("flow.tls.group");
   });
 
   test("a source's record alone", async () => {

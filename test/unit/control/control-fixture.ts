@@ -1,26 +1,21 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ControlStatus } from "../../../src/control/admin.ts";
-import { mintJoinToken } from "../../../src/control/ca/join-token.ts";
 import { type ControlPlane, openControlPlane } from "../../../src/control/control-plane.ts";
 import { openDirectory } from "../../../src/control/distribute/directory.ts";
 import { openPolicySource } from "../../../src/control/distribute/policy-source.ts";
 import { openRevisionArchive } from "../../../src/control/distribute/revision-archive.ts";
 import type { Latest } from "../../../src/core/latest.ts";
-import { parseSpiffeId, parseTrustDomain, spiffeIdFor } from "../../../src/core/spiffe-id.ts";
 import { systemClock } from "../../../src/io/clock.ts";
 import { openHttpAdmin } from "../../../src/io/http-admin.ts";
 import { openStateFiles } from "../../../src/io/state-files.ts";
-import { createClientTlsContext } from "../../../src/io/tls-client-context.ts";
 import { listenTls } from "../../../src/io/tls-listener.ts";
-import { parseTrustBundle, type TrustBundles, trustBundlesOf } from "../../../src/pki/bundle.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../../src/policy/mesh-settings.ts";
-import { type Discovery, openDiscovery } from "../../../src/proxy/discovery/discovery.ts";
-import { createCertificateClient } from "../../../src/proxy/identity/certificate-client.ts";
-import { holdIdentity, type IdentityHolder } from "../../../src/proxy/identity/renew.ts";
+import type { TrustBundles } from "../../../src/pki/bundle.ts";
 import { type AwaitedLog, createAwaitedLog } from "../../support/awaited-log.ts";
 import { testRandom } from "../../support/test-control.ts";
+import { type JoinOptions, joinSidecar, readBundles, type TestSidecar } from "./join-sidecar.ts";
 
 /** A control plane in this process with its files in a temporary directory, and sidecars' ends of it. */
 export interface ControlFixture {
@@ -39,21 +34,6 @@ export interface ControlFixture {
   status(): Promise<ControlStatus>;
   close(): Promise<void>;
 }
-
-export interface JoinOptions {
-  readonly namespace?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly nodeId?: string;
-}
-
-export interface TestSidecar {
-  readonly holder: IdentityHolder;
-  readonly discovery: Discovery;
-  readonly log: AwaitedLog;
-  close(): void;
-}
-
-const TRUST_DOMAIN = parseTrustDomain("cluster.local");
 
 export async function openControlFixture(settings: MeshSettings = DEFAULT_MESH_SETTINGS): Promise<ControlFixture> {
   const directory = await mkdtemp(join(tmpdir(), "cardea-control-"));
@@ -104,55 +84,21 @@ export async function openControlFixture(settings: MeshSettings = DEFAULT_MESH_S
     return plane;
   }
 
-  async function bundles(): Promise<TrustBundles> {
-    return trustBundlesOf(parseTrustBundle(TRUST_DOMAIN, await readFile(join(stateDir, "ca/root.pem"), "utf8")));
-  }
-
   return {
     directory,
     log,
     settings,
     plane: running,
-    bundles,
+    bundles: () => readBundles(stateDir),
     writePolicy: (name, text) => writeFile(join(policiesDir, name), text),
     removePolicy: (name) => rm(join(policiesDir, name)),
     writeRegistry: (name, document) =>
       writeFile(join(registryDir, name), typeof document === "string" ? document : JSON.stringify(document)),
     start,
     stop,
-    async join(name, options = {}) {
-      const { address, spiffeId: controlSpiffeId } = running();
-      const namespace = options.namespace ?? "shop";
-      const spiffeId = spiffeIdFor(TRUST_DOMAIN, namespace, name);
-      const sidecarLog = createAwaitedLog();
-      const token = await mintJoinToken({ files: state, clock: systemClock, random: testRandom }, { spiffeId });
-      const ports = { clock: systemClock, random: testRandom, logger: sidecarLog };
-      const trust = { bundles: await bundles(), createTlsContext: createClientTlsContext };
-      const requestCertificate = createCertificateClient({
-        ...trust,
-        clock: systemClock,
-        control: address,
-        controlSpiffeId,
-        readJoinToken: async () => token,
-      });
-      const holder = holdIdentity({ ...ports, ...trust, spiffeId, ttlSec: 3_600, requestCertificate });
-      const discovery = openDiscovery({
-        ...ports,
-        ...trust,
-        control: { address, spiffeId: parseSpiffeId(controlSpiffeId) },
-        identity: holder.identity,
-        nodeId: options.nodeId ?? name,
-        workload: { namespace, labels: options.labels ?? { app: name } },
-      });
-      const sidecar = {
-        holder,
-        discovery,
-        log: sidecarLog,
-        close() {
-          discovery.close();
-          holder.close();
-        },
-      };
+    async join(name, options) {
+      const { address, spiffeId } = running();
+      const sidecar = await joinSidecar({ address, spiffeId, stateDir }, name, options);
       opened.push(sidecar);
       return sidecar;
     },

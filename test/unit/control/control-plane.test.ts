@@ -9,9 +9,9 @@ import {
   openControlFixture,
   policy,
   registryOf,
-  type TestSidecar,
   valueWhen,
 } from "./control-fixture.ts";
+import type { TestSidecar } from "./join-sidecar.ts";
 import { openRawXds, type RawXds } from "./raw-xds.ts";
 
 const OPEN_TO_ALL = "{selector: {matchLabels: {app: orders}}, rules: [{}]}";

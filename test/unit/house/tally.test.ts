@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { concludeTally } from "../../support/tally.ts";
+import { concludeTally, reasonInName } from "../../support/tally.ts";
 
 const skipped = [
   { name: "a.test.ts > one", reason: "no nginx on this machine" },
@@ -25,4 +25,12 @@ test.each([
   ],
 ] as const)("the last line of npm test when %s", (_, tally, vitestExitCode, lines, exitCode) => {
   expect(concludeTally(tally, vitestExitCode)).toEqual({ lines, exitCode });
+});
+
+test("a name can give the reason for skipping, in brackets", () => {
+  expect(reasonInName("openssl (skipped where it is not installed) > verifies")).toBe(
+    "skipped where it is not installed",
+  );
+  expect(reasonInName("Istio's policies (needs the shared corpus)")).toBe("needs the shared corpus");
+  expect(reasonInName("a body (chunked) is read")).toBeNull();
 });

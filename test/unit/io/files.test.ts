@@ -15,6 +15,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import {
   atomicWrite,
   createFile,
+  findProgram,
   listFiles,
   listFilesBelow,
   makeDirectory,
@@ -68,6 +69,16 @@ test("hidden files are not listed, links are", async () => {
   expect(await listFilesBelow(directory)).toEqual([at("a"), at("b"), at("c", "d")]);
 });
 
+test("a program is found on the search path or where it is named, and is a file that may be run", async () => {
+  mkdirSync(at("bin", "dir"), { recursive: true });
+  writeFileSync(at("bin", "tool"), "", { mode: 0o755 });
+  writeFileSync(at("bin", "text"), "", { mode: 0o644 });
+  const find = (name: string): Promise<string | null> => findProgram(name, directory, `/none:${at("bin")}`);
+  expect(await find("tool")).toBe(at("bin", "tool"));
+  expect(await find("./bin/tool")).toBe(at("bin", "tool"));
+  for (const name of ["text", "dir", "absent", "./tool"]) expect(await find(name), name).toBeNull();
+});
+
 test("a directory is closed to others", async () => {
   await makeDirectory(at("x", "y"));
   expect(statSync(at("x", "y")).mode & 0o777).toBe(0o700);
@@ -95,8 +106,11 @@ test("a file over the limit is not read", async () => {
   await expect(readText(at("big"), 10)).rejects.toMatchObject({ code: "bad-input", message: /longer than 10 bytes/ });
 });
 
-test.skipIf(process.getuid?.() === 0)("a file that may not be read says so", async () => {
-  writeFileSync(at("secret"), "x");
-  chmodSync(at("secret"), 0o000);
-  await expect(readText(at("secret"))).rejects.toMatchObject({ message: /permission denied/ });
-});
+test.skipIf(process.getuid?.() === 0)(
+  "a file that may not be read says so (skipped for root, who may read it)",
+  async () => {
+    writeFileSync(at("secret"), "x");
+    chmodSync(at("secret"), 0o000);
+    await expect(readText(at("secret"))).rejects.toMatchObject({ message: /permission denied/ });
+  },
+);

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { request } from "node:http";
 import { createServer, connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
@@ -94,6 +95,15 @@ describe("an admin port", () => {
     await listening.close();
     await gone;
   });
+});
+
+test("an admin port does not bring Node's own fetch into memory, which every sidecar would pay for", () => {
+  const file = new URL("../../../src/io/http-admin.ts", import.meta.url);
+  const script = `await import("${file.href}"); console.log(process.moduleLoadList.join("\\n"))`;
+  const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  const loaded = stdout.split("\n");
+  expect(loaded).toContain("NativeModule _http_server");
+  expect(loaded.filter((name) => name.includes("undici"))).toEqual([]);
 });
 
 async function open(options: Omit<HttpAdminOptions, "at">): Promise<number> {

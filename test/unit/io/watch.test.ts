@@ -87,3 +87,12 @@ test("after close nothing is called", async () => {
   await vi.waitUntil(() => later > 0, { timeout: 5_000, interval: 5 });
   expect(calls()).toBe(0);
 });
+
+test("a directory that is written to without a pause is told of all the same", async () => {
+  let calls = 0;
+  watching = watchDirectory(directory, { debounceMs: 60_000, delayMaxMs: 10 }, () => {
+    calls += 1;
+  });
+  writeFileSync(join(directory, "a.yaml"), "1");
+  await seenSince(() => calls, 0);
+});

@@ -227,7 +227,7 @@ describe("each attribute: what matches and what does not", () => {
     ["principals: presence", from({ principals: ["*"] }), [{}], [{ principal: null }]],
     [
       "namespaces come from the identity, of the shape of a workload's, in the mesh's own trust domain",
-      from({ namespaces: ["shop", "team-*", "*-ops", "a*z"] }),
+      from({ namespaces: ["shop", "team-*", "*-ops", "a*z", "ab*ba"] }),
       [
         {},
         { principal: "spiffe://cluster.local/ns/team-x/sa/y" },
@@ -238,6 +238,7 @@ describe("each attribute: what matches and what does not", () => {
         { principal: null },
         { principal: "spiffe://cluster.local/ns/shops/sa/web" },
         { principal: "spiffe://cluster.local/ns/team/sa/web" },
+        { principal: "spiffe://cluster.local/ns/aba/sa/web" },
         { principal: "spiffe://other.example/ns/shop/sa/web" },
         { principal: "spiffe://cluster.local/ns/shop/region/x/sa/web" },
         { principal: "spiffe://cluster.local/x/ns/shop/sa/web" },
@@ -417,6 +418,14 @@ describe("identities of other trust domains and other shapes", () => {
       expect(isAllowed([allow(from(source))], { principal })).toBe(false);
       expect(isAllowed([ALLOW_ALL, deny(from(source))], { principal })).toBe(false);
     }
+  });
+
+  test("a trust domain that is called ns is no namespace step, where accounts are asked for", () => {
+    const asked = { principal: "spiffe://ns/shop/sa/web" };
+    expect(isAllowed([ALLOW_ALL, deny(from({ serviceAccounts: ["shop/web"] }))], asked)).toBe(true);
+    // Istio's expression for namespaces does take it, and here it denies.
+    expect(isAllowed([ALLOW_ALL, deny(from({ namespaces: ["shop"] }))], asked)).toBe(false);
+    expect(isAllowed([allow(from({ namespaces: ["shop"] }))], asked)).toBe(false);
   });
 
   test("an alias is a name of the mesh's own trust domain", () => {

@@ -36,6 +36,10 @@ describe("an authority that can be read in two ways is refused", () => {
   test.each([
     "",
     ":80",
+    ".",
+    ".a",
+    "a..b",
+    "a..",
     "a:",
     "a:0",
     "a:080",

@@ -73,6 +73,7 @@ describe("a malformed chunked body is refused", () => {
     ["text behind a quoted value", '5;a="b"c\r\nhello\r\n', /goes on behind its quoted value/],
     ["a quote inside a token", '5;a=b"c\r\nhello\r\n', /value is not a token/],
     ["an endless extension", `5;${"a".repeat(LIMITS.chunkLineBytesMax)}`, /line is too long/],
+    ["long extensions over tiny chunks", `1;${"a".repeat(900)}\r\nx\r\n`.repeat(19), /more framing than data/],
     ["endless zeros", "0".repeat(LIMITS.chunkLineBytesMax + 1), /line is too long/],
     ["a bare LF for the last line", "0\r\n\n", /field name is not a token/],
     ["a bare CR for the last line", "0\r\n\rX", /CR is not followed by LF/],
@@ -151,6 +152,15 @@ describe("a chunked body is read", () => {
       "a",
       "b",
     ]);
+  });
+
+  test("tiny chunks by the thousand, since plain framing is no abuse", () => {
+    expect(read(CHUNKED, [`${"1\r\nx\r\n".repeat(10_000)}0\r\n\r\n`])).toMatchObject({ end: "end" });
+  });
+
+  test("an extension now and then, however long the body is", () => {
+    const coded = `${`400;${"a".repeat(900)}\r\n${"x".repeat(1_024)}\r\n`.repeat(100)}0\r\n\r\n`;
+    expect(read(CHUNKED, [coded])).toMatchObject({ end: "end" });
   });
 
   test("a chunk beyond 4 GiB is counted down rightly", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { corpusPath } from "../../support/corpus.ts";
 import { readRequests, readResponses, type Session } from "../../support/http1-session.ts";
-import { type LlhttpCase, readLlhttpCases } from "../../support/llhttp-cases.ts";
+import { type LlhttpCase, readLlhttpCases, withHost } from "../../support/llhttp-cases.ts";
 import { contentDeviations, missingHost, verdictDeviations } from "./llhttp-deviations.ts";
 
 const folder = corpusPath("http1-cases");
@@ -71,17 +71,6 @@ function verdictOf(each: LlhttpCase, pieces: readonly Buffer[]): unknown {
   const { messages, end } = session(each, pieces);
   if (end.at === "refused") return { code: end.error.code, message: end.error.message };
   return { messages, end };
-}
-
-/** Most of llhttp's requests lack Host; with one, the rest of them is put to the test as well. */
-function withHost(each: LlhttpCase): LlhttpCase {
-  if (each.side === "response") return each;
-  const text = each.input.toString("latin1");
-  const input = text.replace(/(?<=^|\r\n)[A-Z-]+ \S+ HTTP\/1\.1\r\n/g, (line, at: number) => {
-    const head = text.slice(at).split("\r\n\r\n", 1)[0]!;
-    return /\r\nhost:/i.test(head) ? line : `${line}Host: corpus.example\r\n`;
-  });
-  return { ...each, input: Buffer.from(input, "latin1") };
 }
 
 /** Two of llhttp's faults stand in a head that is not finished; we read the fields once it is. */

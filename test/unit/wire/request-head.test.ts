@@ -102,6 +102,13 @@ describe("a request that can be read in two ways is refused", () => {
     ["Connection naming X-Forwarded-For", get("Connection: x-forwarded-for"), /^bad-request: Connection names/],
     ["Connection naming Traceparent", get("Connection: traceparent"), /^bad-request: Connection names/],
     ["Connection that is no list of tokens", get("Connection: close; x"), /^bad-request: Connection is not a list/],
+    ["Connection with too many elements", get(`Connection: ${",".repeat(100)}`), /Connection has too many elements$/],
+    [
+      "Connection with too many elements in two fields",
+      get(`Connection: ${"a,".repeat(60)}`, `Connection: ${"a,".repeat(60)}`),
+      /Connection has too many elements$/,
+    ],
+    ["Upgrade with too many elements", get(`Upgrade: ${"a,".repeat(100)}`), /Upgrade has too many elements$/],
     ["Upgrade that is no protocol", get("Connection: upgrade", "Upgrade: web socket"), /^bad-request: Upgrade is not/],
     ["an empty Upgrade", get("Connection: upgrade", "Upgrade:"), /^bad-request: Upgrade is empty/],
   ];

@@ -1,0 +1,91 @@
+import { needsHttp } from "./attributes.ts";
+import type { Clause, Clauses } from "./clause.ts";
+import {
+  type ClauseContext,
+  compilePeerTest,
+  compileRequestTest,
+  namesTrustDomains,
+  type PeerView,
+  readPeer,
+  requestTestHolds,
+} from "./clause-test.ts";
+import type { AuthorizationPolicy } from "./document.ts";
+import type { Question, RequestFacts } from "./facts.ts";
+import type { MeshSettings } from "./mesh-settings.ts";
+import type { Rule } from "./rule.ts";
+
+/** A rule and the policy that it stands in. */
+export interface RulePlace {
+  readonly policy: AuthorizationPolicy;
+  readonly rule: Rule;
+}
+
+export interface Check {
+  readonly holds: boolean;
+  /** An HTTP clause of a DENY rule where there is no HTTP. */
+  readonly isDropped: boolean;
+  /** An HTTP clause of an ALLOW rule where there is no HTTP. */
+  readonly spoilsRule: boolean;
+  readonly clause: Clause;
+}
+
+/** The clauses of the source and the operation that come closest, and of the conditions. */
+export function checkRule(place: RulePlace, question: Question): readonly Check[] {
+  const view = readPeer(question.peer);
+  const checksOf = (clauses: Clauses, together: Clauses) =>
+    clauses.map((clause) => checkClause(clause, { place, question, view, together }));
+  const { from, to, when } = place.rule;
+  const sources = (from ?? [[]]).map((source) => checksOf(source, [...source, ...when]));
+  const operations = (to ?? [[]]).map((operation) => checksOf(operation, when));
+  return [...closest(sources), ...closest(operations), ...checksOf(when, when)];
+}
+
+function closest(alternatives: readonly (readonly Check[])[]): readonly Check[] {
+  const failures = (checks: readonly Check[]) => checks.filter((check) => !check.holds).length;
+  const best = alternatives.reduce((least, each) => (failures(each) < failures(least) ? each : least));
+  // One HTTP clause anywhere keeps an ALLOW rule from matching bytes that are not HTTP, in the other alternatives too.
+  const others = alternatives.filter((each) => each !== best).flat();
+  return [...best, ...others.filter((check) => check.spoilsRule)];
+}
+
+interface Surroundings {
+  readonly place: RulePlace;
+  readonly question: Question;
+  readonly view: PeerView;
+  /** Clauses that hold together with the one looked at. */
+  readonly together: Clauses;
+}
+
+function checkClause(clause: Clause, at: Surroundings): Check {
+  const { attribute } = clause;
+  const { question, view } = at;
+  const { policy } = at.place;
+  const { request, settings } = question;
+  const isHttp = needsHttp(attribute);
+  if (isHttp && request === null) {
+    const isDropped = policy.action === "DENY";
+    return { holds: isDropped, isDropped, spoilsRule: !isDropped, clause };
+  }
+  const test = testFor(clause, { policy, settings, namesTrustDomains: namesTrustDomains(at.together) });
+  return { holds: test(view, request), isDropped: false, spoilsRule: false, clause };
+}
+
+type ClauseTest = (view: PeerView, request: RequestFacts | null) => boolean;
+
+/** Explaining a file of denials asks the same clauses again and again. Forgotten with the documents. */
+const compiledClauses = new WeakMap<MeshSettings, WeakMap<Clause, ClauseTest>>();
+
+function testFor(clause: Clause, context: ClauseContext): ClauseTest {
+  const known = compiledClauses.get(context.settings) ?? new WeakMap<Clause, ClauseTest>();
+  compiledClauses.set(context.settings, known);
+  const test = known.get(clause) ?? compileClause(clause, context);
+  known.set(clause, test);
+  return test;
+}
+
+function compileClause(clause: Clause, context: ClauseContext): ClauseTest {
+  const { attribute } = clause;
+  if (!needsHttp(attribute)) return compilePeerTest(clause, attribute, context);
+  const test = compileRequestTest(clause, attribute, context.policy);
+  return (_view, request) => request !== null && requestTestHolds(test, request);
+}

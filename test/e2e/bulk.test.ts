@@ -1,0 +1,148 @@
+import { createHash } from "node:crypto";
+import { createServer as createHttpServer, request as httpRequest, type Server as HttpServer } from "node:http";
+import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import { Readable, type Duplex, type Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Address } from "../../src/core/ports.ts";
+import { allowPolicy, startCustomMesh } from "../support/custom-mesh.ts";
+import type { TestMesh } from "../support/local-mesh.ts";
+import { residentMiB } from "../support/processes.ts";
+import { openTunnel } from "../support/tunnel.ts";
+
+// A gibibyte there and back through two sidecars: it arrives as it was sent, and nobody holds it in memory.
+
+const GIBIBYTE = 1024 ** 3;
+const PIECE_BYTES = 256 * 1024;
+const SAMPLE_MS = 100;
+/** Garbage comes and goes. */
+const SAWTOOTH_MIB = 32;
+/** A sidecar with its buffers and a busy heap; a quarter of what has passed through it. */
+const RESIDENT_MIB_MAX = 256;
+
+let mesh: TestMesh;
+let http: HttpServer;
+let tcp: TcpServer;
+
+beforeAll(async () => {
+  // Both send back what they get, as it comes.
+  http = createHttpServer((incoming, outgoing) => void incoming.pipe(outgoing)).listen(0, "127.0.0.1");
+  tcp = createTcpServer((socket) => void socket.pipe(socket)).listen(0, "127.0.0.1");
+  const services = `
+services:
+  - { name: client, namespace: test }
+  - { name: echo, namespace: test, ports: [{ port: 8080 }], app: { address: "127.0.0.1:${await portOf(http)}" } }
+  - { name: pipe, namespace: test, ports: [{ port: 7000, protocol: TCP }], app: { address: "127.0.0.1:${await portOf(tcp)}" } }
+`;
+  const policies = [allowPolicy("echo", "echo", "client"), allowPolicy("pipe", "pipe", "client")].join("---\n");
+  mesh = await startCustomMesh(services, policies);
+});
+afterAll(async () => {
+  await mesh.close();
+  http.close();
+  tcp.close();
+});
+
+test("1 GiB of chunked HTTP comes back as it was sent, with the sidecars' memory flat", async () => {
+  const memory = watchMemory(["client", "echo"]);
+  const { outbound } = mesh.service("client");
+  const answer = httpRequest({
+    ...addressOf(outbound),
+    method: "POST",
+    path: "http://echo:8080/",
+    headers: { host: "echo:8080" },
+  });
+  const digests = Promise.all([sendGibibyte(answer), receive(answer)]);
+  const [sent, received] = await digests;
+  expect(received).toEqual({ bytes: GIBIBYTE, hash: sent });
+  expectFlat("HTTP", memory.stop());
+}, 120_000);
+
+test("1 GiB of TCP comes back as it was sent, with the sidecars' memory flat", async () => {
+  const memory = watchMemory(["client", "pipe"]);
+  const tunnel = await openTunnel(mesh.service("client").outbound, "pipe:7000");
+  const [sent, received] = await Promise.all([sendGibibyte(tunnel), digestOf(tunnel)]);
+  expect(received).toEqual({ bytes: GIBIBYTE, hash: sent });
+  expectFlat("TCP", memory.stop());
+}, 120_000);
+
+async function portOf(server: HttpServer | TcpServer): Promise<number> {
+  if (!server.listening) await new Promise((resolve) => void server.once("listening", resolve));
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+function addressOf(address: Address): { host: string; port: number } {
+  return { host: address.host, port: address.port };
+}
+
+/** No two pieces alike, so that a lost, doubled or swapped one shows. Resolves with the hash of what was sent. */
+async function sendGibibyte(into: Writable): Promise<string> {
+  const hash = createHash("sha256");
+  function* pieces(): Generator<Buffer> {
+    for (let sent = 0; sent < GIBIBYTE; sent += PIECE_BYTES) {
+      const piece = Buffer.alloc(PIECE_BYTES, sent / PIECE_BYTES);
+      piece.writeUInt32BE(sent / PIECE_BYTES, 0);
+      hash.update(piece);
+      yield piece;
+    }
+  }
+  await pipeline(Readable.from(pieces(), { objectMode: false, highWaterMark: PIECE_BYTES }), into);
+  return hash.digest("hex");
+}
+
+interface Digest {
+  readonly bytes: number;
+  readonly hash: string;
+}
+
+function receive(request: ReturnType<typeof httpRequest>): Promise<Digest> {
+  return new Promise((resolve, reject) => {
+    request.once("error", reject);
+    request.once("response", (response) => {
+      expect(response.headers["transfer-encoding"]).toBe("chunked");
+      digestOf(response).then(resolve, reject);
+    });
+  });
+}
+
+async function digestOf(from: Readable | Duplex): Promise<Digest> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  for await (const piece of from as AsyncIterable<Buffer>) {
+    hash.update(piece);
+    bytes += piece.length;
+  }
+  return { bytes, hash: hash.digest("hex") };
+}
+
+/** What was seen of a sidecar's resident memory, MiB, in order. */
+type Samples = number[];
+
+/** Samples the sidecars' resident memory until stopped. */
+function watchMemory(names: readonly string[]): { stop(): ReadonlyMap<string, Samples> } {
+  const seen = new Map<string, Samples>(names.map((name) => [name, []]));
+  const pids = new Map(names.map((name) => [name, mesh.service(name).sidecar!.pid]));
+  const timer = setInterval(() => {
+    for (const [name, samples] of seen) samples.push(residentMiB(pids.get(name)!));
+  }, SAMPLE_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      return seen;
+    },
+  };
+}
+
+/** Flat: once it is under way, the second half gibibyte asks for no more memory than the first. */
+function expectFlat(what: string, memory: ReadonlyMap<string, Samples>): void {
+  for (const [name, samples] of memory) {
+    const half = Math.floor(samples.length / 2);
+    const first = Math.max(...samples.slice(0, half));
+    const second = Math.max(...samples.slice(half));
+    const told = `${samples[0]!.toFixed(0)} MiB at first, at most ${first.toFixed(0)} and then ${second.toFixed(0)}`;
+    process.stdout.write(`1 GiB of ${what} through ${name}'s sidecar: ${told}\n`);
+    expect(second - first).toBeLessThan(SAWTOOTH_MIB);
+    expect(second).toBeLessThan(RESIDENT_MIB_MAX);
+  }
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { LIMITS } from "../../../src/core/limits.ts";
+import { parseSpiffeId } from "../../../src/core/spiffe-id.ts";
+import { AcceptGate } from "../../../src/proxy/accept.ts";
+import { chooseEndpoint } from "../../../src/proxy/balance.ts";
+import { chooseHttpAlpn, chooseTcpAlpn, isClientHello } from "../../../src/proxy/detect.ts";
+import type { Endpoint } from "../../../src/proxy/discovery/registry-snapshot.ts";
+import { lifetimeOf } from "../../../src/proxy/lifetime.ts";
+import { LiveConnections } from "../../../src/proxy/live.ts";
+import { createTraceIds } from "../../../src/proxy/trace-ids.ts";
+import { createSimClock } from "../../support/sim-clock.ts";
+import { shopId } from "../../support/test-authority.ts";
+
+describe("the protocol of a port", () => {
+  it.each([
+    [["http/1.1"], "http/1.1"],
+    [["h2", "http/1.1"], "http/1.1"],
+    [["istio-http/1.1", "istio"], "istio-http/1.1"],
+    [["h2"], null],
+    [["istio"], null],
+    [["istio-peer-exchange", "istio"], null],
+    [["http/1.0"], null],
+    [[], null],
+  ])("HTTP, offered %j: %s", (offered, chosen) => expect(chooseHttpAlpn(offered)).toBe(chosen));
+
+  it.each([
+    [["istio"], "istio"],
+    [["h2", "istio"], "istio"],
+    [["h2"], "h2"],
+    [["istio-peer-exchange", "istio"], "istio"],
+    [["istio-peer-exchange"], null],
+    [[], null],
+  ])("TCP, offered %j: %s", (offered, chosen) => expect(chooseTcpAlpn(offered)).toBe(chosen));
+
+  it.each([
+    ["160301", true],
+    ["160303ff", true],
+    ["1603", false],
+    ["160305", false],
+    ["160201", false],
+    ["170303", false],
+    ["474554", false],
+    ["", false],
+  ])("a connection that begins %s begins with TLS: %s", (hex, isTls) => {
+    expect(isClientHello(Buffer.from(hex, "hex"))).toBe(isTls);
+  });
+});
+
+describe("of two workloads drawn at random", () => {
+  const endpoints = [1, 2, 3].map(
+    (port): Endpoint => ({
+      address: "127.0.0.1",
+      port,
+      containerPort: 80,
+      spiffeId: parseSpiffeId(shopId("orders")),
+      workload: `orders-${port}`,
+      namespace: "shop",
+      canonicalName: "orders",
+      revision: "v1",
+    }),
+  );
+
+  it("two different ones are compared, whatever is drawn", () => {
+    for (let first = 0; first < 1; first += 0.05) {
+      for (let second = 0; second < 1; second += 0.05) {
+        const compared: number[] = [];
+        choose(endpoints, [first, second], (endpoint) => compared.push(endpoint.port));
+        expect(new Set(compared).size).toBe(2);
+      }
+    }
+  });
+
+  it("the less busy one is taken", () => {
+    const busy = new Map([
+      [1, 5],
+      [2, 3],
+      [3, 9],
+    ]);
+    const activeAt = (endpoint: Endpoint) => busy.get(endpoint.port)!;
+    expect(choose(endpoints, [0, 0], activeAt).port).toBe(2);
+    expect(choose(endpoints, [0.99, 0.5], activeAt).port).toBe(2);
+    expect(choose(endpoints, [0, 0.5], activeAt).port).toBe(1);
+  });
+
+  it("one is taken when it is the only one, none when there is none", () => {
+    expect(choose(endpoints.slice(0, 1), [], () => 99).port).toBe(1);
+    expect(() => choose([], [], () => 0)).toThrow(expect.objectContaining({ code: "no-healthy-upstream" }));
+  });
+});
+
+describe("a connection's lifetime", () => {
+  it.each([10_000, 100_000, 3_600_000])(
+    "ends with its certificates, in %d ms, and retires first at the sender's",
+    (ms) => {
+      const now = 1_000_000;
+      const taken = lifetimeOf("downstream", now + ms, now);
+      const sent = lifetimeOf("upstream", now + ms, now);
+      expect(taken.endsAtMs).toBe(now + ms);
+      expect(sent.endsAtMs).toBe(now + ms);
+      expect(sent.retiresAtMs).toBeLessThan(taken.retiresAtMs);
+      expect(taken.retiresAtMs).toBeLessThan(taken.endsAtMs);
+      expect(taken.endsAtMs - taken.retiresAtMs).toBeLessThanOrEqual(LIMITS.connectionRetireMsMax);
+    },
+  );
+
+  it("is over at once when they have ended", () => {
+    expect(lifetimeOf("upstream", 5, 10).retiresAtMs).toBe(5);
+  });
+});
+
+describe("the gate", () => {
+  it("closes at the limit, handshakes counted, and opens again", async () => {
+    const gate = new AcceptGate(new LiveConnections(createSimClock(0)));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const running = Array.from({ length: LIMITS.connectionsMax }, () => gate.run(() => promise));
+    expect(() => gate.assertOpen()).toThrow(expect.objectContaining({ code: "overloaded" }));
+    await expect(gate.run(async () => {})).rejects.toMatchObject({ code: "overloaded" });
+    resolve();
+    await Promise.all(running);
+    expect(() => gate.assertOpen()).not.toThrow();
+  });
+
+  it("is closed while the sidecar drains", () => {
+    const live = new LiveConnections(createSimClock(0));
+    live.drain();
+    expect(() => new AcceptGate(live).assertOpen()).toThrow(expect.objectContaining({ code: "draining" }));
+  });
+});
+
+describe("ids of traces", () => {
+  it("are never all zero", () => {
+    const ids = createTraceIds({ bytes: (count) => Buffer.alloc(count), float: () => 0 });
+    expect(ids.traceId()).toBe(`${"0".repeat(31)}1`);
+    expect(ids.spanId()).toBe(`${"0".repeat(15)}1`);
+  });
+});
+
+function choose(list: readonly Endpoint[], draws: number[], activeAt: (endpoint: Endpoint) => number): Endpoint {
+  const random = { bytes: () => Buffer.alloc(0), float: () => draws.shift()! };
+  const service = { fqdn: "orders.shop", namespace: "shop", name: "orders", ports: new Map() };
+  return chooseEndpoint({ service, port: { port: 80, protocol: "HTTP", endpoints: list } }, random, activeAt);
+}
