@@ -126,9 +126,11 @@ const known = new Map<string, FieldName>();
 for (const name of staticNames.keys()) learn(name);
 for (const name of [...DROPPED, ...SECRET, ...VOLATILE]) learn(name);
 
-function learn(name: string): FieldName {
-  const made = makeFieldName(name.toLowerCase());
-  if (known.size < KNOWN_MAX && name.length <= KNOWN_LENGTH_MAX) known.set(name, made);
+/** One object for all spellings of a name, so that its values are found again. */
+function learn(text: string): FieldName {
+  const name = text.toLowerCase();
+  const made = known.get(name) ?? makeFieldName(name);
+  if (known.size < KNOWN_MAX - 1 && name.length <= KNOWN_LENGTH_MAX) known.set(name, made).set(text, made);
   return made;
 }
 

@@ -1,9 +1,9 @@
 import { type CardeaError, ERROR_TABLE } from "../../src/core/errors.ts";
 import { makeLocalAnswer, sendLocalAnswer } from "../../src/proxy/local-answer.ts";
-import type { DownstreamStream, RequestEvents, RequestHandler } from "../../src/proxy/streams.ts";
+import type { DownstreamStream, InformationalAnswer, RequestEvents, RequestHandler } from "../../src/proxy/streams.ts";
 import type { Headers } from "../../src/wire/headers.ts";
 import { hasBody } from "../../src/wire/http1-body.ts";
-import type { RequestHead, ResponseHead } from "../../src/wire/http1-head.ts";
+import type { RequestHead } from "../../src/wire/http1-head.ts";
 
 export interface EchoHandler extends RequestHandler {
   /** Requests that could not be read, and failures of others, in order. */
@@ -121,13 +121,4 @@ class Echo implements RequestEvents {
   }
 }
 
-const CONTINUE: ResponseHead = {
-  status: 100,
-  reason: "Continue",
-  minorVersion: 1,
-  headers: [],
-  framing: { kind: "none" },
-  isKeepAlive: true,
-  upgrade: null,
-  nominated: [],
-};
+const CONTINUE: InformationalAnswer = { status: 100, reason: "Continue", headers: [] };

@@ -1,9 +1,8 @@
 import { CardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Connection } from "../../core/ports.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, Connection } from "../../core/ports.ts";
 import type { FlowTls } from "../../observe/flow.ts";
-import { headerValue } from "../../wire/headers.ts";
+import { headerValues } from "../../wire/headers.ts";
 import { hasBody } from "../../wire/http1-body.ts";
 import { requestPseudoFields } from "../../wire/http2-request-head.ts";
 import type { ChannelOwner, ClientOptions } from "../http1/client-connection.ts";
@@ -69,7 +68,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
       throw new CardeaError("upgrade-not-allowed", "the upstream takes no upgrades over HTTP/2");
     }
     const isConnect = method === "CONNECT";
-    const authority = isConnect ? target : (headerValue(headers, "host") ?? "");
+    const authority = isConnect ? target : (headerValues(headers, "host")[0] ?? "");
     const pseudo = requestPseudoFields({ method, scheme: "http", authority, path: target, protocol: upgrade });
     if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
     const stream = this.#session.openStream();

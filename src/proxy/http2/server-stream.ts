@@ -1,14 +1,13 @@
 import { CardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Headers } from "../../wire/headers.ts";
-import { isHopByHop } from "../../wire/hop-by-hop.ts";
 import type { HeaderBlock } from "../../wire/hpack-decoder.ts";
 import { hasBody } from "../../wire/http1-body.ts";
-import type { RequestHead, ResponseHead } from "../../wire/http1-head.ts";
+import type { RequestHead } from "../../wire/http1-head.ts";
 import type { ErrorName } from "../../wire/http2-codes.ts";
 import { responsePseudoFields } from "../../wire/http2-response-head.ts";
 import { readTrailers } from "../../wire/http2-trailers.ts";
-import type { Answer, Detached, DownstreamStream, RequestEvents } from "../streams.ts";
+import type { Answer, Detached, DownstreamStream, InformationalAnswer, RequestEvents } from "../streams.ts";
 import { BodyTail } from "./body-tail.ts";
 import type { Http2Stream, StreamEvents } from "./stream.ts";
 
@@ -45,12 +44,8 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
 
   // The answer.
 
-  sendInformational(head: ResponseHead): void {
-    const headers: string[] = [];
-    for (let i = 0; i < head.headers.length; i += 2) {
-      if (!isHopByHop(head.headers[i]!, head.nominated)) headers.push(head.headers[i]!, head.headers[i + 1]!);
-    }
-    this.#stream.sendHeaders({ pseudo: responsePseudoFields(head.status), headers }, false);
+  sendInformational({ status, headers }: InformationalAnswer): void {
+    this.#stream.sendHeaders({ pseudo: responsePseudoFields(status), headers }, false);
   }
 
   /** `isLast` is passed over: an answer never ends the neighbours' connection. */
