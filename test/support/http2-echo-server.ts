@@ -21,8 +21,8 @@ export async function openEchoServer(port = 0): Promise<EchoServer> {
   const live = new LiveConnections(systemClock);
   const handler = createEchoHandler();
   const faults: CardeaError[] = [];
+  const onFault = (error: CardeaError): void => void faults.push(error);
   const listening = await createSocketNetwork().listen({ host: "127.0.0.1", port }, (connection) => {
-    const onFault = (error: CardeaError): void => void faults.push(error);
     void new Http2ServerConnection(connection, { handler, live, clock: systemClock, lifetime: UNLIMITED, onFault });
   });
   return { address: listening.address, handler, live, faults, close: () => listening.close() };

@@ -105,7 +105,8 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
   }
 
   onLost(error: CardeaError, isUnprocessed: boolean): void {
-    this.#fail(error, this.#state === "head" && (isUnprocessed || this.#wasSilent()));
+    const mayHaveDiedBefore = error.code === "upstream-reset" && this.#wasSilent();
+    this.#fail(error, this.#state === "head" && (isUnprocessed || mayHaveDiedBefore));
   }
 
   onClosed(): void {}

@@ -87,7 +87,7 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
     else this.#answer(stream, reading.error);
   }
 
-  /** A malformed request: answered, so that people see why, and then reset. RFC 9113 section 8.1.1. */
+  /** A malformed request: answered, for clients that look before the reset comes, and reset. RFC 9113 section 8.1.1. */
   #refuse(stream: Http2Stream, why: string): void {
     stream.takeFault("PROTOCOL_ERROR", why);
     this.#answer(stream, new CardeaError("bad-request", why));

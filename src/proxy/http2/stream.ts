@@ -159,7 +159,7 @@ export class Http2Stream implements DataSource {
   /** Ends both directions at once. A fault of the peer's is what it is told, whatever `code` says. */
   reset(code: ErrorName): void {
     if (this.#state === "closed") return;
-    this.#host.sendReset(this.id, this.#resetCode ?? code);
+    this.#host.sendReset(this.id, this.#isFaulty() ? this.#resetCode! : code);
     this.#isDeaf = true;
     this.#close("by-us");
   }

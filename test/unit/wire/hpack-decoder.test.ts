@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type HeaderBlock, HpackDecoder } from "../../../src/wire/hpack-decoder.ts";
 import { encodeHuffman } from "../../support/huffman.ts";
@@ -26,9 +26,11 @@ function lines(block: HeaderBlock): string[] {
 
 /** A literal that is not entered, its name and value not Huffman-coded. */
 function literal(name: string, value: string): string {
-  const part = (text: string): string =>
-    Buffer.concat([Buffer.of(text.length), Buffer.from(text, "latin1")]).toString("hex");
-  return `00${part(name)}${part(value)}`;
+  return `00${plain(name)}${plain(value)}`;
+}
+
+function plain(text: string): string {
+  return Buffer.concat([Buffer.of(text.length), Buffer.from(text, "latin1")]).toString("hex");
 }
 
 describe("a header block is refused", () => {

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeHuffman } from "../../../src/wire/hpack-huffman.ts";
 import { codeOf, encodeHuffman, fromBits } from "../../support/huffman.ts";

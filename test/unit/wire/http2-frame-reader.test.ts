@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../../src/core/limits.ts";
 import { ERROR_CODES, FLAG, FRAME, PREFACE, SETTING } from "../../../src/wire/http2-codes.ts";
