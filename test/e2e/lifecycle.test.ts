@@ -76,6 +76,16 @@ test("^C at `npm start` arrives twice, and is one orderly end", async () => {
   rmSync(directory, { recursive: true, force: true });
 }, 30_000);
 
+test("a reader that has seen enough is no reason to leave processes behind", async () => {
+  const mesh = await startTestMesh();
+  const pids = pidsOf(mesh.run());
+  mesh.up.child.stdout!.destroy();
+  const { code } = await mesh.up.finished;
+  expect(code).toBe(0);
+  expect(pids.filter(isAlive)).toEqual([]);
+  rmSync(mesh.directory, { recursive: true, force: true });
+}, 30_000);
+
 test("SIGTERM while it is still starting leaves nothing either", async () => {
   const { directory, meshFile } = copySample();
   const state = join(directory, "state");
