@@ -29,6 +29,7 @@ export function openTerminal(): Terminal {
     env,
     cwd: process.cwd(),
     onSignal: (handler) => signals.add(handler),
+    onUserSignal: (handler) => void process.on("SIGUSR2", handler),
   };
 }
 
