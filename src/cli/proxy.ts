@@ -27,7 +27,7 @@ import { readVersion } from "./version.ts";
  */
 export const command: Command = {
   name: "proxy",
-  summary: "one sidecar: the data path of one workload",
+  summary: "one sidecar: the data path of one workload; SIGUSR2 renews its certificate now",
   usage: "cardea proxy --config FILE",
   example: "cardea proxy --config ~/.local/state/cardea/local/proxies/shop.web.json",
   positional: { min: 0, max: 0 },
