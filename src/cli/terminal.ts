@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import { isatty } from "node:tty";
+import { watchParent } from "../io/parent-process.ts";
 import type { Terminal } from "./command.ts";
 
 /** A terminal's ^C reaches a program under npm twice: by the terminal and by npm, which passes it on. */
@@ -9,7 +10,7 @@ const SAME_KEY_PRESS_MS = 500;
 export function openTerminal(): Terminal {
   const { env, stdout, stderr, stdin } = process;
   const isTty = isatty(1);
-  const signals = listenForSignals();
+  const signals = listenForSignals(env["npm_command"] === "exec");
   for (const stream of [stdout, stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       // Nobody reads any longer (`| head`, a terminal that was closed). That is no fault, and where somebody wants to
@@ -49,8 +50,11 @@ interface Signals {
   tell(signal: "SIGINT" | "SIGTERM"): boolean;
 }
 
-/** Signals keep their usual effect until somebody wants to know of them. */
-function listenForSignals(): Signals {
+/**
+ * Signals keep their usual effect until somebody wants to know of them. Under npx a SIGTERM reaches the shell between
+ * npx and us, and no further: that shell's end stands for the signal.
+ */
+function listenForSignals(isUnderNpx: boolean): Signals {
   const handlers: Handler[] = [];
   let lastInterruptMs = Number.NEGATIVE_INFINITY;
   let isTold = false;
@@ -78,6 +82,7 @@ function listenForSignals(): Signals {
       process.on("SIGINT", interrupt);
       process.on("SIGTERM", () => tell("SIGTERM"));
       process.on("SIGHUP", () => tell("SIGTERM"));
+      if (isUnderNpx) watchParent(() => void (isTold || tell("SIGTERM")));
     },
   };
 }
