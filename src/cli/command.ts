@@ -64,4 +64,6 @@ export interface Terminal {
   readonly cwd: string;
   /** A hang-up counts as SIGTERM; a ^C that arrives twice (npm passes it on) counts once. */
   onSignal(handler: (signal: "SIGINT" | "SIGTERM") => void): void;
+  /** SIGUSR2, which ends a process that does not ask for it. */
+  onUserSignal(handler: () => void): void;
 }

@@ -14,6 +14,7 @@ import { openStateFiles } from "../io/state-files.ts";
 import { listenTls } from "../io/tls-listener.ts";
 import { createLogger } from "../observe/log.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
+import { readVersion } from "./version.ts";
 
 /** The control plane: authority, policies and discovery. `cardea up` starts it; so does a container. */
 export const command: Command = {
@@ -64,6 +65,7 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
       clock: systemClock,
       random: createSystemRandom(),
       logger,
+      version: await readVersion(),
     });
   } catch (thrown) {
     const error = toCardeaError(thrown);

@@ -27,7 +27,7 @@ import { readVersion } from "./version.ts";
  */
 export const command: Command = {
   name: "proxy",
-  summary: "one sidecar: the data path of one workload",
+  summary: "one sidecar: the data path of one workload; SIGUSR2 renews its certificate now",
   usage: "cardea proxy --config FILE",
   example: "cardea proxy --config ~/.local/state/cardea/local/proxies/shop.web.json",
   positional: { min: 0, max: 0 },
@@ -47,6 +47,8 @@ async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
   });
   const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
   const running = await openProxy(config, logger);
+  // For who rotates an authority and does not want to wait for half a lifetime.
+  terminal.onUserSignal(() => running.renew());
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   await ended;
   await running.drain();
@@ -54,6 +56,8 @@ async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
 }
 
 interface RunningProxy {
+  /** Asks for a new certificate now. */
+  renew(): void;
   /** Lets what is under way finish, then ends everything; the last flow records are on the disk then. */
   drain(): Promise<void>;
 }
@@ -92,6 +96,7 @@ async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningPr
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
   const servers = await openServers({ ...parts, version: await readVersion() });
   return {
+    renew: () => holder.renew(),
     async drain() {
       await sidecar.drain();
       discovery.close();

@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import { isatty } from "node:tty";
+import { watchParent } from "../io/parent-process.ts";
 import type { Terminal } from "./command.ts";
 
 /** A terminal's ^C reaches a program under npm twice: by the terminal and by npm, which passes it on. */
@@ -9,9 +10,13 @@ const SAME_KEY_PRESS_MS = 500;
 export function openTerminal(): Terminal {
   const { env, stdout, stderr, stdin } = process;
   const isTty = isatty(1);
-  // A reader that has seen enough (`| head`) is no fault; there is nobody left to tell.
+  const signals = listenForSignals(env["npm_command"] === "exec");
   for (const stream of [stdout, stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 3));
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      // Nobody reads any longer (`| head`, a terminal that was closed). That is no fault, and where somebody wants to
+      // end in order it is a reason to; but not a second one beside a hang-up, which would mean to end by force.
+      if (!signals.isTold && !signals.tell("SIGTERM")) process.exit(error.code === "EPIPE" ? 0 : 3);
+    });
   }
   return {
     stdout: (line) => void stdout.write(`${line}\n`),
@@ -24,7 +29,8 @@ export function openTerminal(): Terminal {
     stdin: () => createInterface({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY }),
     env,
     cwd: process.cwd(),
-    onSignal: listenForSignals,
+    onSignal: (handler) => signals.add(handler),
+    onUserSignal: (handler) => void process.on("SIGUSR2", handler),
   };
 }
 
@@ -35,16 +41,50 @@ function wantsColour(env: NodeJS.ProcessEnv, isTty: boolean): boolean {
   return isTty && env["TERM"] !== "dumb";
 }
 
-function listenForSignals(handler: (signal: "SIGINT" | "SIGTERM") => void): void {
+type Handler = (signal: "SIGINT" | "SIGTERM") => void;
+
+interface Signals {
+  add(handler: Handler): void;
+  readonly isTold: boolean;
+  /** False when nobody wants to know. */
+  tell(signal: "SIGINT" | "SIGTERM"): boolean;
+}
+
+/**
+ * Signals keep their usual effect until somebody wants to know of them. Under npx a SIGTERM reaches the shell between
+ * npx and us, and no further: that shell's end stands for the signal.
+ */
+function listenForSignals(isUnderNpx: boolean): Signals {
+  const handlers: Handler[] = [];
   let lastInterruptMs = Number.NEGATIVE_INFINITY;
-  process.on("SIGINT", () => {
+  let isTold = false;
+
+  function tell(signal: "SIGINT" | "SIGTERM"): boolean {
+    isTold = handlers.length > 0;
+    for (const handler of handlers) handler(signal);
+    return handlers.length > 0;
+  }
+
+  function interrupt(): void {
     const nowMs = performance.now();
     if (nowMs - lastInterruptMs < SAME_KEY_PRESS_MS) return;
     lastInterruptMs = nowMs;
-    handler("SIGINT");
-  });
-  process.on("SIGTERM", () => handler("SIGTERM"));
-  process.on("SIGHUP", () => handler("SIGTERM"));
+    tell("SIGINT");
+  }
+
+  return {
+    get isTold() {
+      return isTold;
+    },
+    tell,
+    add(handler) {
+      if (handlers.push(handler) > 1) return;
+      process.on("SIGINT", interrupt);
+      process.on("SIGTERM", () => tell("SIGTERM"));
+      process.on("SIGHUP", () => tell("SIGTERM"));
+      if (isUnderNpx) watchParent(() => void (isTold || tell("SIGTERM")));
+    },
+  };
 }
 
 /** Resolves when all that was written has been handed to the system: process.exit would cut a pipe short. */

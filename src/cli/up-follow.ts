@@ -48,7 +48,8 @@ async function showMesh(up: RunningUp): Promise<void> {
     policiesDirectory: shorter(run.policiesDirectory, terminal.cwd),
     stateDirectory: shorter(up.paths.directory, terminal.cwd),
     tries: findSampleWeb(up.plan) === null ? [] : sampleTries(up),
-    program: programName(terminal.env),
+    program:
+      up.shownState === null ? programName(terminal.env) : `CARDEA_STATE=${up.shownState} ${programName(terminal.env)}`,
   };
   for (const line of renderBoard(facts, terminal)) terminal.stdout(line);
 }

@@ -75,7 +75,7 @@ async function runUp(args: ParsedArgs, terminal: Terminal): Promise<0 | 1> {
     reservedPortsOf(loaded.mesh, portBase),
   );
   const plan = await planMesh(loaded.mesh, paths, ports, portBase);
-  for (const { purpose, wanted, got } of ports.stepped) report(`port ${wanted} is taken: the ${purpose} is ${got}`);
+  for (const line of describeSteps(ports.stepped)) report(line);
   await makeStateDirectories(paths);
   await writeMeshState(plan, loaded.mesh, loaded.policiesDirectory, paths);
   const { signal } = interrupt;
@@ -94,6 +94,16 @@ async function runUp(args: ParsedArgs, terminal: Terminal): Promise<0 | 1> {
   } finally {
     await running.close();
   }
+}
+
+/** Beside another mesh nearly every default is taken: then a list tells more than a page of sentences. */
+const SENTENCES_MAX = 3;
+
+function describeSteps(stepped: readonly SteppedPort[]): readonly string[] {
+  if (stepped.length <= SENTENCES_MAX)
+    return stepped.map(({ purpose, wanted, got }) => `port ${wanted} is taken: the ${purpose} is ${got}`);
+  const steps = stepped.map(({ wanted, got }) => `${wanted} -> ${got}`);
+  return [`${stepped.length} ports are taken and stepped around: ${steps.join(", ")}`];
 }
 
 async function assertPrograms({ mesh, directory }: LoadedMesh, terminal: Terminal): Promise<void> {

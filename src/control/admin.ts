@@ -1,10 +1,13 @@
 import type { Fault } from "../core/located.ts";
+import type { Clock } from "../core/ports.ts";
 import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
 import type { ControlConfig } from "../config/control-config.ts";
+import { EXPOSITION_CONTENT_TYPE } from "../observe/exposition.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 import type { PolicyStore } from "./distribute/policy-store.ts";
 import type { Registry } from "./distribute/registry.ts";
 import type { Sidecars, SidecarStatus } from "./distribute/sidecars.ts";
+import type { ControlFacts, ControlMetrics } from "./metrics.ts";
 
 /** What `GET /status` of the control plane's admin port answers, as JSON. */
 export interface ControlStatus {
@@ -27,15 +30,20 @@ export interface ControlStatus {
 
 export interface AdminSources {
   readonly config: ControlConfig;
+  readonly metrics: ControlMetrics;
+  /** When the authority's certificates, and the one that the control plane shows, end. */
+  notAfterMs(): ControlFacts["notAfterMs"];
+  readonly clock: Clock;
   readonly policies: PolicyStore;
   readonly registry: Registry;
   readonly sidecars: Sidecars;
 }
 
-/** `/status` and `/readyz`. There is nothing secret in either. */
+/** `/status`, `/metrics` and `/readyz`. There is nothing secret in any. */
 export function adminRoutes(sources: AdminSources): readonly AdminRoute[] {
   return [
     { path: "/status", answer: () => json(statusOf(sources)) },
+    { path: "/metrics", answer: () => exposition(sources) },
     // The port is opened last: who gets an answer finds everything open.
     { path: "/readyz", answer: () => ({ status: 200, contentType: "text/plain; charset=utf-8", body: "ready\n" }) },
   ];
@@ -55,6 +63,20 @@ function statusOf({ config, policies, registry, sidecars }: AdminSources): Contr
     registry: { services: serviceCount, workloads: workloads.length, faults: registry.faults.get() },
     sidecars: sidecars.status(),
   };
+}
+
+async function exposition(sources: AdminSources): Promise<AdminAnswer> {
+  const { metrics, policies, registry, sidecars, clock } = sources;
+  const body = await metrics.expose({
+    nowMs: clock.wallMs(),
+    connectedSidecars: sidecars.status().filter((sidecar) => sidecar.connected).length,
+    services: registry.content.get().serviceCount,
+    policyRevision: policies.content.get()?.revision ?? null,
+    policyFaults: policies.faults.get().length,
+    registryFaults: registry.faults.get().length,
+    notAfterMs: sources.notAfterMs(),
+  });
+  return { status: 200, contentType: EXPOSITION_CONTENT_TYPE, body };
 }
 
 function json(value: ControlStatus): AdminAnswer {

@@ -26,6 +26,7 @@ import type { RevisionArchive } from "./distribute/revision-archive.ts";
 import { createScope } from "./distribute/scope.ts";
 import { createSidecars, type Sidecars } from "./distribute/sidecars.ts";
 import { callerOf, openGrpcServer } from "./grpc-server.ts";
+import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 
 /** What the control plane needs of the outside. */
 export interface ControlPorts {
@@ -39,6 +40,8 @@ export interface ControlPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Of this program, for the metrics. */
+  readonly version: string;
 }
 
 /** A control plane that runs. */
@@ -89,9 +92,18 @@ async function openParts(
   const registry = await openRegistry({ directory: ports.registry, api, trustDomain, logger });
   closing.push(() => registry.close());
   const sidecars = createSidecars(clock);
-  const identity = await openIdentity(config, ports, { sidecars, closing });
+  const metrics = createControlMetrics(ports.version);
+  const identity = await openIdentity(config, ports, { sidecars, metrics, closing });
   const viewFor = createScope({ registry: registry.content, policies: policies.content, settings: config.mesh, api });
-  const discovery = createDiscovery({ callerOf, trustDomain, viewFor, sidecars, clock, logger });
+  const discovery = createDiscovery({
+    callerOf,
+    trustDomain,
+    viewFor,
+    sidecars,
+    observer: metrics.discovery,
+    clock,
+    logger,
+  });
   closing.push(
     policies.content.subscribe(() => discovery.push()),
     registry.content.subscribe(() => discovery.push()),
@@ -105,7 +117,8 @@ async function openParts(
     (graceMs) => server.close(graceMs),
     () => discovery.close(),
   );
-  const routes = adminRoutes({ config, policies, registry, sidecars });
+  const { notAfterMs } = identity;
+  const routes = adminRoutes({ config, policies, registry, sidecars, metrics, notAfterMs, clock });
   const admin = await ports.openAdmin({ at: config.admin, routes, hosts: "loopback" });
   closing.push(() => admin.close());
   return { address: server.address, admin: admin.address, spiffeId: identity.spiffeId };
@@ -115,7 +128,7 @@ async function openParts(
 async function openIdentity(
   config: ControlConfig,
   ports: ControlPorts,
-  parts: { sidecars: Sidecars; closing: Closing },
+  parts: { sidecars: Sidecars; metrics: ControlMetrics; closing: Closing },
 ) {
   const { clock, random, logger, state: files } = ports;
   const { trustDomain, rootNamespace } = config.mesh;
@@ -131,7 +144,8 @@ async function openIdentity(
     spiffeId,
     material: serving.material,
     bundles: createLatest(trustBundlesOf(authority.bundle)),
-    certificates: createCertificateService({ attest, issue, callerOf, logger }),
+    notAfterMs: () => ({ ...authority.notAfterMs(), serving: serving.notAfterMs() }),
+    certificates: createCertificateService({ attest, issue, callerOf, observer: parts.metrics.issuance, logger }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { Client } from "undici";
 import { CardeaError } from "../core/errors.ts";
 import type { Address } from "../core/ports.ts";
 
@@ -19,42 +19,43 @@ export interface HttpAnswer {
 }
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+const HEAD_BYTES_MAX = 16 * 1024;
+/** All that we call is on this machine: who does not take the connection at once will not. */
+const CONNECT_TIMEOUT_MS = 1_000;
 
 /**
  * One plain HTTP request on a connection of its own: for our admin endpoints and the sample traffic, never for the
- * data path. Errors: `unreachable`.
+ * data path, and not loaded by a sidecar. An answer of any status is an answer; redirects are not followed.
+ * Errors: `unreachable`.
  */
-export function callHttp(to: Address, call: HttpCall): Promise<HttpAnswer> {
-  return new Promise((resolve, reject) => {
-    const fail = (cause: Error): void => {
-      reject(
-        new CardeaError("unreachable", `${to.host}:${to.port}${call.path} does not answer: ${cause.message}`, cause),
-      );
-    };
-    const outgoing = request({
-      host: to.host,
-      port: to.port,
-      method: call.method ?? "GET",
-      path: call.path,
-      headers: { ...call.headers },
-      agent: false,
-      signal: AbortSignal.timeout(call.timeoutMs),
-    });
-    outgoing.once("error", fail);
-    outgoing.once("response", (incoming) => {
-      const pieces: Buffer[] = [];
-      let bytes = 0;
-      incoming.on("data", (piece: Buffer) => {
-        bytes += piece.length;
-        if (bytes > (call.answerBytesMax ?? ANSWER_BYTES_MAX)) outgoing.destroy(new Error("the answer is too long"));
-        else pieces.push(piece);
-      });
-      incoming.once("error", fail);
-      incoming.once("end", () => {
-        const body = Buffer.concat(pieces).toString("utf8");
-        resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body });
-      });
-    });
-    outgoing.end(call.body);
+export async function callHttp(to: Address, call: HttpCall): Promise<HttpAnswer> {
+  const { method = "GET", path, headers = {}, body = null, timeoutMs } = call;
+  const client = openClient(to, call);
+  try {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const answer = await client.request({ method, path, headers: { ...headers }, body, signal });
+    return { status: answer.statusCode, headers: answer.headers, body: await answer.body.text() };
+  } catch (error) {
+    const why = describeFailure(error as Error, call);
+    throw new CardeaError("unreachable", `${to.host}:${to.port}${path} does not answer: ${why}`, error);
+  } finally {
+    // Nothing more will be asked: no kept connection holds the other side's shutdown up.
+    await client.destroy();
+  }
+}
+
+function openClient(to: Address, { timeoutMs, answerBytesMax = ANSWER_BYTES_MAX }: HttpCall): Client {
+  const host = to.host.includes(":") ? `[${to.host}]` : to.host;
+  return new Client(`http://${host}:${to.port}`, {
+    connectTimeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
+    headersTimeout: timeoutMs,
+    // Between two pieces; the whole has its time from the request's signal.
+    bodyTimeout: timeoutMs,
+    maxHeaderSize: HEAD_BYTES_MAX,
+    maxResponseSize: answerBytesMax,
   });
+}
+
+function describeFailure(error: Error, { timeoutMs }: HttpCall): string {
+  return error.name === "TimeoutError" ? `not within ${timeoutMs} ms` : error.message;
 }

@@ -76,6 +76,30 @@ test("^C at `npm start` arrives twice, and is one orderly end", async () => {
   rmSync(directory, { recursive: true, force: true });
 }, 30_000);
 
+test("SIGTERM at npx, which tells its shell and nobody else, is an orderly end as well", async () => {
+  const { directory, meshFile } = copySample();
+  const state = join(directory, "state");
+  const words = ["cardea", "up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE];
+  const npx = spawn("npx", words, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const lines = createInterface({ input: npx.stdout })[Symbol.asyncIterator]();
+  let isUp = false;
+  while (!isUp) isUp = (await lines.next()).value?.startsWith('{"event":"up"') ?? true;
+  expect(processesOf(state).length).toBeGreaterThan(0);
+  npx.kill("SIGTERM");
+  await eventually(() => processesOf(state).length === 0);
+  rmSync(directory, { recursive: true, force: true });
+}, 30_000);
+
+test("a reader that has seen enough is no reason to leave processes behind", async () => {
+  const mesh = await startTestMesh();
+  const pids = pidsOf(mesh.run());
+  mesh.up.child.stdout!.destroy();
+  const { code } = await mesh.up.finished;
+  expect(code).toBe(0);
+  expect(pids.filter(isAlive)).toEqual([]);
+  rmSync(mesh.directory, { recursive: true, force: true });
+}, 30_000);
+
 test("SIGTERM while it is still starting leaves nothing either", async () => {
   const { directory, meshFile } = copySample();
   const state = join(directory, "state");

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ATTEMPTS } from "../../src/cli/local/breach.ts";
 import { openAuthority } from "../../src/control/ca/authority.ts";
 import { parseSpiffeId, type TrustDomain } from "../../src/core/spiffe-id.ts";
 import { systemClock } from "../../src/io/clock.ts";
@@ -28,6 +29,8 @@ let mesh: TestMesh;
 let url = "";
 beforeAll(async () => {
   mesh = await startTestMesh();
+  // It aims at payments, too, and its refusals are not ours.
+  await eventually(() => mesh.attempts() === ATTEMPTS.length);
   url = `https://127.0.0.1:${mesh.service("payments").inbound[0]!.listen.port}/payments`;
 });
 afterAll(() => mesh.close());

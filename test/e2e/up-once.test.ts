@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cardea, type Finished } from "../support/cardea.ts";
 import { PORT_BASE } from "../support/local-mesh.ts";
-import { processesOf } from "../support/processes.ts";
+import { childrenCpuMs, processesOf } from "../support/processes.ts";
 
 // The promise of the front page: one command, a whole mesh, an attack that fails and explains itself.
 
@@ -56,28 +56,38 @@ test("what was allowed is the traffic, what was denied is the breach", () => {
 });
 
 test("every attempt is denied, each with an id of its own", () => {
-  const attempts = lines().filter((line) => line["event"] === "attempt");
-  expect(attempts).toHaveLength(ATTEMPTS);
-  for (const attempt of attempts)
+  expect(attempts()).toHaveLength(ATTEMPTS);
+  for (const attempt of attempts())
     expect(attempt).toMatchObject({ denied: true, denial: expect.stringMatching(/^[0-9a-f]{16}$/) as string });
-  expect(new Set(attempts.map((attempt) => attempt["denial"])).size).toBe(ATTEMPTS);
+  expect(new Set(attempts().map((attempt) => attempt["denial"])).size).toBe(ATTEMPTS);
 });
 
 describe("each denial explains itself afterwards", () => {
-  test("in under a second, with policy, file and line where a policy decided", async () => {
-    const attempts = lines().filter((line) => line["event"] === "attempt");
-    for (const attempt of attempts) {
-      const startedMs = performance.now();
-      const { stdout, stderr } = await cardea(["explain", String(attempt["denial"])], { env: environment() });
-      const explainedMs = performance.now() - startedMs;
+  test("in under a second, with file and line of the policy that decided", async () => {
+    const [wallMs, cpuMs] = [performance.now(), childrenCpuMs()];
+    const { stdout } = await explain(attempts().find((attempt) => attempt["attempt"] === "admin-path")!);
+    const explained = { wallMs: performance.now() - wallMs, cpuMs: childrenCpuMs() - cpuMs };
+    expect(stdout).toMatch(/payments\.yaml:\d+/);
+    process.stdout.write(`explained in ${Math.round(explained.wallMs)} ms, ${explained.cpuMs} of them at work\n`);
+    // Processor time: a machine that has other things to do makes everything slower, and nothing worse.
+    expect(explained.cpuMs).toBeLessThan(1_000);
+  });
+
+  test("whoever denied it, and why ever", async () => {
+    for (const { stdout, stderr } of await Promise.all(attempts().map(explain))) {
       expect(stderr).toBe("");
-      expect(stdout, String(attempt["attempt"])).not.toBe("");
-      if (attempt["attempt"] === "admin-path") expect(stdout).toMatch(/payments\.yaml:\d+/);
-      // A whole second for a process that shares two cores with others; alone it takes a third of one.
-      expect(explainedMs).toBeLessThan(2_000);
+      expect(stdout).toMatch(/^DENIED/m);
     }
   });
 });
+
+function attempts(): readonly Record<string, unknown>[] {
+  return lines().filter((line) => line["event"] === "attempt");
+}
+
+function explain(attempt: Record<string, unknown>): Promise<Finished> {
+  return cardea(["explain", String(attempt["denial"])], { env: environment() });
+}
 
 test("no process stays, and no file outside the state directory", () => {
   const state = join(home, ".local", "state", "cardea", "local");

@@ -27,6 +27,7 @@ export function keptTerminal(changes: Partial<Terminal> = {}): KeptTerminal {
     env: {},
     cwd: "/",
     onSignal: (handler) => handlers.push(handler),
+    onUserSignal: () => {},
     interrupt: () => handlers.forEach((handler) => handler("SIGINT")),
     ...changes,
   };

@@ -30,6 +30,8 @@ export interface TestMesh {
   cardea(command: string, ...words: string[]): Promise<Finished>;
   /** What `cardea status` says; null while the control plane is away. */
   status(): Promise<MeshReport | null>;
+  /** How many attempts of the breach, which `up` plays on the sample, have been told so far. */
+  attempts(): number;
   /** Every record that is in the flow files, by time. */
   flows(): readonly FlowRecord[];
   close(): Promise<void>;
@@ -65,8 +67,10 @@ export async function startMeshAt(directory: string, meshFile: string): Promise<
   const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE]);
   const first = await up.lines.next();
   if (first.done === true) throw new Error(`cardea up ended: ${JSON.stringify(await up.finished)}`);
-  // Read on, or the pipe would fill and stop it.
-  void drain(up.lines);
+  let attempts = 0;
+  void readOn(up.lines, (line) => {
+    if (line.startsWith('{"event":"attempt"')) attempts += 1;
+  });
   const run = (): RunFile => JSON.parse(readFileSync(join(state, "run.json"), "utf8")) as RunFile;
   return {
     up,
@@ -81,6 +85,7 @@ export async function startMeshAt(directory: string, meshFile: string): Promise<
       const { code, stdout } = await cardea(["status", "--json", "--state", state]);
       return code === 3 ? null : (JSON.parse(stdout) as MeshReport);
     },
+    attempts: () => attempts,
     flows: () => readFlows(run()),
     async close() {
       up.child.kill("SIGTERM");
@@ -104,8 +109,9 @@ function readLines(path: string): readonly string[] {
   }
 }
 
-async function drain(lines: AsyncIterable<string>): Promise<void> {
-  for await (const _ of lines);
+/** To the end: a pipe that nobody reads would fill and stop the writer. */
+async function readOn(lines: AsyncIterable<string>, onLine: (line: string) => void): Promise<void> {
+  for await (const line of lines) onLine(line);
 }
 
 type Truthy<T> = Exclude<T, null | undefined | false>;

@@ -2,6 +2,7 @@ import type { Command } from "../../src/cli/command.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { formatCommandHelp } from "../../src/cli/help.ts";
 import { controlPortsOf, DEFAULT_PORT_BASE, layOutPorts } from "../../src/cli/local/port-layout.ts";
+import { CONTROL_METRIC_TABLE, CONVERGENCE_BUCKETS } from "../../src/control/metric-table.ts";
 import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
@@ -66,14 +67,35 @@ function metricsPage(): string {
     metric.means,
   ]);
   const intro = [
-    "Served at `/metrics` of a process's metrics port, in Prometheus' text format. The names, labels and buckets of",
-    "`istio_*` are Istio's.",
+    "A sidecar serves them at `/metrics` and `/stats/prometheus` of its metrics port, the control plane at `/metrics` of",
+    "its admin port, in Prometheus' text format. The names, labels and buckets of `istio_*` are Istio's; `pilot_*` and",
+    "`citadel_*` are istiod's.",
   ];
-  return page("Metrics", "src/observe/metric-table.ts", intro, [
+  return page("Metrics", "src/observe/metric-table.ts and src/control/metric-table.ts", intro, [
     table(["metric", "type", "labels", "served by", "meaning"], rows),
     `*The pair*: ${PAIR_LABELS.map((label) => `\`${label}\``).join(", ")}.`,
-    `Buckets of all histograms: ${BUCKETS.join(", ")}.`,
+    `Buckets of all these histograms: ${BUCKETS.join(", ")}.`,
+    ...controlMetrics(),
   ]);
+}
+
+function controlMetrics(): readonly string[] {
+  const rows = Object.entries(CONTROL_METRIC_TABLE).map(([name, { type, labels, means }]) => [
+    `\`${name}\``,
+    type,
+    labelsText(labels),
+    means,
+  ]);
+  return [
+    "## The control plane",
+    table(["metric", "type", "labels", "meaning"], rows),
+    `Buckets of \`pilot_proxy_convergence_time\`: ${CONVERGENCE_BUCKETS.join(", ")}.`,
+    [
+      "Besides them prom-client's metrics of the process: `process_*` and `nodejs_*`. Counters under Istio's names that do",
+      "not end in `_total` are typed `untyped` in the exposition: Prometheus' rules know no counter of such a name, and",
+      "`promtool check metrics` would object.",
+    ].join("\n"),
+  ];
 }
 
 /** The twenty labels of a pair of workloads are listed once, below the table. */
@@ -113,7 +135,7 @@ function portsPage(): string {
   ];
   const both = [
     ["control plane: certificates and discovery (gRPC)", String(control.grpc)],
-    ["control plane: status and readiness", String(control.admin)],
+    ["control plane: status, metrics and readiness", String(control.admin)],
   ];
   return page("Ports of a local mesh", "src/cli/local/port-layout.ts", intro, [
     table(["", "port"], both),

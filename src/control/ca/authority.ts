@@ -16,6 +16,8 @@ export interface Authority {
   readonly bundle: TrustBundle;
   /** Who signs now: the intermediate, replaced in time, below the root. Errors: `bad-input` when the root has ended. */
   signer(): Promise<SigningChain>;
+  /** When the root, and the intermediate in force, end. */
+  notAfterMs(): { readonly root: number; readonly intermediate: number };
 }
 
 export interface SigningChain {
@@ -57,6 +59,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       assertRootInTime(root, options);
       return { issuer: await intermediates.current(), root };
     },
+    notAfterMs: () => ({ root: root.certificate.notAfterMs, intermediate: intermediates.notAfterMs }),
   };
 }
 

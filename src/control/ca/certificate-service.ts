@@ -2,7 +2,7 @@ import { type Metadata, type ServerUnaryCall, type sendUnaryData, status } from 
 import type { IstioCertificateRequest__Output } from "../../api/generated/istio/v1/auth/IstioCertificateRequest.ts";
 import type { IstioCertificateResponse } from "../../api/generated/istio/v1/auth/IstioCertificateResponse.ts";
 import type { IstioCertificateServiceHandlers } from "../../api/generated/istio/v1/auth/IstioCertificateService.ts";
-import { CardeaError, ERROR_TABLE, toCardeaError } from "../../core/errors.ts";
+import { CardeaError, ERROR_TABLE, type ErrorCode, toCardeaError } from "../../core/errors.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { type SigningRequest, parseSigningRequest } from "../../pki/csr.ts";
@@ -10,11 +10,19 @@ import { encodePem } from "../../pki/pem.ts";
 import type { Attest, Attestation } from "./attest.ts";
 import type { IssueSvid, IssuedSvid } from "./issue.ts";
 
+/** Is told of each request, and of its end. */
+export interface IssuanceObserver {
+  requested(): void;
+  issued(): void;
+  refused(code: ErrorCode): void;
+}
+
 export interface CertificateServiceOptions {
   readonly attest: Attest;
   readonly issue: IssueSvid;
   /** The identity of the call's verified client certificate, or null. */
   callerOf(call: { readonly metadata: Metadata }): SpiffeId | null;
+  readonly observer?: IssuanceObserver;
   readonly logger: Logger;
 }
 
@@ -22,11 +30,20 @@ type CreateCertificateCall = ServerUnaryCall<IstioCertificateRequest__Output, Is
 
 /** `istio.v1.auth.IstioCertificateService`: a signing request in, a chain out, leaf first and root last. */
 export function createCertificateService(options: CertificateServiceOptions): IstioCertificateServiceHandlers {
+  const { observer, logger } = options;
   return {
     CreateCertificate: (call: CreateCertificateCall, answer: sendUnaryData<IstioCertificateResponse>): void => {
+      observer?.requested();
       createCertificate(call, options).then(
-        (certChain) => answer(null, { certChain }),
-        (error: unknown) => answer(refusal(toCardeaError(error), options.logger)),
+        (certChain) => {
+          observer?.issued();
+          answer(null, { certChain });
+        },
+        (thrown: unknown) => {
+          const error = toCardeaError(thrown);
+          observer?.refused(error.code);
+          answer(refusal(error, logger));
+        },
       );
     },
   };

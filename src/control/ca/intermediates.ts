@@ -29,6 +29,11 @@ export class Intermediates {
     await this.current();
   }
 
+  /** When the one in force ends. It is there once `open` is done. */
+  get notAfterMs(): number {
+    return this.#issuer!.certificate.notAfterMs;
+  }
+
   async current(): Promise<Issuer> {
     const issuer = this.#issuer;
     if (issuer !== null && this.#leftMs(issuer) > INTERMEDIATE_RENEW_MS) return issuer;

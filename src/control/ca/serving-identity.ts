@@ -10,6 +10,8 @@ import type { IssueSvid } from "./issue.ts";
 /** The control plane's own certificate, which it issues to itself. */
 export interface ServingIdentity {
   readonly material: Latest<TlsMaterial>;
+  /** When the one that is shown now ends. */
+  notAfterMs(): number;
   close(): void;
 }
 
@@ -29,22 +31,25 @@ const TICK_MS = 30_000;
 export async function holdServingIdentity(options: ServingIdentityOptions): Promise<ServingIdentity> {
   const first = await issueOwn(options);
   const holder = new ServingHolder(options, first);
-  return { material: holder.material, close: () => holder.close() };
+  return { material: holder.material, notAfterMs: () => holder.notAfterMs, close: () => holder.close() };
 }
 
 interface Served {
   readonly material: TlsMaterial;
+  readonly notAfterMs: number;
   readonly renewAtMs: number;
 }
 
 class ServingHolder {
   readonly material: LatestSource<TlsMaterial>;
+  notAfterMs: number;
   readonly #options: ServingIdentityOptions;
   #renewAtMs: number;
   #timer: Timer;
 
   constructor(options: ServingIdentityOptions, first: Served) {
     this.material = createLatest(first.material);
+    this.notAfterMs = first.notAfterMs;
     this.#options = options;
     this.#renewAtMs = first.renewAtMs;
     this.#timer = this.#arm();
@@ -65,6 +70,7 @@ class ServingHolder {
     try {
       const next = await issueOwn(this.#options);
       this.#renewAtMs = next.renewAtMs;
+      this.notAfterMs = next.notAfterMs;
       this.material.set(next.material);
     } catch (error) {
       // The next tick tries again; half of the certificate's life is left for that.
@@ -84,6 +90,7 @@ async function issueOwn({ spiffeId, authority, issue, clock }: ServingIdentityOp
       keyPem: encodePrivateKey(keys.privateKey),
       rootsPem: authority.bundle.pem,
     },
+    notAfterMs: issued.notAfterMs,
     renewAtMs: clock.wallMs() + (issued.notAfterMs - clock.wallMs()) / 2,
   };
 }

@@ -3,7 +3,8 @@ import type { DeltaDiscoveryResponse } from "../../api/generated/envoy/service/d
 import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resource-types.ts";
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Clock, Timer } from "../../core/ports.ts";
+import type { Timer } from "../../core/ports.ts";
+import { CatchUp, type CatchUpOptions } from "./catch-up.ts";
 import type { ResourceView } from "./resource.ts";
 import { type Answer, createSubscription, type Subscription } from "./subscription.ts";
 
@@ -15,7 +16,7 @@ export interface DeltaStream {
   close(): void;
 }
 
-export interface DeltaStreamOptions {
+export interface DeltaStreamOptions extends CatchUpOptions {
   /** What the client may see now. */
   view(): ResourceView;
   send(response: DeltaDiscoveryResponse): void;
@@ -25,7 +26,6 @@ export interface DeltaStreamOptions {
   onSubscribe(typeUrl: string, heldCount: number): void;
   onAnswer(typeUrl: string, answer: Answer): void;
   onUnknownType(typeUrl: string): void;
-  readonly clock: Clock;
 }
 
 /** In the order of sending: a policy set comes after the policies that it is made of. */
@@ -39,6 +39,7 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
   const subscriptions = new Map<string, Subscription>();
   const answerTimers = new Map<string, Timer>();
   let hasUnknownType = false;
+  const catchUp = new CatchUp(options);
   let isScheduled = false;
   let isClosed = false;
 
@@ -56,6 +57,7 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
     if (answer === null) return;
     answerTimers.get(request.typeUrl)?.cancel();
     answerTimers.delete(request.typeUrl);
+    if (answer.error !== null) catchUp.refused();
     options.onAnswer(request.typeUrl, answer);
   }
 
@@ -78,8 +80,10 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
       const response = subscription.next(typeView);
       if (response === null) continue;
       awaitAnswer(typeUrl);
+      catchUp.sent();
       options.send(response);
     }
+    if (answerTimers.size === 0) catchUp.settled();
   }
 
   function mustWait(typeUrl: string): boolean {
@@ -126,7 +130,10 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
       }
       schedule();
     },
-    push: schedule,
+    push() {
+      catchUp.changed();
+      schedule();
+    },
     close,
   };
 }

@@ -12,10 +12,19 @@ import type { Answer } from "./subscription.ts";
 
 export type DeltaCall = ServerDuplexStream<DeltaDiscoveryRequest__Output, DeltaDiscoveryResponse>;
 
+/** Is told what goes out to sidecars, and what becomes of it. */
+export interface DiscoveryObserver {
+  pushed(typeUrl: string): void;
+  rejected(typeUrl: string): void;
+  /** A sidecar has all that a change brought for it, this long after the change. */
+  converged(afterMs: number): void;
+}
+
 export interface DiscoveryCallOptions {
   /** What the caller may see now. */
   viewFor(caller: SpiffeId): ResourceView;
   readonly sidecars: Sidecars;
+  readonly observer?: DiscoveryObserver;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -33,18 +42,22 @@ export function openDiscoveryCall(
   spiffeId: SpiffeId,
   options: DiscoveryCallOptions & { onEnded(): void },
 ): DiscoveryCall {
-  const { sidecars, clock, logger } = options;
+  const { sidecars, observer, clock, logger } = options;
   let track: SidecarTrack | null = null;
   let isEnded = false;
 
   const delta = createDeltaStream({
     view: () => options.viewFor(spiffeId),
-    send: (response) => void call.write(response),
+    send(response) {
+      observer?.pushed(response.typeUrl ?? "");
+      call.write(response);
+    },
     fail: stop,
     onSubscribe(typeUrl, heldCount) {
       if (typeUrl === POLICY_SET_TYPE && heldCount === 0) track?.started();
     },
     onAnswer: (typeUrl, answer) => noteAnswer(typeUrl, answer),
+    onConverged: (afterMs) => observer?.converged(afterMs),
     onUnknownType: (typeUrl) => log("warn", "discovery-type-unknown", { typeUrl: typeUrl.slice(0, 256) }),
     clock,
   });
@@ -63,6 +76,7 @@ export function openDiscoveryCall(
   function noteAnswer(typeUrl: string, { version, error }: Answer): void {
     if (error !== null) {
       track?.refused(typeUrl, error);
+      observer?.rejected(typeUrl);
       log("warn", "sidecar-refused", { typeUrl, revision: version, error: error.slice(0, 2_048) });
       return;
     }

@@ -36,6 +36,8 @@ export interface IdentityHolder {
   /** Null before the first certificate, and again when the last one has ended without a successor: fail closed. */
   readonly identity: Latest<Identity | null>;
   state(): RenewalState;
+  /** Asks for the next certificate now; a request that is under way already is enough. */
+  renew(): void;
   /** Ends the request under way and asks no more. What is held stays published. */
   close(): void;
 }
@@ -69,6 +71,10 @@ class RenewingHolder implements IdentityHolder {
 
   state(): RenewalState {
     return this.#state;
+  }
+
+  renew(): void {
+    if (this.#state.at !== "closed" && this.#state.attempt.at === "due") void this.#ask(this.#state.attempt.failures);
   }
 
   close(): void {

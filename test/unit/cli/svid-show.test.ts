@@ -43,6 +43,7 @@ async function show(...words: readonly string[]): Promise<Shown> {
     env: { CARDEA_STATE: directory },
     cwd: directory,
     onSignal: () => undefined,
+    onUserSignal: () => undefined,
   };
   return { exit: await command.run(parseArgs(command, words), terminal), stdout, stderr };
 }

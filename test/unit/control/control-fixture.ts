@@ -69,6 +69,7 @@ export async function openControlFixture(settings: MeshSettings = DEFAULT_MESH_S
       clock: systemClock,
       random: testRandom,
       logger: log,
+      version: "0.0.0-test",
     });
     port = plane.address.port;
     return plane;

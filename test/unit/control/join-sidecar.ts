@@ -30,6 +30,8 @@ export interface JoinOptions {
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly nodeId?: string;
+  /** Left out: one that was minted for it. */
+  readonly token?: string;
 }
 
 export const TRUST_DOMAIN = parseTrustDomain("cluster.local");
@@ -39,7 +41,7 @@ export async function joinSidecar(target: JoinTarget, name: string, options: Joi
   const namespace = options.namespace ?? "shop";
   const spiffeId = spiffeIdFor(TRUST_DOMAIN, namespace, name);
   const files = openStateFiles(target.stateDir);
-  const token = await mintJoinToken({ files, clock: systemClock, random: testRandom }, { spiffeId });
+  const token = options.token ?? (await mintJoinToken({ files, clock: systemClock, random: testRandom }, { spiffeId }));
   const log = createAwaitedLog();
   const ports = { clock: systemClock, random: testRandom, logger: log };
   const trust = { bundles: await readBundles(target.stateDir), createTlsContext: createClientTlsContext };

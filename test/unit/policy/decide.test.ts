@@ -420,6 +420,14 @@ describe("identities of other trust domains and other shapes", () => {
     }
   });
 
+  test("a pattern for namespaces ends with the namespace, where it grants; Istio's expression reads on", () => {
+    // Istio writes `.*/ns/.*sa/.*`, which `/ns/other/sa/web` fits.
+    const asked = { principal: "spiffe://cluster.local/ns/other/sa/web" };
+    expect(isAllowed([allow(from({ namespaces: ["*sa", "*w*"] }))], asked)).toBe(false);
+    expect(isAllowed([allow(from({ notNamespaces: ["*sa"] }))], asked)).toBe(false);
+    expect(isAllowed([ALLOW_ALL, deny(from({ namespaces: ["*sa"] }))], asked)).toBe(false);
+  });
+
   test("a trust domain that is called ns is no namespace step, where accounts are asked for", () => {
     const asked = { principal: "spiffe://ns/shop/sa/web" };
     expect(isAllowed([ALLOW_ALL, deny(from({ serviceAccounts: ["shop/web"] }))], asked)).toBe(true);

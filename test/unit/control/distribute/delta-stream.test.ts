@@ -16,13 +16,14 @@ let sent: DeltaDiscoveryResponse[];
 let answers: [string, Answer][];
 let subscribed: [string, number][];
 let unknown: string[];
+let converged: number[];
 let failures: CardeaError[];
 let stream: DeltaStream;
 
 beforeEach(() => {
   clock = createSimulatedClock(0);
   view = revision("1", { a: "a1" });
-  [views, sent, answers, subscribed, unknown, failures] = [0, [], [], [], [], []];
+  [views, sent, answers, subscribed, unknown, failures, converged] = [0, [], [], [], [], [], []];
   stream = createDeltaStream({
     view() {
       views += 1;
@@ -33,6 +34,7 @@ beforeEach(() => {
     onSubscribe: (...call) => subscribed.push(call),
     onAnswer: (...call) => answers.push(call),
     onUnknownType: (typeUrl) => unknown.push(typeUrl),
+    onConverged: (afterMs) => converged.push(afterMs),
     clock,
   });
 });
@@ -135,6 +137,60 @@ test("answers and subscriptions are told", async () => {
   expect(answers).toEqual([[POLICY_SET_TYPE, { version: "1", error: null }]]);
 });
 
+describe("a client has caught up with a change", () => {
+  beforeEach(async () => {
+    await subscribe(ADDRESS_TYPE, POLICY_TYPE, POLICY_SET_TYPE);
+    for (const type of [ADDRESS_TYPE, POLICY_TYPE, POLICY_SET_TYPE]) await ack(type, "1");
+    expect(converged).toEqual([]);
+  });
+
+  test("when its last part is acknowledged", async () => {
+    await change("2", { a: "a2" });
+    await clock.advance(30);
+    await ack(POLICY_TYPE, "2");
+    await clock.advance(12);
+    await ack(POLICY_SET_TYPE, "2");
+    expect(converged).toEqual([42]);
+  });
+
+  test("counted from the first of several changes", async () => {
+    await change("2", { a: "a2" });
+    await clock.advance(10);
+    await change("3", { a: "a3" });
+    await clock.advance(10);
+    for (const [type, nonce] of [
+      [POLICY_TYPE, "2"],
+      [POLICY_TYPE, "3"],
+      [POLICY_SET_TYPE, "2"],
+    ] as const)
+      await ack(type, nonce);
+    expect(converged).toEqual([20]);
+  });
+
+  test("not when the change does not concern it, nor with a later one from then on", async () => {
+    stream.push();
+    await settle();
+    await clock.advance(1_000);
+    await change("2", { a: "a2" });
+    await clock.advance(5);
+    await ack(POLICY_TYPE, "2");
+    await ack(POLICY_SET_TYPE, "2");
+    expect(converged).toEqual([5]);
+  });
+
+  test("not when it refuses any part, but with the next that it takes", async () => {
+    await change("2", { a: "a2" });
+    await nack(POLICY_TYPE, "2");
+    expect(converged).toEqual([]);
+    await clock.advance(1_000);
+    await change("3", { a: "a3" });
+    await clock.advance(7);
+    await ack(POLICY_TYPE, "3");
+    await ack(POLICY_SET_TYPE, "2");
+    expect(converged).toEqual([7]);
+  });
+});
+
 describe("the stream is ended", () => {
   test("when a response is not answered in time", async () => {
     await subscribe(ADDRESS_TYPE);
@@ -165,6 +221,12 @@ describe("the stream is ended", () => {
     expect(failures).toEqual([]);
   });
 });
+
+async function change(version: string, policies: Readonly<Record<string, string>>): Promise<void> {
+  view = revision(version, policies);
+  stream.push();
+  await settle();
+}
 
 function revision(version: string, policies: Readonly<Record<string, string>>): ResourceView {
   return new Map([

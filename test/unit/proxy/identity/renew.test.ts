@@ -195,6 +195,30 @@ describe("a held identity", () => {
     expect(mesh.holder.identity.get()?.spiffeId).toBe(WEB);
   });
 
+  it("is renewed at once when somebody asks, by one request however often, and then in its own time", async () => {
+    const { clock, holder, requests, inFlightMax } = await setUp();
+    await clock.advance(MINUTE_MS);
+    const first = holder.identity.get()!;
+    holder.renew();
+    holder.renew();
+    await clock.advance(0);
+    expect(holder.identity.get()!.serial).not.toBe(first.serial);
+    expect({ requests: requests.length, inFlightMax: inFlightMax() }).toEqual({ requests: 2, inFlightMax: 1 });
+    await clock.advance(20 * MINUTE_MS);
+    expect(requests).toHaveLength(2);
+    await clock.advance(10 * MINUTE_MS);
+    expect(requests).toHaveLength(3);
+  });
+
+  it("is not renewed for who asks after it was closed", async () => {
+    const { clock, holder, requests } = await setUp();
+    await clock.advance(MINUTE_MS);
+    holder.close();
+    holder.renew();
+    await clock.advance(MINUTE_MS);
+    expect(requests).toHaveLength(1);
+  });
+
   it("asks no more once closed, ends the request under way, and keeps what it published", async () => {
     const mesh = await setUp();
     await mesh.clock.advance(1);

@@ -1,0 +1,130 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../api/resource-types.ts";
+import type { ErrorCode } from "../core/errors.ts";
+import type { IssuanceObserver } from "./ca/certificate-service.ts";
+import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
+import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
+import { processRegistry } from "./process-metrics.ts";
+
+/** What the control plane counts as it happens, and shows together with what it knows at the moment of a scrape. */
+export interface ControlMetrics {
+  readonly issuance: IssuanceObserver;
+  readonly discovery: DiscoveryObserver;
+  /** Prometheus' text format 0.0.4. */
+  expose(facts: ControlFacts): Promise<string>;
+}
+
+/** What is so at a moment. */
+export interface ControlFacts {
+  readonly nowMs: number;
+  readonly connectedSidecars: number;
+  readonly services: number;
+  /** Null: there has never been a good policy set. */
+  readonly policyRevision: string | null;
+  readonly policyFaults: number;
+  readonly registryFaults: number;
+  /** When the authority's certificates, and the one that the control plane shows, end. */
+  readonly notAfterMs: { readonly root: number; readonly intermediate: number; readonly serving: number };
+}
+
+/** Counts from zero. prom-client's own metrics of the process come with it; a sidecar never loads it. */
+export function createControlMetrics(version: string): ControlMetrics {
+  const registry = new Registry();
+  const ofProcess = processRegistry();
+  const { issuance, discovery } = createObservers(registry);
+  const showFacts = createGauges(registry, version);
+  return {
+    issuance,
+    discovery,
+    async expose(facts) {
+      showFacts(facts);
+      const texts = await Promise.all([registry.metrics(), ofProcess.metrics()]);
+      return withoutDisputedTypes(texts.join(""));
+    },
+  };
+}
+
+/** The word of a resource type in metrics: Istio's for what Istio has, ours for what is ours. */
+const TYPE_WORDS: ReadonlyMap<string, string> = new Map([
+  [ADDRESS_TYPE, "wds"],
+  [POLICY_TYPE, "policy"],
+  [POLICY_SET_TYPE, "policy_set"],
+]);
+
+function createObservers(registry: Registry): Pick<ControlMetrics, "issuance" | "discovery"> {
+  const csrs = counter(registry, "citadel_server_csr_count");
+  const issued = counter(registry, "citadel_server_success_cert_issuance_count");
+  const unattested = counter(registry, "citadel_server_authentication_failure_count");
+  const invalid = counter(registry, "citadel_server_csr_parsing_err_count");
+  const failed = counter(registry, "citadel_server_csr_sign_err_count");
+  const refusals: Partial<Record<ErrorCode, Counter>> = { "attestation-failed": unattested, "csr-invalid": invalid };
+  const pushes = counter(registry, "pilot_xds_pushes");
+  const rejects = counter(registry, "pilot_total_xds_rejects");
+  for (const type of TYPE_WORDS.values()) for (const each of [pushes, rejects]) each.inc({ type }, 0);
+  const convergence = new Histogram({
+    ...describe("pilot_proxy_convergence_time"),
+    registers: [registry],
+    buckets: [...CONVERGENCE_BUCKETS],
+  });
+  return {
+    issuance: {
+      requested: () => csrs.inc(),
+      issued: () => issued.inc(),
+      refused: (code) => (refusals[code] ?? failed).inc(),
+    },
+    discovery: {
+      pushed: (typeUrl) => pushes.inc({ type: TYPE_WORDS.get(typeUrl) ?? "unknown" }),
+      rejected: (typeUrl) => rejects.inc({ type: TYPE_WORDS.get(typeUrl) ?? "unknown" }),
+      converged: (afterMs) => convergence.observe(afterMs / 1_000),
+    },
+  };
+}
+
+/** The gauges without labels, from what is so at a scrape. */
+const GAUGES = {
+  pilot_xds: (facts) => facts.connectedSidecars,
+  pilot_services: (facts) => facts.services,
+  citadel_server_root_cert_expiry_timestamp: ({ notAfterMs }) => notAfterMs.root / 1_000,
+  citadel_server_root_cert_expiry_seconds: ({ notAfterMs, nowMs }) => (notAfterMs.root - nowMs) / 1_000,
+  citadel_server_cert_chain_expiry_timestamp: ({ notAfterMs }) => notAfterMs.intermediate / 1_000,
+  citadel_server_cert_chain_expiry_seconds: ({ notAfterMs, nowMs }) => (notAfterMs.intermediate - nowMs) / 1_000,
+  cardea_policy_faults: (facts) => facts.policyFaults,
+  cardea_registry_faults: (facts) => facts.registryFaults,
+} as const satisfies Partial<Record<ControlMetricName, (facts: ControlFacts) => number>>;
+
+function createGauges(registry: Registry, version: string): (facts: ControlFacts) => void {
+  const names = Object.keys(GAUGES) as (keyof typeof GAUGES)[];
+  const plain = names.map((name) => ({ gauge: gauge(registry, name), read: GAUGES[name] }));
+  const expiry = gauge(registry, "cardea_ca_expiry_seconds");
+  const revision = gauge(registry, "cardea_policy_revision_info");
+  gauge(registry, "cardea_build_info").set({ version, node_version: process.version }, 1);
+  return (facts) => {
+    for (const each of plain) each.gauge.set(each.read(facts));
+    for (const [certificate, endMs] of Object.entries(facts.notAfterMs))
+      expiry.set({ certificate }, (endMs - facts.nowMs) / 1_000);
+    // One revision at a time: the label of the one before must go.
+    revision.reset();
+    if (facts.policyRevision !== null) revision.set({ revision: facts.policyRevision }, 1);
+  };
+}
+
+function counter(registry: Registry, name: ControlMetricName): Counter {
+  return new Counter({ ...describe(name), registers: [registry] });
+}
+
+function gauge(registry: Registry, name: ControlMetricName): Gauge {
+  return new Gauge({ ...describe(name), registers: [registry] });
+}
+
+function describe(name: ControlMetricName) {
+  const { means, labels } = CONTROL_METRIC_TABLE[name];
+  return { name, help: means, labelNames: [...labels] };
+}
+
+/**
+ * Istio's counters have names that Prometheus keeps for other types (no _total; _count), and `promtool check metrics`
+ * objects. The names are what boards look for; the type decides nothing there, so those are shown as untyped.
+ */
+function withoutDisputedTypes(text: string): string {
+  return text.replace(/^# TYPE (\S+(?<!_total)) counter$/gm, "# TYPE $1 untyped");
+}
