@@ -26,11 +26,7 @@ export const LIMIT_TABLE = {
   ),
   connectionsMax: limit(10_000, "count", "Downstream connections of one sidecar."),
   pendingRequestsMax: limit(1_024, "count", "Requests of one upstream key that wait for a connection."),
-  upstreamConnectionsMax: limit(
-    1_024,
-    "count",
-    "Connections to one upstream key over HTTP/1.1; Envoy's default circuit breaker.",
-  ),
+  upstreamConnectionsMax: limit(1_024, "count", "Connections to one upstream key; Envoy's default circuit breaker."),
   upstreamIdleMs: limit(60_000, "ms", "An idle pooled connection is closed after this."),
   headTimeoutMs: limit(15_000, "ms", "From the first byte of a head to its end: slow senders (slowloris) are cut off."),
   keepAliveIdleMs: limit(75_000, "ms", "A downstream connection without a request in progress; nginx's default."),
@@ -120,6 +116,16 @@ export const LIMIT_TABLE = {
     60_000,
     "ms",
     "A stream with data that its peer gives no window for; a stalled reader must not hold memory for ever.",
+  ),
+  http2LongBodyBytesMin: limit(
+    262_144,
+    "bytes",
+    "A request that has moved so much, and goes on, makes others prefer another connection: on one, what TCP loses of the long body holds up all.",
+  ),
+  http2ConnectionsMax: limit(
+    4,
+    "count",
+    "Connections to one upstream key that long bodies and slow reading may ask for; more only when the streams of all are used up.",
   ),
   connectionRetireMsMax: limit(
     30_000,

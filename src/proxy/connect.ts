@@ -4,8 +4,10 @@ import { LIMITS } from "../core/limits.ts";
 import type { Clock, Connection, Network, SecureConnection } from "../core/ports.ts";
 import { type FlowTls, NO_TLS } from "../observe/flow.ts";
 import { verifyPeerChain } from "../pki/verify.ts";
+import { httpProtocolOf } from "./detect.ts";
 import type { OwnIdentity } from "./identify.ts";
 import { type Lifetime, lifetimeOf, UNLIMITED } from "./lifetime.ts";
+import type { HttpProtocol } from "./streams.ts";
 import type { Target, TargetPeer } from "./target.ts";
 
 /** A connection to a target, who is there having been proved. */
@@ -13,6 +15,8 @@ export interface OpenedConnection {
   readonly connection: Connection;
   readonly tls: FlowTls;
   readonly lifetime: Lifetime;
+  /** What was agreed on, where the target is spoken to in HTTP. */
+  readonly protocol: HttpProtocol;
 }
 
 interface ConnectorOptions {
@@ -34,17 +38,20 @@ export class Connector {
   }
 
   /**
+   * `offer` narrows down the protocols that the target may be spoken to in.
    * Errors: `upstream-connect-failed`, `upstream-connect-timeout`, `identity-not-ready`, and `peer-identity-mismatch`
    * when the peer does not prove to be the workload that was chosen (addresses are used again).
    */
-  async open(target: Target): Promise<OpenedConnection> {
+  async open(target: Target, offer: readonly string[] | null = null): Promise<OpenedConnection> {
     const { host, dialPort, peer } = target;
     const own = peer === null ? null : this.#usableIdentity();
     const connection = await this.#network.dial({ host, port: dialPort }, { timeoutMs: LIMITS.connectTimeoutMs });
-    if (peer === null || own === null) return { connection, tls: NO_TLS, lifetime: UNLIMITED };
-    const secure = await this.#startTls(connection, own, peer);
+    if (peer === null || own === null) return { connection, tls: NO_TLS, lifetime: UNLIMITED, protocol: "http/1.1" };
+    const alpn = offer ?? peer.alpn;
+    const secure = await this.#startTls(connection, own, { ...peer, alpn });
     try {
-      return { connection: secure, ...this.#verify(secure, own, peer) };
+      const proved = this.#verify(secure, own, peer);
+      return { connection: secure, ...proved, protocol: agreedOn(secure, alpn) };
     } catch (error) {
       secure.destroy({ reset: true });
       throw error;
@@ -62,7 +69,7 @@ export class Connector {
       return await this.#network.startTls(connection, {
         context: own.context,
         handshakeTimeoutMs: LIMITS.handshakeTimeoutMs,
-        alpn: [peer.alpn],
+        alpn: peer.alpn,
         sni: peer.sni,
       });
     } catch (thrown) {
@@ -79,13 +86,16 @@ export class Connector {
     if (proved.spiffeId !== peer.spiffeId) {
       throw new CardeaError("peer-identity-mismatch", `the upstream is ${proved.spiffeId}, not ${peer.spiffeId}`);
     }
-    if (secure.tls.alpn !== peer.alpn) {
-      throw new CardeaError("upstream-connect-failed", `the upstream speaks ${secure.tls.alpn}, not ${peer.alpn}`);
-    }
     const { version, group } = secure.tls;
     const lifetime = lifetimeOf("upstream", Math.min(own.identity.notAfterMs, proved.notAfterMs), nowMs);
     return { tls: Object.freeze({ version, group, sni: peer.sni }), lifetime };
   }
+}
+
+function agreedOn(secure: SecureConnection, offer: readonly string[]): HttpProtocol {
+  const { alpn } = secure.tls;
+  if (alpn !== null && offer.includes(alpn)) return httpProtocolOf(alpn);
+  throw new CardeaError("upstream-connect-failed", `the upstream speaks ${alpn}, and none of ${offer.join()}`);
 }
 
 function provedBy(secure: SecureConnection, own: OwnIdentity, nowMs: number): ReturnType<typeof verifyPeerChain> {

@@ -1,5 +1,6 @@
 import type { FlowPeer } from "../observe/flow.ts";
 import type { Endpoint, ServicePort } from "./discovery/registry-snapshot.ts";
+import { HTTP_OFFER, TCP_OFFER } from "./detect.ts";
 import { endpointPeer } from "./flow-peers.ts";
 import type { Route } from "./route.ts";
 import { formatSni } from "./sni.ts";
@@ -31,7 +32,7 @@ export class Destinations {
 
 function describe({ service, port }: Route, endpoint: Endpoint): Destination {
   const sni = formatSni(port.port, service.fqdn);
-  const alpn = port.protocol === "HTTP" ? "http/1.1" : "istio";
+  const alpn = port.protocol === "HTTP" ? HTTP_OFFER : TCP_OFFER;
   const target = workloadTarget(endpoint, { spiffeId: endpoint.spiffeId, sni, alpn });
   return Object.freeze({ target, peer: endpointPeer(endpoint, service) });
 }

@@ -1,3 +1,5 @@
+import type { HttpProtocol } from "./streams.ts";
+
 /** Bytes that `isClientHello` looks at: type and version of the first TLS record. */
 export const CLIENT_HELLO_BYTES = 3;
 
@@ -11,9 +13,21 @@ export function isClientHello(head: Buffer): boolean {
 
 const HANDSHAKE = 0x16;
 
+/** What we offer towards a port that is declared HTTP; `istio-` is what other meshes call the same inside mutual TLS. */
+export const HTTP_OFFER: readonly string[] = Object.freeze(["istio-h2", "h2", "http/1.1"]);
+/** The same where only HTTP/1.1 will do. */
+export const HTTP1_OFFER: readonly string[] = Object.freeze(["http/1.1"]);
+/** And towards a port whose protocol is the app's own affair. */
+export const TCP_OFFER: readonly string[] = Object.freeze(["istio"]);
+
+/** What a connection with this protocol negotiated carries on a port that is declared HTTP. */
+export function httpProtocolOf(alpn: string | null): HttpProtocol {
+  return alpn === "h2" || alpn === "istio-h2" ? "h2" : "http/1.1";
+}
+
 /**
- * A port that is declared HTTP speaks HTTP/1.1; a caller that offers only what is something else is turned away in
- * the handshake. One that offers nothing must then speak HTTP/1.1: the parser closes on anything else.
+ * A port that is declared HTTP speaks HTTP/2 and HTTP/1.1; a caller that offers only what is something else is turned
+ * away in the handshake. One that offers nothing must then speak HTTP/1.1: the parser closes on anything else.
  */
 export function chooseHttpAlpn(offered: readonly string[]): string | null {
   return HTTP_PROTOCOLS.find((protocol) => offered.includes(protocol)) ?? null;
@@ -26,4 +40,4 @@ export function chooseTcpAlpn(offered: readonly string[]): string | null {
   return offered.find((protocol) => protocol !== "istio-peer-exchange") ?? null;
 }
 
-const HTTP_PROTOCOLS = ["http/1.1", "istio-http/1.1"] as const;
+const HTTP_PROTOCOLS = ["istio-h2", "h2", "istio-http/1.1", "http/1.1"] as const;

@@ -122,7 +122,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#mayRetry = isRepeatable(this.head);
     this.#state = "waiting";
     this.#forwarding = this.#side.forward.request(admission.permit, this);
-    this.#forwarding.begin({ isFresh: false });
+    this.#forwarding.begin(admission.request.upgrade === null ? "any" : "upgrade");
   }
 
   get isForwarding(): boolean {
@@ -242,7 +242,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       this.#forwarding?.release();
       this.#state = "waiting";
       this.#forwarding = this.#side.forward.request(this.#permit!, this);
-      this.#forwarding.begin({ isFresh: true });
+      this.#forwarding.begin("fresh");
       return;
     }
     this.#stop(error);

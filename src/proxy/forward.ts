@@ -1,7 +1,7 @@
 import { CardeaError } from "../core/errors.ts";
 import { isPermit, type Permit } from "./authorize.ts";
 import type { Connector, OpenedConnection } from "./connect.ts";
-import type { ChannelWaiter, Pools, TargetPool } from "./pool.ts";
+import type { ChannelWaiter, Pools, TargetPool, Want } from "./pool.ts";
 
 interface ForwardOptions {
   readonly pools: Pools;
@@ -42,8 +42,8 @@ export class Forwarding {
   }
 
   /** The waiter may be served before this returns. */
-  begin(options: { readonly isFresh: boolean }): void {
-    this.#pool.acquire(this.#waiter, options.isFresh);
+  begin(want: Want): void {
+    this.#pool.acquire(this.#waiter, want);
   }
 
   /** To be called once, when the request is over in whatever way. */

@@ -8,12 +8,13 @@ import type { TraceIds } from "../wire/traceparent.ts";
 import { formatXfcc } from "../wire/xfcc.ts";
 import { type AcceptGate, readFirstBytes } from "./accept.ts";
 import { type InboundRules, PeerAuthorizer } from "./authorize.ts";
-import { CLIENT_HELLO_BYTES, chooseHttpAlpn, chooseTcpAlpn, isClientHello } from "./detect.ts";
+import { CLIENT_HELLO_BYTES, chooseHttpAlpn, chooseTcpAlpn, httpProtocolOf, isClientHello } from "./detect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
 import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
 import type { Forward } from "./forward.ts";
 import { Http1ServerConnection } from "./http1/server-connection.ts";
+import { Http2ServerConnection } from "./http2/server-connection.ts";
 import { type Caller, identifyCaller, type OwnIdentity } from "./identify.ts";
 import { InboundCaller } from "./inbound-caller.ts";
 import type { LiveConnections } from "./live.ts";
@@ -131,14 +132,21 @@ export class InboundPort {
     else this.#serveTcp(accepted, authorizer, pair);
   }
 
-  #serveHttp({ secure, own, caller }: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
+  #serveHttp(accepted: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
     const { recorder, forward, live, policy, traceIds, clock } = this.#scope;
+    const { secure, own, caller } = accepted;
     const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
     const onOver = () => void this.#permitted.delete(handler);
     const handler = new InboundCaller({ recorder, forward, live, policy, traceIds, authorizer, pair, xfcc, onOver });
     this.#permitted.add(handler);
     const onGone = () => handler.leave();
-    void new Http1ServerConnection(secure, { handler, live, clock, lifetime: caller.lifetime, onGone });
+    const options = { handler, live, clock, lifetime: caller.lifetime, onGone };
+    if (httpProtocolOf(secure.tls.alpn) === "http/1.1") void new Http1ServerConnection(secure, options);
+    else
+      void new Http2ServerConnection(secure, {
+        ...options,
+        onFault: (error) => this.#recordFault(accepted, pair, error),
+      });
   }
 
   #serveTcp({ secure, caller, startedMs }: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
@@ -177,6 +185,24 @@ export class InboundPort {
       source: callerPeer(secure.remote, caller.spiffeId, registry),
       destination: ownPeer(at, { workload: this.#scope.workload, principal, service }),
       tls: tlsOf(secure),
+    });
+  }
+
+  /** The caller broke the rules of its connection, whatever becomes of the requests on it. */
+  #recordFault({ secure, startedMs }: Accepted, pair: Pair, error: CardeaError): void {
+    const { recorder } = this.#scope;
+    recorder.connection({
+      id: recorder.newId(),
+      pair,
+      grant: null,
+      denial: null,
+      error,
+      startedMs,
+      bytesReceived: secure.bytesReceived,
+      bytesSent: secure.bytesSent,
+      endedBy: enderOf(error.code),
+      servicePort: null,
+      upstreamPort: null,
     });
   }
 

@@ -1,5 +1,6 @@
 import { ERROR_TABLE, type ErrorCode } from "../core/errors.ts";
 import type { BodyFraming } from "../wire/http1-head.ts";
+import { reasonPhraseOf } from "../wire/reason-phrase.ts";
 import type { Answer, DownstreamStream } from "./streams.ts";
 
 export interface LocalCause {
@@ -27,7 +28,7 @@ export function makeLocalAnswer(cause: LocalCause): LocalAnswer {
   const framing: BodyFraming = isHead ? { kind: "none" } : { kind: "length", bytes: text.length };
   const answer = {
     status,
-    reason: REASONS[status] ?? "",
+    reason: reasonPhraseOf(status),
     headers,
     framing,
     isLast: close !== "keep",
@@ -49,19 +50,3 @@ function textOf({ code, denialId }: LocalCause): string {
   if (ERROR_TABLE[code].httpStatus === 403) return "RBAC: access denied";
   return denialId === null ? ERROR_TABLE[code].meaning : "access denied";
 }
-
-/** RFC 9110 section 15. */
-const REASONS: Readonly<Record<number, string>> = {
-  400: "Bad Request",
-  403: "Forbidden",
-  405: "Method Not Allowed",
-  408: "Request Timeout",
-  417: "Expectation Failed",
-  431: "Request Header Fields Too Large",
-  500: "Internal Server Error",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-  505: "HTTP Version Not Supported",
-  508: "Loop Detected",
-};

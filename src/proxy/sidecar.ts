@@ -12,6 +12,7 @@ import { drainConnections } from "./drain.ts";
 import { EgressRouter } from "./egress.ts";
 import { Forward } from "./forward.ts";
 import { Http1ClientConnection } from "./http1/client-connection.ts";
+import { Http2ClientConnection } from "./http2/client-connection.ts";
 import { followIdentity } from "./identify.ts";
 import type { Identity } from "./identity/identity.ts";
 import { InboundPort } from "./inbound.ts";
@@ -72,9 +73,11 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   const callers = new LiveConnections(clock);
   const channels = new LiveConnections(clock);
   const connector = new Connector({ network, clock, identity: own });
-  const pools = new Pools(async (target, owner) => {
-    const { connection, lifetime, tls } = await connector.open(target);
-    return new Http1ClientConnection(connection, { owner, live: channels, lifetime, tls });
+  const pools = new Pools(async (target, owner, offer) => {
+    const { connection, lifetime, tls, protocol } = await connector.open(target, offer);
+    const options = { owner, live: channels, lifetime, tls };
+    if (protocol === "http/1.1") return new Http1ClientConnection(connection, options);
+    return new Http2ClientConnection(connection, { ...options, clock, probesPeer: true });
   });
   const { name, namespace, labels, enforcement, ownPorts } = config;
   const shared = {

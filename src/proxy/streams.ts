@@ -5,8 +5,10 @@ import type { Headers } from "../wire/headers.ts";
 import type { Lifetime } from "./lifetime.ts";
 import type { BodyFraming, RequestHead, ResponseHead } from "../wire/http1-head.ts";
 
-// A request crosses two connections. Each protocol folder (http1/, later http2/) brings a downstream and an upstream
+// A request crosses two connections. Each protocol folder (http1/, http2/) brings a downstream and an upstream
 // half, exchange.ts stands between them and knows no protocol.
+
+export type HttpProtocol = "http/1.1" | "h2";
 
 /** A head on its way back to the caller. The stream may add to `headers`: framing and connection are its own. */
 export interface Answer {
@@ -80,8 +82,15 @@ export interface OutgoingRequest {
 
 /** A connection to an upstream that takes requests: one at a time over HTTP/1.1, many over HTTP/2. */
 export interface Channel {
+  readonly protocol: HttpProtocol;
   /** Whether it may take another request now. */
   readonly isFree: boolean;
+  /** New requests had better go elsewhere: the upstream reads slowly, or a long body is under way. */
+  readonly isCrowded: boolean;
+  /** Under way. */
+  readonly requestCount: number;
+  /** Whether a request may ask for another protocol; `unknown` until the peer has said. */
+  readonly upgrades: "yes" | "no" | "unknown";
   readonly tls: FlowTls;
   readonly localPort: number;
   /** Sends a request head. Events may come as soon as this has returned. */

@@ -20,7 +20,8 @@ export interface TargetPeer {
   readonly spiffeId: SpiffeId;
   /** Names the service: a claim, for the other side's telemetry. */
   readonly sni: string;
-  readonly alpn: "http/1.1" | "istio";
+  /** The protocols that may be spoken, the dearest first. */
+  readonly alpn: readonly string[];
 }
 
 /** The app behind this sidecar. */
@@ -34,6 +35,6 @@ export function workloadTarget(
   peer: TargetPeer,
 ): Target {
   const { address, port, containerPort } = endpoint;
-  const key = `${peer.spiffeId} ${address} ${port} ${peer.sni} ${peer.alpn}`;
+  const key = `${peer.spiffeId} ${address} ${port} ${peer.sni} ${peer.alpn.join()}`;
   return Object.freeze({ key, port: containerPort, host: address, dialPort: port, peer: Object.freeze(peer) });
 }

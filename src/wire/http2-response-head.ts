@@ -3,6 +3,7 @@ import type { Headers } from "./headers.ts";
 import { type BodyFraming, CHUNKED, NO_BODY, type ResponseHead } from "./http1-message.ts";
 import { type Http2FieldFacts, readFieldFacts, regularFields } from "./http2-fields.ts";
 import { DIGIT_ZERO } from "./octets.ts";
+import { reasonPhraseOf } from "./reason-phrase.ts";
 
 export type Http2ResponseReading =
   | { readonly at: "head"; readonly head: ResponseHead }
@@ -26,9 +27,10 @@ export function readResponseHead(fields: readonly string[], isEnd: boolean, aske
   const fault = facts.fault ?? faultOf(status, facts, isEnd, asked);
   if (fault !== null) return refuse(fault);
   const isSwitch = asked.protocol !== null && status >= 200 && status < 300;
+  const standsFor = isSwitch ? 101 : status;
   const head: ResponseHead = {
-    status: isSwitch ? 101 : status,
-    reason: isSwitch ? "Switching Protocols" : "",
+    status: standsFor,
+    reason: reasonPhraseOf(standsFor),
     minorVersion: 1,
     headers: regularFields(fields, 2, 0),
     framing: framingOf(status, facts, isEnd, asked),

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createBodyReader } from "../../src/wire/http1-body.ts";
 import { RequestHeadReader, ResponseHeadReader } from "../../src/wire/http1-head-reader.ts";
 import { openSimMesh } from "../support/sim-mesh.ts";
+import { BETWEEN } from "../support/test-mesh.ts";
 
 // Whatever the body, however it is framed, and wherever the network cuts it: it arrives as it was sent, once, and the
 // connection is good for the next request.
@@ -33,7 +34,7 @@ function messages(framings: readonly Framing[]): fc.Arbitrary<Message> {
   });
 }
 
-describe("random bodies through a pair", () => {
+describe.each(BETWEEN)("random bodies through a pair, with %s between the sidecars", (between) => {
   it("arrive identical, both ways, request after request", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -42,7 +43,7 @@ describe("random bodies through a pair", () => {
           maxLength: 4,
         }),
         async (exchanges) => {
-          const mesh = await openSimMesh();
+          const mesh = await openSimMesh({ between });
           const caller = await mesh.call(mesh.toOrders);
           for (const [request, answer] of exchanges) {
             const before = mesh.ordersApp.map((app) => app.chunks.length);

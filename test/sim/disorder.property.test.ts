@@ -5,7 +5,7 @@ import type { Collected } from "../support/collected.ts";
 import { openSimMesh, type SimMesh } from "../support/sim-mesh.ts";
 import type { SimConnection } from "../support/sim-network.ts";
 import { shopId } from "../support/test-authority.ts";
-import { policySetOf, WEB_MAY } from "../support/test-mesh.ts";
+import { BETWEEN, policySetOf, WEB_MAY } from "../support/test-mesh.ts";
 
 // Callers, apps, policies, certificates and time do what they like, in any order. Nothing of it may crash a sidecar,
 // leave a connection behind, record something twice, or let a request reach its app without a record.
@@ -65,11 +65,11 @@ const ACT: fc.Arbitrary<Act> = fc.oneof(
   },
 );
 
-describe("in any disorder", () => {
+describe.each(BETWEEN)("in any disorder, with %s between the sidecars", (between) => {
   it("nothing crashes, nothing is left open, and what reached an app has its one record", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(ACT, { minLength: 3, maxLength: 25 }), async (acts) => {
-        const mesh = await openSimMesh();
+        const mesh = await openSimMesh({ between });
         const callers: Collected<SimConnection>[] = [];
         for (const act of acts) await perform(act, mesh, callers);
         await finish(mesh, callers);

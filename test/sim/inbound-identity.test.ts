@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import { openSimMesh, say, type SimMesh } from "../support/sim-mesh.ts";
 import { createTestAuthority, shopId } from "../support/test-authority.ts";
-import { policySetOf, WEB_MAY } from "../support/test-mesh.ts";
+import { BETWEEN, policySetOf, WEB_MAY } from "../support/test-mesh.ts";
 
 const GET = "GET /x HTTP/1.1\r\nHost: orders\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-describe("the inbound side", () => {
+describe.each(BETWEEN)("the inbound side, with %s between the sidecars", (between) => {
   it("lets a proved and permitted caller through, and records it on both sides", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, OK);
     await mesh.settle();
@@ -66,7 +66,7 @@ describe("the inbound side", () => {
   ];
 
   it.each(strangers)("resets a caller with %s, and records it once", async (_name, reason, identityOf) => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.callAs(identityOf(mesh), mesh.ordersInbound, { text: GET });
     expect(caller.isClosed).toBe(true);
     expect(caller.error?.code).toBe("upstream-reset");
@@ -78,7 +78,7 @@ describe("the inbound side", () => {
   });
 
   it("refuses plaintext", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.ordersInbound, GET);
     expect(caller.error?.code).toBe("upstream-reset");
     expect(caller.bytes).toBe(0);
@@ -87,14 +87,14 @@ describe("the inbound side", () => {
   });
 
   it("refuses plaintext to a TCP port", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     await mesh.call(mesh.ledgerInbound, "BALANCE\n");
     expect(mesh.ledgerApp).toEqual([]);
     expect(mesh.flows()).toMatchObject([{ verdict: "denied", reason: "plaintext-refused" }]);
   });
 
   it.each(["\x16", "\x16\x03"])("waits a stated time for the rest of a first record that begins %j", async (text) => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.ordersInbound, text);
     expect(mesh.flows()).toEqual([]);
     await mesh.pass(5_000);
@@ -103,7 +103,7 @@ describe("the inbound side", () => {
   });
 
   it("records a caller that leaves without a word", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.ordersInbound);
     caller.connection.end();
     await mesh.settle();
@@ -113,11 +113,11 @@ describe("the inbound side", () => {
 
   it.each([
     ["http", ["istio"]],
-    ["http", ["h2"]],
+    ["http", ["h3"]],
     ["http", ["istio-peer-exchange"]],
     ["tcp", ["istio-peer-exchange"]],
   ])("turns away on a port declared %s who offers %j", async (port, alpn) => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const to = port === "http" ? mesh.ordersInbound : mesh.ledgerInbound;
     await expect(mesh.callAs(mesh.authority.issue(shopId("web")), to, { alpn })).rejects.toMatchObject({
       code: "tls-handshake-failed",
@@ -126,7 +126,7 @@ describe("the inbound side", () => {
   });
 
   it("answers a proved but not permitted caller with 403, an id, and not a word more", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.callAs(mesh.authority.issue(shopId("reports")), mesh.ordersInbound, { text: GET });
     const [flow] = mesh.flows();
     expect(flow).toMatchObject({ verdict: "denied", reason: "no-allow-rule-matched", policy: null, status: 403 });
@@ -140,7 +140,7 @@ describe("the inbound side", () => {
   });
 
   it("resets a proved but not permitted caller of a TCP port before anything reaches the app", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const reports = mesh.authority.issue(shopId("reports"));
     const caller = await mesh.callAs(reports, mesh.ledgerInbound, { text: "BALANCE\n", alpn: ["istio"] });
     expect(caller.error?.code).toBe("upstream-reset");
@@ -149,7 +149,7 @@ describe("the inbound side", () => {
   });
 
   it("lets through in AUDIT what it would deny, and says so", async () => {
-    const mesh = await openSimMesh({ policy: policySetOf([WEB_MAY], { enforcement: "AUDIT" }) });
+    const mesh = await openSimMesh({ between, policy: policySetOf([WEB_MAY], { enforcement: "AUDIT" }) });
     await mesh.callAs(mesh.authority.issue(shopId("reports")), mesh.ordersInbound, { text: GET });
     say(mesh.ordersApp[0]!, OK);
     await mesh.settle();
@@ -157,7 +157,7 @@ describe("the inbound side", () => {
   });
 
   it("refuses everything before the first policy", async () => {
-    const mesh = await openSimMesh({ policy: null });
+    const mesh = await openSimMesh({ between, policy: null });
     const web = mesh.authority.issue(shopId("web"));
     const caller = await mesh.callAs(web, mesh.ordersInbound, { text: GET });
     expect(caller.text()).toMatch(/^HTTP\/1\.1 503 /);
@@ -172,7 +172,7 @@ describe("the inbound side", () => {
   });
 
   it("refuses everything before the first certificate", async () => {
-    const mesh = await openSimMesh({ identity: "absent" });
+    const mesh = await openSimMesh({ between, identity: "absent" });
     const caller = await mesh.call(mesh.ordersInbound, "\x16\x03\x01\x00\x00");
     expect(caller.isClosed).toBe(true);
     expect(mesh.flows()).toMatchObject([{ verdict: "denied", reason: "identity-not-ready" }]);
@@ -180,7 +180,7 @@ describe("the inbound side", () => {
   });
 
   it("refuses everything when its own certificate has ended", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     mesh.orders.identity.set(mesh.authority.issue(shopId("orders"), { notAfterMs: mesh.clock.wallMs() + 1_000 }));
     await mesh.pass(1_000);
     await mesh.call(mesh.ordersInbound, "\x16\x03\x01\x00\x00");
@@ -188,7 +188,7 @@ describe("the inbound side", () => {
   });
 
   it("takes no word of the caller's for who it is, and tells the app itself", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const web = mesh.authority.issue(shopId("web"));
     await mesh.callAs(web, mesh.ordersInbound, {
       text:
@@ -206,7 +206,7 @@ describe("the inbound side", () => {
   });
 
   it("strips what the app's own answer says of the mesh", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, "HTTP/1.1 200 OK\r\nX-Cardea-Denial: 0123456789abcdef\r\nContent-Length: 0\r\n\r\n");
     await mesh.settle();
@@ -214,7 +214,7 @@ describe("the inbound side", () => {
   });
 
   it("believes a server name only where the service is its own", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const web = mesh.authority.issue(shopId("web"));
     for (const sni of ["outbound_.80_._.payments.shop.svc.cluster.local", "orders", "outbound_.81_._.orders.shop"]) {
       await mesh.callAs(web, mesh.ordersInbound, { text: "GET / HTTP/1.1\r\nHost: o\r\n\r\n", sni });
@@ -225,7 +225,7 @@ describe("the inbound side", () => {
   });
 
   it("dials its app and nothing else, whatever Host and target say", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const web = mesh.authority.issue(shopId("web"));
     const caller = await mesh.callAs(web, mesh.ordersInbound, {
       text: `GET http://127.0.0.1:${mesh.proxy.port}/y HTTP/1.1\r\nHost: other\r\n\r\nCONNECT ledger:5432 HTTP/1.1\r\nHost: l:1\r\n\r\n`,

@@ -4,23 +4,24 @@ import { LIMITS } from "../../src/core/limits.ts";
 import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { openSimMesh, say } from "../support/sim-mesh.ts";
 import { createTestAuthority, shopId } from "../support/test-authority.ts";
+import { BETWEEN } from "../support/test-mesh.ts";
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-describe("the outbound side", () => {
+describe.each(BETWEEN)("the outbound side, with %s between the sidecars", (between) => {
   it.each([
     ["GET http://orders/a HTTP/1.1\r\nHost: elsewhere\r\n\r\n", "orders"],
     ["GET http://ORDERS.shop:80/a HTTP/1.1\r\nHost: elsewhere\r\n\r\n", "ORDERS.shop:80"],
     ["GET /a HTTP/1.1\r\nHost: orders.shop.svc.cluster.local\r\n\r\n", "orders.shop.svc.cluster.local"],
     ["GET /a HTTP/1.0\r\nHost: orders:80\r\n\r\n", "orders:80"],
   ])("routes %j by its authority, and forwards it as it was", async (text, host) => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     await mesh.call(mesh.proxy, text);
     expect(mesh.ordersApp[0]!.text()).toMatch(new RegExp(`^GET /a HTTP/1\\.1\r\nhost: ${host}\r\n`));
   });
 
   it("keeps to its one service on a fixed port, whatever Host says", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     await mesh.call(mesh.toOrders, "GET /a HTTP/1.1\r\nHost: ledger:5432\r\n\r\n");
     expect(mesh.ordersApp[0]!.text()).toMatch(/^GET \/a HTTP\/1\.1\r\nhost: ledger:5432\r\n/);
     const caller = await mesh.call(mesh.toOrders, "CONNECT ledger:5432 HTTP/1.1\r\nHost: ledger:5432\r\n\r\n");
@@ -47,7 +48,7 @@ describe("the outbound side", () => {
     ["the mesh's own port by CONNECT", "CONNECT 127.0.0.1:15001 HTTP/1.1\r\nHost: x\r\n\r\n", 508, "loop-refused"],
     ["nobody", "GET / HTTP/1.0\r\n\r\n", 400, "bad-request"],
   ])("refuses %s", async (_name, text, status, reason) => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.proxy, text);
     expect(caller.text()).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(mesh.flows()).toMatchObject([{ reporter: "source", verdict: "error", reason, status }]);
@@ -55,7 +56,7 @@ describe("the outbound side", () => {
   });
 
   it("says when a service has no workload", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const snapshot = mesh.web.registry.get();
     const orders = snapshot.lookup("orders", "shop")!;
     const ports = new Map([[80, { port: 80, protocol: "HTTP" as const, endpoints: [] }]]);
@@ -66,7 +67,7 @@ describe("the outbound side", () => {
   });
 
   it("carries CONNECT to a TCP port, early bytes and half-close included", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.proxy, "CONNECT ledger:5432 HTTP/1.1\r\nHost: ledger:5432\r\n\r\nearly ");
     expect(caller.text()).toBe("HTTP/1.1 200 Connection Established\r\n\r\n");
     say(caller, "late");
@@ -94,7 +95,7 @@ describe("the outbound side", () => {
   });
 
   it("sees each request behind CONNECT to an HTTP port", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(
       mesh.proxy,
       "CONNECT orders:80 HTTP/1.1\r\nHost: orders:80\r\n\r\nGET /in HTTP/1.1\r\nHost: o\r\n\r\n",
@@ -106,7 +107,7 @@ describe("the outbound side", () => {
   });
 
   it("speaks first where the server does", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toLedger);
     say(mesh.ledgerApp[0]!, "220 ready\r\n");
     await mesh.settle();
@@ -114,7 +115,7 @@ describe("the outbound side", () => {
   });
 
   it("strips what the app says of itself", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     await mesh.call(
       mesh.toOrders,
       "GET / HTTP/1.1\r\nHost: o\r\nX-Forwarded-Client-Cert: URI=forged\r\nx-envoy-x: forged\r\n\r\n",
@@ -123,7 +124,7 @@ describe("the outbound side", () => {
   });
 
   it("continues a trace", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
     await mesh.call(
       mesh.toOrders,
@@ -134,7 +135,7 @@ describe("the outbound side", () => {
   });
 
   it("balances: the less busy of two, and none for a workload that is gone", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const snapshot = mesh.web.registry.get();
     const orders = snapshot.lookup("orders", "shop")!;
     const [endpoint] = orders.ports.get(80)!.endpoints;
@@ -149,11 +150,11 @@ describe("the outbound side", () => {
   });
 });
 
-describe("the chosen workload must prove to be it", () => {
+describe.each(BETWEEN)("the chosen workload must prove to be it, with %s between the sidecars", (between) => {
   const GET = "GET / HTTP/1.1\r\nHost: o\r\n\r\n";
 
   it("another workload at its address gets nothing", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     mesh.register((endpoint) => ({ ...endpoint, spiffeId: parseSpiffeId(shopId("payments")) }));
     const caller = await mesh.call(mesh.toOrders, GET);
     const tcp = await mesh.call(mesh.toLedger, "BALANCE\n");
@@ -168,7 +169,7 @@ describe("the chosen workload must prove to be it", () => {
   });
 
   it("one with another CA's certificate gets nothing", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const stranger = createTestAuthority();
     mesh.orders.identity.set(stranger.issue(shopId("orders"), { trusts: [mesh.authority.bundle] }));
     const caller = await mesh.call(mesh.toOrders, GET);
@@ -178,7 +179,7 @@ describe("the chosen workload must prove to be it", () => {
   });
 
   it("one that does not speak TLS gets no plaintext either", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const heard: string[] = [];
     const listening = await mesh.network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
       connection.setHandlers({
@@ -199,14 +200,14 @@ describe("the chosen workload must prove to be it", () => {
   });
 
   it("nothing is sent without a certificate of our own", async () => {
-    const mesh = await openSimMesh({ identity: "absent" });
+    const mesh = await openSimMesh({ between, identity: "absent" });
     const caller = await mesh.call(mesh.toOrders, GET);
     expect(caller.text()).toMatch(/^HTTP\/1\.1 503 /);
     expect(mesh.flows()).toMatchObject([{ reporter: "source", verdict: "denied", reason: "identity-not-ready" }]);
   });
 
   it("nor with one that has ended", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     mesh.web.identity.set(mesh.authority.issue(shopId("web"), { notAfterMs: mesh.clock.wallMs() }));
     const caller = await mesh.call(mesh.toOrders, GET);
     expect(caller.text()).toMatch(/^HTTP\/1\.1 503 /);
@@ -214,9 +215,9 @@ describe("the chosen workload must prove to be it", () => {
   });
 });
 
-describe("bounds", () => {
+describe.each(BETWEEN)("bounds, with %s between the sidecars", (between) => {
   it("requests that wait for one upstream are counted, and one too many is refused", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const held = createLatest(0);
     mesh.network.startTls = () => {
       held.set(held.get() + 1);
@@ -232,7 +233,8 @@ describe("bounds", () => {
     );
     await mesh.settle();
     expect(mesh.web.flows).toMatchObject([{ verdict: "error", reason: "overloaded", status: 503 }]);
-    expect(held.get()).toBe(LIMITS.upstreamConnectionsMax);
+    // What the upstream speaks the first connection tells.
+    expect(held.get()).toBe(1);
     for (const connection of callers) connection.destroy({ reset: true });
     await mesh.settle();
     expect(mesh.web.flows).toHaveLength(LIMITS.pendingRequestsMax + 1);
@@ -240,6 +242,7 @@ describe("bounds", () => {
 
   it("an app that is down is told so, and recorded", async () => {
     const mesh = await openSimMesh({
+      between,
       ordersApp: { host: "127.0.0.1", port: 7 },
       ledgerApp: { host: "127.0.0.1", port: 7 },
     });
@@ -254,7 +257,7 @@ describe("bounds", () => {
   });
 
   it("a port that is taken opens nothing", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const { openTestMesh } = await import("../support/test-mesh.ts");
     const { network, clock } = mesh;
     const listen = network.listen.bind(network);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { openSimMesh, say } from "../support/sim-mesh.ts";
-import { policy, policySetOf, WEB_MAY } from "../support/test-mesh.ts";
+import { BETWEEN, keptEnds, policy, policySetOf, WEB_MAY } from "../support/test-mesh.ts";
 
 const GET = "GET /x HTTP/1.1\r\nHost: orders\r\n\r\n";
 const WEBSOCKET = "GET /ws HTTP/1.1\r\nHost: o\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -12,9 +12,9 @@ const STILL_WEB = policySetOf(
   "second",
 );
 
-describe("a new policy", () => {
+describe.each(BETWEEN)("a new policy, with %s between the sidecars", (between) => {
   it("refuses a request that waits for its answer", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     mesh.orders.policy.set(NOBODY);
     await mesh.settle();
@@ -26,7 +26,7 @@ describe("a new policy", () => {
   });
 
   it("resets a stream whose answer is under way", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
     await mesh.settle();
@@ -39,11 +39,11 @@ describe("a new policy", () => {
       { verdict: "denied", reason: "permission-lost", status: 200, bytesSent: 3 },
     ]);
     expect(mesh.web.flows).toMatchObject([{ verdict: "error", reason: "upstream-reset" }]);
-    expect(mesh.network.openCount).toBe(0);
+    expect(mesh.network.openCount).toBe(keptEnds(between));
   });
 
   it("resets a WebSocket", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, WEBSOCKET);
     say(mesh.ordersApp[0]!, SWITCH);
     await mesh.settle();
@@ -51,11 +51,11 @@ describe("a new policy", () => {
     await mesh.settle();
     expect(caller.error?.code).toBe("upstream-reset");
     expect(mesh.orders.flows).toMatchObject([{ verdict: "denied", reason: "permission-lost", status: 101 }]);
-    expect(mesh.network.openCount).toBe(0);
+    expect(mesh.network.openCount).toBe(keptEnds(between));
   });
 
   it("resets an opaque connection", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toLedger, "BALANCE\n");
     expect(mesh.ledgerApp[0]!.text()).toBe("BALANCE\n");
     mesh.orders.policy.set(NOBODY);
@@ -68,7 +68,7 @@ describe("a new policy", () => {
   });
 
   it("holds for the next request of a connection that is kept", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     await mesh.settle();
@@ -80,7 +80,7 @@ describe("a new policy", () => {
   });
 
   it("that still allows a stream leaves it alone", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     const tcp = await mesh.call(mesh.toLedger, "BALANCE\n");
     mesh.orders.policy.set(STILL_WEB);
@@ -93,7 +93,7 @@ describe("a new policy", () => {
   });
 
   it("in AUDIT resets nothing", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     mesh.orders.policy.set(policySetOf([], { enforcement: "AUDIT" }, "second"));
     await mesh.settle();

@@ -2,13 +2,14 @@ import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.ts";
 import { openSimMesh, say } from "../support/sim-mesh.ts";
 import { shopId } from "../support/test-authority.ts";
+import { BETWEEN } from "../support/test-mesh.ts";
 
 const GET = "GET /x HTTP/1.1\r\nHost: orders\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-describe("time limits", () => {
+describe.each(BETWEEN)("time limits, with %s between the sidecars", (between) => {
   it("cut off a head that comes too slowly, however busily", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, "GET / HTTP/1.1\r\n");
     for (let sec = 0; sec < LIMITS.headTimeoutMs / 1_000 + 1; sec++) {
       say(caller, "X: y\r\n");
@@ -22,7 +23,7 @@ describe("time limits", () => {
   });
 
   it("close a kept connection that nobody uses, without a record", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, OK);
     await mesh.pass(LIMITS.keepAliveIdleMs - 1_000);
@@ -37,7 +38,7 @@ describe("time limits", () => {
   });
 
   it("answer for an upstream that stays silent", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     await mesh.pass(LIMITS.streamIdleMs + 1_000);
     expect(caller.text()).toMatch(/^HTTP\/1\.1 504 /);
@@ -45,7 +46,7 @@ describe("time limits", () => {
   });
 
   it("cut off a caller that stays silent in the middle of its body", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, "POST / HTTP/1.1\r\nHost: o\r\nContent-Length: 10\r\n\r\nabc");
     await mesh.pass(LIMITS.streamIdleMs + 1_000);
     expect(caller.text()).toMatch(/^HTTP\/1\.1 408 /);
@@ -53,7 +54,7 @@ describe("time limits", () => {
   });
 
   it("do not touch a stream in which something moves", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (let i = 0; i < 4; i++) {
@@ -66,7 +67,7 @@ describe("time limits", () => {
   });
 
   it("end an opaque connection in which nothing moves", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     await mesh.call(mesh.toLedger, "x");
     await mesh.pass(LIMITS.svidTtlMs / 2);
     expect(mesh.network.openCount).toBe(6);
@@ -76,7 +77,7 @@ describe("time limits", () => {
   });
 
   it("drop a refused sender that goes on sending slowly", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, "POST / HTTP/1.1\r\nHost : o\r\n\r\n");
     for (let i = 0; i < 20; i++) {
       say(caller, "x");
@@ -87,7 +88,7 @@ describe("time limits", () => {
   });
 
   it("drop a refused sender that goes on sending much", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, "POST / HTTP/1.1\r\nHost : o\r\n\r\n");
     say(caller, "x".repeat(LIMITS.discardBodyBytesMax + 1));
     await mesh.settle();
@@ -95,9 +96,9 @@ describe("time limits", () => {
   });
 });
 
-describe("certificates bound the connections that they made", () => {
+describe.each(BETWEEN)("certificates bound the connections that they made, with %s between the sidecars", (between) => {
   it("a connection takes no new request shortly before, and the next goes over a new one", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     mesh.web.identity.set(mesh.authority.issue(shopId("web"), { notAfterMs: mesh.clock.wallMs() + 100_000 }));
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, OK);
@@ -121,7 +122,7 @@ describe("certificates bound the connections that they made", () => {
   });
 
   it.each(["web", "orders"] as const)("a stream ends when the certificate of %s does", async (name) => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     mesh[name].identity.set(mesh.authority.issue(shopId(name), { notAfterMs: mesh.clock.wallMs() + 10_000 }));
     const caller = await mesh.call(mesh.toOrders, GET);
     say(mesh.ordersApp[0]!, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -137,7 +138,7 @@ describe("certificates bound the connections that they made", () => {
   });
 
   it("a WebSocket ends with them, too", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     mesh.web.identity.set(mesh.authority.issue(shopId("web"), { notAfterMs: mesh.clock.wallMs() + 10_000 }));
     await mesh.call(mesh.toOrders, "GET / HTTP/1.1\r\nHost: o\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     say(mesh.ordersApp[0]!, "HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
@@ -146,7 +147,7 @@ describe("certificates bound the connections that they made", () => {
   });
 
   it("a rotation leaves open streams alone", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     mesh.web.identity.set(mesh.authority.issue(shopId("web")));
     mesh.orders.identity.set(mesh.authority.issue(shopId("orders")));
@@ -156,7 +157,7 @@ describe("certificates bound the connections that they made", () => {
   });
 
   it("an identity that cannot be used leaves the one before in force", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const createTlsContext = mesh.network.createTlsContext.bind(mesh.network);
     mesh.network.createTlsContext = () => {
       throw new Error("unusable");
@@ -170,9 +171,9 @@ describe("certificates bound the connections that they made", () => {
   });
 });
 
-describe("drain", () => {
+describe.each(BETWEEN)("drain, with %s between the sidecars", (between) => {
   it("lets a request finish, says close, and then is over", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const idle = await mesh.call(mesh.toOrders);
     const caller = await mesh.call(mesh.toOrders, GET);
     let isDrained = false;
@@ -193,7 +194,7 @@ describe("drain", () => {
   });
 
   it("cuts what is not finished when the time is over", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.toOrders, GET);
     const tcp = await mesh.call(mesh.toLedger, "x");
     const drained = mesh.web.sidecar.drain();
@@ -207,7 +208,7 @@ describe("drain", () => {
   });
 
   it("close drops everything at once, and records it", async () => {
-    const mesh = await openSimMesh();
+    const mesh = await openSimMesh({ between });
     await mesh.call(mesh.toOrders, GET);
     await mesh.call(mesh.toLedger, "x");
     await mesh.close();

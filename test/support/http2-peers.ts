@@ -97,6 +97,7 @@ export function openClient(bench: Bench, connection: Connection, parts: ClientPa
   const { clock, live } = bench;
   const owner = {
     onFree: () => void calls.push("free"),
+    onKnown: () => {},
     onGone: () => void calls.push("gone"),
   };
   return new Http2ClientConnection(connection, { owner, live, lifetime, tls: NO_TLS, clock, probesPeer });

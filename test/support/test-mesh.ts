@@ -17,7 +17,9 @@ import {
   type Service,
 } from "../../src/proxy/discovery/registry-snapshot.ts";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
+import type { HttpProtocol } from "../../src/proxy/streams.ts";
 import { openSidecar, type Sidecar, type SidecarConfig } from "../../src/proxy/sidecar.ts";
+import { withoutHttp2 } from "./http1-network.ts";
 import { createTestAuthority, shopId, type TestAuthority } from "./test-authority.ts";
 
 /** One sidecar of a test's mesh, with all that it was handed. */
@@ -55,12 +57,22 @@ export interface TestMeshOptions {
   readonly ledgerApp: Address;
   readonly policy?: PolicySet | null;
   readonly identity?: "present" | "absent";
+  /** What the sidecars speak to each other; HTTP/2 when nothing is said. */
+  readonly between?: HttpProtocol;
 }
 
 export const ORDERS_PORT = 8080;
 export const LEDGER_PORT = 5432;
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 const OWN_PORT = 15_001;
+
+/** For tests of what must be so whatever the sidecars speak to each other. */
+export const BETWEEN: readonly HttpProtocol[] = ["http/1.1", "h2"];
+
+/** Ends of connections that stay open when a request between the sidecars was cut off: a stream ends alone. */
+export function keptEnds(between: HttpProtocol): number {
+  return between === "h2" ? 2 : 0;
+}
 
 /** A policy set that selects every workload. */
 export function policySetOf(
@@ -151,7 +163,8 @@ const BASE: SidecarConfig = {
 };
 
 async function open(options: TestMeshOptions, authority: TestAuthority, config: SidecarConfig): Promise<TestSidecar> {
-  const { network, clock } = options;
+  const { clock, between } = options;
+  const network = between === "http/1.1" ? withoutHttp2(options.network) : options.network;
   const isAbsent = options.identity === "absent";
   const identity = createLatest<Identity | null>(isAbsent ? null : authority.issue(shopId(config.name)));
   const inForce = createLatest<PolicySet | null>(

@@ -12,8 +12,10 @@ import type { AnswerEvents, Channel, Detached, OutgoingRequest, UpstreamStream }
 
 /** Who lends the connection out. */
 export interface ChannelOwner {
-  /** The answer is whole and the connection good for another request. */
+  /** It can take another request. */
   onFree(channel: Channel): void;
+  /** The upstream has said what it takes: `upgrades` is known. Called once, and by HTTP/2 alone. */
+  onKnown(channel: Channel): void;
   /** It will not be free again. Called once. */
   onGone(channel: Channel): void;
 }
@@ -33,6 +35,9 @@ type State = "idle" | "head" | "body" | "switched" | "gone";
 
 /** HTTP/1.1 towards an upstream: one request at a time, kept alive in between. RFC 9112. */
 export class Http1ClientConnection implements Channel, UpstreamStream, ConnectionHandlers, LiveConnection {
+  readonly protocol = "http/1.1";
+  readonly isCrowded = false;
+  readonly upgrades = "yes";
   readonly tls: FlowTls;
   readonly #connection: Connection;
   readonly #owner: ChannelOwner;
@@ -67,6 +72,10 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
 
   get isFree(): boolean {
     return this.#state === "idle" && !this.#isRetired;
+  }
+
+  get requestCount(): number {
+    return this.#events === null ? 0 : 1;
   }
 
   get localPort(): number {

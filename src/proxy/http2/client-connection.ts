@@ -23,6 +23,9 @@ export interface Http2ClientOptions extends ClientOptions {
 /** HTTP/2 towards an upstream: as many requests at once as it allows. RFC 9113. */
 export class Http2ClientConnection implements Channel, SessionOwner, LiveConnection {
   readonly side = "client";
+  readonly protocol = "h2";
+  /** A long body is under way, or the upstream has read too slowly for a while; looked at with every tick. */
+  isCrowded = false;
   readonly tls: FlowTls;
   readonly probesPeer: boolean;
   readonly #connection: Connection;
@@ -32,6 +35,8 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   readonly #stillness = new Stillness();
   /** As the owner knows it: it lends the connection out while this holds. */
   #wasFree = true;
+  #isKnown = false;
+  #wasBlocked = false;
 
   constructor(connection: Connection, options: Http2ClientOptions) {
     this.#connection = connection;
@@ -51,20 +56,21 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     return this.#connection.local.port;
   }
 
-  /** Whether an upgrade can cross: the peer has said that it takes the extended CONNECT. RFC 8441 section 3. */
-  get takesUpgrades(): boolean {
-    return this.#session.peer.takesExtendedConnect;
+  /** The peer says in its settings whether it takes the extended CONNECT. RFC 8441 section 3. */
+  get upgrades(): "yes" | "no" | "unknown" {
+    const { hasArrived, takesExtendedConnect } = this.#session.peer;
+    if (!hasArrived) return "unknown";
+    return takesExtendedConnect ? "yes" : "no";
   }
 
-  /** Requests under way. */
-  get streamCount(): number {
+  get requestCount(): number {
     return this.#session.streamCount;
   }
 
-  /** Errors: `upgrade-not-allowed` where `takesUpgrades` is false. A `target` for CONNECT is its authority. */
+  /** Errors: `upgrade-not-allowed` unless `upgrades` is "yes". A `target` for CONNECT is its authority. */
   send(request: OutgoingRequest, events: AnswerEvents): UpstreamStream {
     const { method, target, headers, framing, upgrade } = request;
-    if (upgrade !== null && !this.takesUpgrades) {
+    if (upgrade !== null && this.upgrades !== "yes") {
       throw new CardeaError("upgrade-not-allowed", "the upstream takes no upgrades over HTTP/2");
     }
     const isConnect = method === "CONNECT";
@@ -92,6 +98,10 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     const isFree = this.isFree;
     const hasBecomeFree = isFree && !this.#wasFree;
     this.#wasFree = isFree;
+    if (!this.#isKnown && this.#session.peer.hasArrived) {
+      this.#isKnown = true;
+      this.#owner.onKnown(this);
+    }
     if (hasBecomeFree) this.#owner.onFree(this);
   }
 
@@ -112,6 +122,9 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     }
     if (now.wallMs >= lifetime.retiresAtMs) this.drain();
     this.#session.onTick(now);
+    const isBlocked = this.#session.sender.isBlocked;
+    this.isCrowded = (isBlocked && this.#wasBlocked) || this.#session.hasLongStream(LIMITS.http2LongBodyBytesMin);
+    this.#wasBlocked = isBlocked;
     const { bytesReceived, bytesSent } = this.#connection;
     const stillMs = this.#stillness.measureMs(bytesReceived + bytesSent, now.monotonicMs);
     if (this.#session.streamCount === 0 && stillMs >= LIMITS.upstreamIdleMs) this.drain();

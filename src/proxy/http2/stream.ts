@@ -91,6 +91,11 @@ export class Http2Stream implements DataSource {
     return this.#queue.length > 0 && this.#sendWindow > 0;
   }
 
+  /** Of data, both ways. */
+  get movedBytes(): number {
+    return this.#sentBytes + this.#receivedBytes;
+  }
+
   /** Called every few hundred milliseconds. */
   onTick(nowMs: number): void {
     const isStarved = this.#queue.length > 0;

@@ -14,9 +14,12 @@ import { shopId } from "../../support/test-authority.ts";
 describe("the protocol of a port", () => {
   it.each([
     [["http/1.1"], "http/1.1"],
-    [["h2", "http/1.1"], "http/1.1"],
+    [["h2", "http/1.1"], "h2"],
+    [["http/1.1", "h2"], "h2"],
+    [["istio-h2", "istio", "h2", "http/1.1"], "istio-h2"],
     [["istio-http/1.1", "istio"], "istio-http/1.1"],
-    [["h2"], null],
+    [["istio-peer-exchange", "h2"], "h2"],
+    [["h3"], null],
     [["istio"], null],
     [["istio-peer-exchange", "istio"], null],
     [["http/1.0"], null],

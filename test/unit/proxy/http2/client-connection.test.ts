@@ -171,7 +171,7 @@ describe("a request fails", () => {
     expect(() => peer.client.send(upgrade, new AnswerLog())).toThrowError(
       expect.objectContaining({ code: "upgrade-not-allowed" }) as Error,
     );
-    expect(peer.client.streamCount).toBe(0);
+    expect(peer.client.requestCount).toBe(0);
   });
 
   test("silently when it was given up", async () => {
