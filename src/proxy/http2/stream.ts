@@ -38,6 +38,8 @@ export interface StreamHost {
   readonly credit: ConnectionCredit;
   readonly output: Output;
   sendReset(streamId: number, code: ErrorName): void;
+  /** What was held is not held any more: the connection's window may be owed for it. */
+  onReleased(): void;
   onStreamClosed(stream: Http2Stream, ending: Ending): void;
 }
 
@@ -200,6 +202,7 @@ export class Http2Stream implements DataSource {
     this.#isPaused = false;
     this.#deliverHeld();
     this.#returnCredit();
+    this.#host.onReleased();
   }
 
   takeData({ piece, flowBytes, isEnd }: DataPiece): void {
