@@ -73,13 +73,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     return this.#streams.size;
   }
 
-  /** Whether a stream that is open has moved so many bytes already. */
   hasLongStream(bytesMin: number): boolean {
-    return this.#streams.list().some((stream) => stream.movedBytes >= bytesMin);
-  }
-
-  get isOpen(): boolean {
-    return this.#state === "open";
+    return this.#streams.list().some((stream) => stream.sentBytes + stream.receivedBytes >= bytesMin);
   }
 
   /** Whether a stream of ours may be opened now. */
