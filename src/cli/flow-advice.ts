@@ -41,6 +41,10 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   "upstream-cancelled": "The called app called the request off itself. Its own log tells why.",
   "upstream-protocol-error": "The called app's answer breaks HTTP or can be read in two ways, so it was not passed on.",
   "upstream-timeout": "The called app took longer than the limit.",
+  "http2-protocol-error":
+    "The caller's HTTP/2 is faulty (RFC 9113), or is no HTTP/2. A sidecar does not send such things: look for what else holds this identity.",
+  "http2-flood":
+    "Resets and empty frames in such numbers are an attack, or a client that has gone wrong. A sidecar does not send them: look for what else holds this identity.",
   "downstream-reset": "The caller went away before it had the whole answer.",
   "certificate-ended":
     "A connection lives no longer than the certificates that made it. The client can connect again; if it cannot, a sidecar fails to renew: cardea status.",

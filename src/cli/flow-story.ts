@@ -103,7 +103,7 @@ function renderReplay(
     ...heading("Why", look),
     ...paragraph(sentence(explanation.summary, look), look),
     ...(flow.verdict === "would-deny"
-      ? paragraph("It went through only because the mesh's enforcement is AUDIT.", look)
+      ? paragraph("It went through only because enforcement is AUDIT, for the mesh or this workload.", look)
       : []),
     ...(flow.reason === "permission-lost"
       ? paragraph("The stream had been allowed before; this revision ended it.", look)

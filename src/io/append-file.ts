@@ -1,4 +1,4 @@
-import { close, fstat, open, read, rename, type Stats, stat, write } from "node:fs";
+import { close, fstat, fstatSync, open, read, rename, type Stats, stat, write } from "node:fs";
 
 /** Whole lines that are on their way into a file. `offset` is how many bytes of them are in it. */
 export interface Batch {
@@ -18,15 +18,20 @@ interface OpenFile {
   readonly device: number;
   readonly inode: number;
   bytes: number;
+  /** When the path was last seen to lead to it. */
+  seenMs: number;
 }
+
+/** How long a file that was moved away may still be written to: asking for each write was 4 % of a busy sidecar. */
+const LOOK_AGAIN_MS = 1_000;
 
 const LINE_FEED = 0x0a;
 
 /**
  * A file that is appended to for ever: rotated to `<path>.1` when it would grow over `bytesMax` (one predecessor is
- * kept), and made again when somebody has moved or removed it.
+ * kept), and made again when somebody has removed it, or within `lookAgainMs` when somebody has moved it.
  */
-export function appendToFile(path: string, bytesMax: number): AppendTarget {
+export function appendToFile(path: string, bytesMax: number, lookAgainMs = LOOK_AGAIN_MS): AppendTarget {
   let file: OpenFile | null = null;
 
   async function letGo(): Promise<void> {
@@ -37,7 +42,7 @@ export function appendToFile(path: string, bytesMax: number): AppendTarget {
 
   /** The file that stands at the path now. */
   async function current(batch: Batch): Promise<OpenFile> {
-    if (file !== null && (await isAt(path, file))) return file;
+    if (file !== null && (await isStillThere(path, file, lookAgainMs))) return file;
     await letGo();
     // What was begun went into a file that is gone: the line that was torn begins again.
     batch.offset = batch.offset === 0 ? 0 : batch.bytes.lastIndexOf(LINE_FEED, batch.offset - 1) + 1;
@@ -57,14 +62,24 @@ export function appendToFile(path: string, bytesMax: number): AppendTarget {
   return {
     async append(batch) {
       const into = await rotated(batch);
-      while (batch.offset < batch.bytes.length) {
-        const written = await writeSome(into.fd, batch);
-        into.bytes += written;
-        batch.offset += written;
+      try {
+        await writeAll(into, batch);
+      } catch (error) {
+        // Somebody may be putting another in its place.
+        into.seenMs = Number.NEGATIVE_INFINITY;
+        throw error;
       }
     },
     close: letGo,
   };
+}
+
+async function writeAll(into: OpenFile, batch: Batch): Promise<void> {
+  while (batch.offset < batch.bytes.length) {
+    const written = await writeSome(into.fd, batch);
+    into.bytes += written;
+    batch.offset += written;
+  }
 }
 
 /** Standard output: a pipe to a log collector, or a terminal. */
@@ -77,7 +92,15 @@ export function appendToStdout(): AppendTarget {
   };
 }
 
-async function isAt(path: string, file: OpenFile): Promise<boolean> {
+/**
+ * What is written to a file that was moved is found there; what is written to one that was removed is lost. So the
+ * second is asked each time, which takes no disk, and the first now and then.
+ */
+async function isStillThere(path: string, file: OpenFile, lookAgainMs: number): Promise<boolean> {
+  if (fstatSync(file.fd).nlink === 0) return false;
+  const nowMs = performance.now();
+  if (nowMs - file.seenMs < lookAgainMs) return true;
+  file.seenMs = nowMs;
   try {
     const found = await statPath(path);
     return found.ino === file.inode && found.dev === file.device;
@@ -91,7 +114,13 @@ async function openForAppending(path: string): Promise<OpenFile> {
   const fd = await openFile(path, "a+", 0o600);
   try {
     const found = await statFile(fd);
-    const file = { fd, device: found.dev, inode: found.ino, bytes: found.isFile() ? found.size : 0 };
+    const file = {
+      fd,
+      device: found.dev,
+      inode: found.ino,
+      bytes: found.isFile() ? found.size : 0,
+      seenMs: performance.now(),
+    };
     if (file.bytes > 0) await endTornLine(file);
     return file;
   } catch (error) {

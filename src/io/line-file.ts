@@ -9,6 +9,8 @@ export interface LineFileOptions {
   onTrouble?(message: string): void;
   readonly fileBytesMax?: number;
   readonly backlogLinesMax?: number;
+  /** How long a file that was moved away may still be written to. */
+  readonly lookAgainMs?: number;
   /** How long after a failed write the next one is tried. */
   readonly retryMs?: number;
 }
@@ -27,7 +29,7 @@ export function openLineFile(options: LineFileOptions): LineSink {
   const target =
     options.path === null
       ? appendToStdout()
-      : appendToFile(options.path, options.fileBytesMax ?? LIMITS.flowFileBytesMax);
+      : appendToFile(options.path, options.fileBytesMax ?? LIMITS.flowFileBytesMax, options.lookAgainMs);
   return new LineFile(target, options);
 }
 

@@ -47,12 +47,18 @@ export class Http2FrameReader {
   #left = 0;
   #padding = 0;
   #isFirstFrame = true;
+  #payloadCount = 0;
   #openBlock: OpenBlock | null = null;
 
   /** `side`: ours. A server expects the client's preface. */
   constructor(side: "server" | "client") {
     this.#isServer = side === "server";
     this.#phase = this.#isServer ? "preface" : "header";
+  }
+
+  /** The number of the payload (DATA's aside) or header block that has come in part; 0 when there is none. */
+  get openPayload(): number {
+    return this.#phase === "payload" || this.#openBlock !== null ? this.#payloadCount : 0;
   }
 
   /** More input; `next` must have returned null before. */
@@ -141,6 +147,7 @@ export class Http2FrameReader {
       default:
         if (this.#type <= FRAME.CONTINUATION) {
           this.#phase = "payload";
+          if (this.#openBlock === null) this.#payloadCount++;
           return length > 0 ? null : this.#takePayload();
         }
         this.#phase = length > 0 ? "skip" : "header";

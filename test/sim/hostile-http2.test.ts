@@ -60,7 +60,7 @@ describe("over HTTP/2 the inbound port", () => {
     await mesh.settle();
     expect(wordsOf(caller, 1).at(-1)).toBe("DATA hi END");
     expect(wordsOf(caller, 5).at(-1)).toBe("DATA hi END");
-    expect(mesh.orders.flows.map((flow) => flow.status).sort()).toEqual([200, 200, 400]);
+    expect(mesh.orders.flows.map((flow) => String(flow.status)).toSorted()).toEqual(["200", "200", "400"]);
     expect(mesh.ordersApp.map((app) => app.text()).join("")).not.toMatch(/forged|admin|upper/i);
   });
 

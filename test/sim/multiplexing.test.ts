@@ -76,7 +76,7 @@ describe("requests between two sidecars", () => {
     await mesh.settle();
     expect(kept.text()).toMatch(/hi$/);
     expect(dials()).toBe(1);
-    expect(mesh.orders.flows.map((flow) => flow.reason).sort()).toEqual([
+    expect(mesh.orders.flows.map((flow) => flow.reason).toSorted()).toEqual([
       "allow-rule-matched",
       "permission-lost",
       "permission-lost",

@@ -20,6 +20,7 @@ export class BodyTail {
   }
 
   send(piece: Buffer): boolean {
+    if (piece.length === 0) return true;
     this.#bytesLeft -= piece.length;
     if (this.#bytesLeft > 0) return this.#stream.sendData(piece);
     this.#last = piece;

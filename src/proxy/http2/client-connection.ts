@@ -110,9 +110,12 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     this.#wasFree = false;
   }
 
-  onGone(): void {
-    this.#options.live.delete(this);
+  onLost(): void {
     this.#owner.onGone(this);
+  }
+
+  onClosed(): void {
+    this.#options.live.delete(this);
   }
 
   onTick(now: Moment): void {

@@ -4,7 +4,7 @@ import type { Headers } from "../../wire/headers.ts";
 import type { HeaderBlock } from "../../wire/hpack-decoder.ts";
 import { hasBody } from "../../wire/http1-body.ts";
 import type { BodyFraming, ResponseHead } from "../../wire/http1-head.ts";
-import { type ErrorName, ERROR_CODES } from "../../wire/http2-codes.ts";
+import { ERROR_CODES, type ErrorName, errorNameOf } from "../../wire/http2-codes.ts";
 import { type Asked, readResponseHead } from "../../wire/http2-response-head.ts";
 import { readTrailers } from "../../wire/http2-trailers.ts";
 import type { AnswerEvents, Detached, UpstreamStream } from "../streams.ts";
@@ -97,7 +97,7 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
   onReset(code: number): void {
     const isRefused = code === ERROR_CODES.REFUSED_STREAM && this.#state === "head";
     const meaning = code === ERROR_CODES.CANCEL ? "upstream-cancelled" : "upstream-reset";
-    this.#fail(new CardeaError(meaning, `the upstream reset the stream (code ${code})`), isRefused);
+    this.#fail(new CardeaError(meaning, `the upstream reset the stream (${errorNameOf(code)})`), isRefused);
   }
 
   onFault(code: ErrorName, why: string): void {

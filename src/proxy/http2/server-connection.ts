@@ -51,10 +51,13 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
 
   onRetired(): void {}
 
-  onGone(error: CardeaError): void {
-    this.#options.live.delete(this);
+  onLost(error: CardeaError): void {
     if (FAULTS.has(error.code)) this.#options.onFault?.(error);
     this.#options.onGone?.();
+  }
+
+  onClosed(): void {
+    this.#options.live.delete(this);
   }
 
   onTick(now: Moment): void {

@@ -4,7 +4,7 @@ import type { Headers } from "../../wire/headers.ts";
 import type { HeaderBlock } from "../../wire/hpack-decoder.ts";
 import { hasBody } from "../../wire/http1-body.ts";
 import type { RequestHead } from "../../wire/http1-head.ts";
-import type { ErrorName } from "../../wire/http2-codes.ts";
+import { type ErrorName, errorNameOf } from "../../wire/http2-codes.ts";
 import { responsePseudoFields } from "../../wire/http2-response-head.ts";
 import { readTrailers } from "../../wire/http2-trailers.ts";
 import type { Answer, Detached, DownstreamStream, InformationalAnswer, RequestEvents } from "../streams.ts";
@@ -108,7 +108,7 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
   }
 
   onReset(code: number): void {
-    this.#fail(new CardeaError("downstream-reset", `the caller reset the stream (code ${code})`));
+    this.#fail(new CardeaError("downstream-reset", `the caller reset the stream (${errorNameOf(code)})`));
   }
 
   onFault(code: ErrorName, why: string): void {

@@ -14,7 +14,9 @@ export interface SessionOwner {
   /** The connection takes no more streams. May be called again. */
   onRetired(): void;
   /** The connection takes part in nothing any more. Called once, when its streams have been told. */
-  onGone(error: CardeaError): void;
+  onLost(error: CardeaError): void;
+  /** It is closed; until then it has deadlines. Called once, last. */
+  onClosed(): void;
 }
 
 export interface Opening {
@@ -26,6 +28,16 @@ export interface Opening {
 /** The peer broke a rule of the connection's. */
 export function peerFault(side: SessionOwner["side"], why: string): CardeaError {
   return new CardeaError(side === "server" ? "http2-protocol-error" : "upstream-protocol-error", why);
+}
+
+/** The peer wants more of us than anybody needs. */
+export function peerFlood(side: SessionOwner["side"], why: string): CardeaError {
+  return new CardeaError(side === "server" ? "http2-flood" : "upstream-protocol-error", why);
+}
+
+/** The peer does not do in time what it must. */
+export function peerLate(side: SessionOwner["side"], why: string): CardeaError {
+  return new CardeaError(side === "server" ? "request-timeout" : "upstream-timeout", why);
 }
 
 /** The peer went away, or says that it will. */

@@ -2,7 +2,7 @@ import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
 import { type HeaderBlock, HpackDecoder } from "../../wire/hpack-decoder.ts";
-import { type ErrorName, PREFACE, STREAM_ID_MAX } from "../../wire/http2-codes.ts";
+import { type ErrorName, errorNameOf, PREFACE, STREAM_ID_MAX } from "../../wire/http2-codes.ts";
 import type { DataPiece, Frame, HeadersFrame, Setting } from "../../wire/http2-frame.ts";
 import { Http2FrameReader } from "../../wire/http2-frame-reader.ts";
 import type { Moment } from "../live.ts";
@@ -14,9 +14,9 @@ import { Liveness } from "./liveness.ts";
 import { Output } from "./output.ts";
 import { HEADER_TABLE_BYTES, ownSettings } from "./own-settings.ts";
 import { PeerSettings } from "./peer-settings.ts";
-import { type Opening, peerFault, peerGone, type SessionOwner } from "./session-owner.ts";
+import { type Opening, peerFault, peerFlood, peerGone, peerLate, type SessionOwner } from "./session-owner.ts";
 import { Http2Stream, type StreamHost } from "./stream.ts";
-import { StreamTable } from "./stream-table.ts";
+import { type StrayFrame, StreamTable } from "./stream-table.ts";
 
 /**
  * `open`: streams come and go. `draining`: none is begun any more. `lingering`: GOAWAY and our end have been sent, what
@@ -47,6 +47,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   readonly #streams: StreamTable;
   #state: State = "open";
   #hasLost = false;
+  #isClosed = false;
 
   constructor(connection: Connection, owner: SessionOwner, clock: Clock) {
     this.#connection = connection;
@@ -60,7 +61,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
       onBlocked: () => {
         this.sender.isBlocked = true;
       },
-      onOverrun: () => this.cut(new CardeaError("http2-flood", "the peer makes us answer and does not read")),
+      onOverrun: () => this.cut(peerFlood(owner.side, "the peer makes us answer and does not read")),
     });
     if (owner.side === "client") this.output.write(PREFACE);
     this.output.settings(ownSettings(owner.side));
@@ -72,13 +73,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     return this.#streams.size;
   }
 
-  /** Whether a stream that is open has moved so many bytes already. */
   hasLongStream(bytesMin: number): boolean {
-    return this.#streams.list().some((stream) => stream.movedBytes >= bytesMin);
-  }
-
-  get isOpen(): boolean {
-    return this.#state === "open";
+    return this.#streams.list().some((stream) => stream.sentBytes + stream.receivedBytes >= bytesMin);
   }
 
   /** Whether a stream of ours may be opened now. */
@@ -100,6 +96,10 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     this.output.reset(streamId, code);
     // What the peer made us reset costs as much as what it resets itself.
     if (code !== "NO_ERROR" && code !== "CANCEL" && code !== "INTERNAL_ERROR") this.#countReset();
+  }
+
+  onReleased(): void {
+    if (!this.#isOver) this.#returnCredit();
   }
 
   onStreamClosed(stream: Http2Stream, ending: Ending): void {
@@ -140,6 +140,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     this.#state = "gone";
     this.output.isClosed = true;
     this.#lose(error ?? peerGone(this.#owner.side, "the peer closed the connection"));
+    this.#close();
   }
 
   /** Looks at the deadlines that every connection has, and has its streams look at theirs. */
@@ -149,13 +150,17 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
       bytesReceived: this.#connection.bytesReceived,
       hasSettings: this.peer.hasArrived,
       mayProbe: this.#owner.probesPeer && this.#streams.size > 0,
+      openPayload: this.#reader.openPayload,
       isLingering: this.#state === "lingering" && this.#connection.unsentBytes === 0,
     });
     switch (due) {
       case "nothing":
         break;
       case "settings-timeout":
-        this.fail("SETTINGS_TIMEOUT", new CardeaError("request-timeout", "SETTINGS did not come in time"));
+        this.fail("SETTINGS_TIMEOUT", peerLate(this.#owner.side, "SETTINGS did not come in time"));
+        break;
+      case "head-timeout":
+        this.fail("ENHANCE_YOUR_CALM", peerLate(this.#owner.side, "a frame did not come whole in time"));
         break;
       case "ping":
         this.output.ping(PROBE, false);
@@ -196,6 +201,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     this.output.isClosed = true;
     this.#lose(error);
     this.#connection.destroy({ reset: hadStreams });
+    this.#close();
   }
 
   #take(frame: Frame): void {
@@ -277,53 +283,35 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   }
 
   /** A frame on a stream that is not open. RFC 9113 section 5.1. */
-  #takeStray(streamId: number, what: "DATA" | "HEADERS"): void {
-    const absence = this.#streams.absenceOf(streamId);
-    switch (absence) {
-      case "idle":
-        this.#failPeer("PROTOCOL_ERROR", `${what} came on a stream that is not open`);
-        break;
-      case "by-us":
-      case "beyond-goaway":
-        // It was on its way.
-        break;
-      case "by-peer":
-      case "unknown":
-        if (what === "DATA") this.sendReset(streamId, "STREAM_CLOSED");
-        else
-          this.#failPeer(absence === "unknown" ? "PROTOCOL_ERROR" : "STREAM_CLOSED", "HEADERS came on a closed stream");
-        break;
-    }
+  #takeStray(streamId: number, frame: StrayFrame): void {
+    const verdict = this.#streams.judgeStray(streamId, frame);
+    if (verdict === "ignore") this.#mayControl();
+    else if (verdict.ends === "connection") this.#failPeer(verdict.code, verdict.why);
+    else this.sendReset(streamId, verdict.code);
   }
 
   #takeReset(streamId: number, code: number): void {
     const stream = this.#streams.get(streamId);
-    if (stream !== undefined) {
+    if (stream === undefined) this.#takeStray(streamId, "RST_STREAM");
+    else {
       stream.takeReset(code);
       this.#countReset();
-    } else if (this.#streams.absenceOf(streamId) === "idle") {
-      this.#failPeer("PROTOCOL_ERROR", "a stream was reset that is not open");
-    } else this.#mayControl();
+    }
   }
 
   #takeWindowUpdate(streamId: number, increment: number): void {
-    if (streamId === 0) {
-      if (!this.sender.widen(increment)) this.#failPeer("FLOW_CONTROL_ERROR", "the connection's window is too large");
-      return;
-    }
     const stream = this.#streams.get(streamId);
     if (stream !== undefined) stream.widen(increment);
-    else if (this.#streams.absenceOf(streamId) === "idle") {
-      this.#failPeer("PROTOCOL_ERROR", "a window update came for a stream that is not open");
+    else if (streamId !== 0) this.#takeStray(streamId, "WINDOW_UPDATE");
+    else if (!this.sender.widen(increment)) {
+      this.#failPeer("FLOW_CONTROL_ERROR", "the connection's window is too large");
     }
   }
 
   #takeStreamFault(streamId: number, code: ErrorName, why: string): void {
     const stream = this.#streams.get(streamId);
-    const absence = stream === undefined ? this.#streams.absenceOf(streamId) : null;
     if (stream !== undefined) stream.takeFault(code, why);
-    else if (absence === "idle") this.#failPeer(code, why);
-    else if (absence === "by-peer") this.sendReset(streamId, code);
+    else this.#takeStray(streamId, { fault: code });
   }
 
   #takeSettings(settings: readonly Setting[]): void {
@@ -345,7 +333,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   #takeGoaway(lastStreamId: number, code: number): void {
     if (this.#state === "open") this.#state = "draining";
     this.#owner.onRetired();
-    const error = peerGone(this.#owner.side, `the peer takes no more streams (code ${code})`);
+    const error = peerGone(this.#owner.side, `the peer takes no more streams (${errorNameOf(code)})`);
     for (const stream of this.#owner.side === "client" ? this.#streams.list() : NO_STREAMS) {
       if (stream.id > lastStreamId) stream.takeLoss(error, true);
     }
@@ -355,7 +343,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   /** One of the frames that carry nothing: false, and the end, when there are too many. */
   #mayControl(): boolean {
     if (this.#guard.controls.take(this.#clock.monotonicMs())) return true;
-    this.fail("ENHANCE_YOUR_CALM", new CardeaError("http2-flood", "too many frames that carry nothing"));
+    this.fail("ENHANCE_YOUR_CALM", peerFlood(this.#owner.side, "too many frames that carry nothing"));
     return false;
   }
 
@@ -363,7 +351,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     // A server that resets what it was asked for harms nobody but itself.
     if (this.#owner.side === "client" || this.#isOver) return;
     if (this.#guard.resets.take(this.#clock.monotonicMs())) return;
-    this.fail("ENHANCE_YOUR_CALM", new CardeaError("http2-flood", "too many streams were reset"));
+    this.fail("ENHANCE_YOUR_CALM", peerFlood(this.#owner.side, "too many streams were reset"));
   }
 
   #failPeer(code: ErrorName, why: string): void {
@@ -372,7 +360,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
 
   #sayGoaway(code: ErrorName, why: string): void {
     this.#streams.lastAcceptedId = this.#streams.lastPeerId;
-    this.output.goaway(this.#streams.lastPeerId, code, why);
+    // What went wrong inside is nobody's business.
+    this.output.goaway(this.#streams.lastPeerId, code, code === "INTERNAL_ERROR" ? "" : why);
   }
 
   #endDrained(): void {
@@ -392,7 +381,13 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     if (this.#hasLost) return;
     this.#hasLost = true;
     for (const stream of this.#streams.list()) stream.takeLoss(error, false);
-    this.#owner.onGone(error);
+    this.#owner.onLost(error);
+  }
+
+  #close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#owner.onClosed();
   }
 
   #returnCredit(): void {

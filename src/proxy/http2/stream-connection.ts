@@ -1,5 +1,6 @@
 import { CardeaError } from "../../core/errors.ts";
 import type { Address, Connection, ConnectionHandlers } from "../../core/ports.ts";
+import { type ErrorName, errorNameOf } from "../../wire/http2-codes.ts";
 import type { Http2Stream, StreamEvents } from "./stream.ts";
 
 interface StreamConnectionOptions {
@@ -87,10 +88,10 @@ export class Http2StreamConnection implements Connection, StreamEvents {
   }
 
   onReset(code: number): void {
-    this.#close(new CardeaError(`${this.#side}-reset`, `the peer reset the stream (code ${code})`));
+    this.#close(new CardeaError(`${this.#side}-reset`, `the peer reset the stream (${errorNameOf(code)})`));
   }
 
-  onFault(code: Parameters<StreamEvents["onFault"]>[0], why: string): void {
+  onFault(code: ErrorName, why: string): void {
     this.#stream.reset(code);
     this.#close(new CardeaError(`${this.#side}-reset`, why));
   }

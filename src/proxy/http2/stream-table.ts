@@ -1,9 +1,15 @@
-import { STREAM_ID_MAX } from "../../wire/http2-codes.ts";
+import { type ErrorName, STREAM_ID_MAX } from "../../wire/http2-codes.ts";
 import { ClosedStreams, type Ending } from "./closed-streams.ts";
 import type { Http2Stream } from "./stream.ts";
 
-/** Where a stream stands that is not open. RFC 9113 section 5.1. */
-export type Absence = "idle" | "beyond-goaway" | "unknown" | Ending;
+/** What came on a stream that is not open; `fault`: a frame that is faulty by itself. */
+export type StrayFrame = "DATA" | "HEADERS" | "RST_STREAM" | "WINDOW_UPDATE" | { readonly fault: ErrorName };
+
+/** What becomes of it. */
+export type StrayVerdict =
+  | "ignore"
+  | { readonly ends: "stream"; readonly code: ErrorName }
+  | { readonly ends: "connection"; readonly code: ErrorName; readonly why: string };
 
 /** The streams of one connection: those that are open, and what is known of all others. */
 export class StreamTable {
@@ -59,13 +65,36 @@ export class StreamTable {
     return this.#isServer && streamId % 2 === 1 && streamId > this.lastPeerId;
   }
 
-  /** Of a stream that `get` does not know. */
-  absenceOf(streamId: number): Absence {
-    if (streamId > this.lastAcceptedId) return "beyond-goaway";
-    // A server here never opens one, nor may it: pushing is off.
-    const isIdle = this.#isServer
-      ? streamId % 2 === 0 || streamId > this.lastPeerId
-      : streamId % 2 === 0 || streamId >= this.#nextOwnId;
-    return isIdle ? "idle" : (this.#closed.endingOf(streamId) ?? "unknown");
+  /** RFC 9113 section 5.1. */
+  judgeStray(streamId: number, frame: StrayFrame): StrayVerdict {
+    const ending = this.#closed.endingOf(streamId);
+    // It was on its way when we reset the stream, or said that we take no more of them.
+    if (ending === "by-us" || (this.#isServer && streamId > this.lastAcceptedId)) return "ignore";
+    if (this.#isIdle(streamId)) return { ends: "connection", code: codeOf(frame), why: "a frame came on no stream" };
+    if (typeof frame !== "string") return { ends: "stream", code: frame.fault };
+    switch (frame) {
+      case "RST_STREAM":
+      case "WINDOW_UPDATE":
+        return "ignore";
+      case "DATA":
+        return { ends: "stream", code: "STREAM_CLOSED" };
+      case "HEADERS":
+        return {
+          ends: "connection",
+          // One that we never saw open was passed over by its peer, for good.
+          code: ending === null ? "PROTOCOL_ERROR" : "STREAM_CLOSED",
+          why: "HEADERS came on a closed stream",
+        };
+    }
   }
+
+  /** A server here never opens a stream, nor may the client's: pushing is off. */
+  #isIdle(streamId: number): boolean {
+    return streamId % 2 === 0 || (this.#isServer ? streamId > this.lastPeerId : streamId >= this.#nextOwnId);
+  }
+}
+
+/** On an idle stream nothing is in its place. */
+function codeOf(frame: StrayFrame): ErrorName {
+  return typeof frame === "string" ? "PROTOCOL_ERROR" : frame.fault;
 }

@@ -38,6 +38,8 @@ export interface StreamHost {
   readonly credit: ConnectionCredit;
   readonly output: Output;
   sendReset(streamId: number, code: ErrorName): void;
+  /** What was held is not held any more: the connection's window may be owed for it. */
+  onReleased(): void;
   onStreamClosed(stream: Http2Stream, ending: Ending): void;
 }
 
@@ -51,6 +53,8 @@ export type StreamState = "open" | "half-closed-local" | "half-closed-remote" | 
 export class Http2Stream implements DataSource {
   readonly id: number;
   queuedBytes = 0;
+  sentBytes = 0;
+  receivedBytes = 0;
   readonly #host: StreamHost;
   #events: StreamEvents = UNHEARD;
   #state: StreamState = "open";
@@ -59,8 +63,6 @@ export class Http2Stream implements DataSource {
   #isFull = false;
   /** To tell that nothing moves. */
   readonly #stillness = new Stillness();
-  #sentBytes = 0;
-  #receivedBytes = 0;
   /** The trailers to end with once the queue is empty; null: we go on. */
   #ending: Headers | null = null;
   /** What to reset the stream with once we have ended: nobody reads on, or the peer broke a rule. */
@@ -91,16 +93,11 @@ export class Http2Stream implements DataSource {
     return this.#queue.length > 0 && this.#sendWindow > 0;
   }
 
-  /** Of data, both ways. */
-  get movedBytes(): number {
-    return this.#sentBytes + this.#receivedBytes;
-  }
-
   /** Called every few hundred milliseconds. */
   onTick(nowMs: number): void {
     const isStarved = this.#queue.length > 0;
     // What is received does not help a peer that takes nothing.
-    const bytes = isStarved ? this.#sentBytes : this.#sentBytes + this.#receivedBytes;
+    const bytes = isStarved ? this.sentBytes : this.sentBytes + this.receivedBytes;
     this.#events.onStill(this.#stillness.measureMs(bytes, nowMs), isStarved);
   }
 
@@ -176,7 +173,7 @@ export class Http2Stream implements DataSource {
     else this.#queue[0] = first.subarray(bytes);
     this.#sendWindow -= bytes;
     this.queuedBytes -= bytes;
-    this.#sentBytes += bytes;
+    this.sentBytes += bytes;
     const ending = this.#queue.length === 0 ? this.#ending : null;
     const isEnd = ending !== null && ending.length === 0 && !this.#isFaulty();
     this.#host.output.data(this.id, bytes === first.length ? first : first.subarray(0, bytes), isEnd);
@@ -200,10 +197,11 @@ export class Http2Stream implements DataSource {
     this.#isPaused = false;
     this.#deliverHeld();
     this.#returnCredit();
+    this.#host.onReleased();
   }
 
   takeData({ piece, flowBytes, isEnd }: DataPiece): void {
-    this.#receivedBytes += flowBytes;
+    this.receivedBytes += flowBytes;
     this.#receiveWindow -= flowBytes;
     if (this.#hasPeerEnded()) this.#fail("STREAM_CLOSED", "DATA came behind the end of its stream");
     else if (this.#receiveWindow < 0) this.#fail("FLOW_CONTROL_ERROR", "a stream's window was overrun");
@@ -219,7 +217,7 @@ export class Http2Stream implements DataSource {
   }
 
   takeBlock(block: HeaderBlock, isEnd: boolean): void {
-    this.#receivedBytes++;
+    this.receivedBytes++;
     if (this.#hasPeerEnded()) this.#fail("STREAM_CLOSED", "HEADERS came behind the end of their stream");
     else if (isEnd && !this.#isOfLength(0, true)) this.#fail("PROTOCOL_ERROR", LENGTH_FAULT);
     else {

@@ -199,7 +199,7 @@ describe("cardea explain, of other decisions", () => {
     record({ verdict: "would-deny", path: "/x" });
     await explain(ID);
     expect(terminal.out[0]).toBe("WOULD BE DENIED  web → payments  GET /x");
-    expect(terminal.out.join("\n")).toContain("only because the mesh's enforcement is AUDIT");
+    expect(terminal.out.join("\n")).toContain("only because enforcement is AUDIT");
   });
 
   test("a path that was written in another way", async () => {

@@ -53,7 +53,7 @@ test(`no file has more than ${LINES_MAX} lines, no test more than ${TEST_LINES_M
 });
 
 const FORBIDDEN: readonly (readonly [RegExp, string])[] = [
-  [/(?<![\w.~@$}/-])\/(?:work|farm|home|Users|root)\/[\w.-]/, "a path of somebody's machine"],
+  [/(?<![\w.~@$}/-])\/(?:home|Users|root|srv|mnt)\/[\w.-]/, "a path of somebody's machine"],
   [/\b(?:TODO|FIXME|XXX|HACK)\b/, "an unfinished thought; finish it or write an issue"],
   [/\b(?:test|it|describe)\.only\(/, "a test that silences the others"],
   [/-----BEGIN (?:EC |RSA )?PRIVATE KEY-----\n[A-Za-z0-9+/]{40}/, "a private key"],
@@ -71,14 +71,14 @@ test("no text holds what does not belong in the project", () => {
 
 test.each([
   ['readFile("/home/ann/x")', 0],
-  ["see /work/main for more", 0],
+  ["see /Users/bob/cardea for more", 0],
   ["// TODO: later", 1],
   ["test.only(", 2],
 ])("the list of what does not belong finds %j", (text, index) => {
   expect(FORBIDDEN[index]![0].test(text)).toBe(true);
 });
 
-test.each(["https://example.org/home/x", "$HOME/work/x", "../work/x", "the work/home balance", "autotodo"])(
+test.each(["https://example.org/home/x", "$HOME/x", "../home/x", "the office/home balance", "autotodo"])(
   "the list of what does not belong lets %j through",
   (text) => {
     expect(FORBIDDEN.some(([pattern]) => pattern.test(text))).toBe(false);

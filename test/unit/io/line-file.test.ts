@@ -5,6 +5,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   symlinkSync,
   unlinkSync,
@@ -19,6 +20,8 @@ import { type LineFileOptions, openLineFile } from "../../../src/io/line-file.ts
 /** How many bytes one write takes, and how many there is room for; the real write takes all. */
 let writeBytesMax = Number.POSITIVE_INFINITY;
 let roomBytes = Number.POSITIVE_INFINITY;
+/** How often a path was asked after. */
+let stats = 0;
 vi.mock("node:fs", async (importOriginal) => {
   const real = await importOriginal<typeof import("node:fs")>();
   type Done = (error: NodeJS.ErrnoException | null, count: number, buffer: Buffer) => void;
@@ -28,7 +31,11 @@ vi.mock("node:fs", async (importOriginal) => {
     if (taken > 0) real.write(fd, bytes, offset, taken, position, done);
     else setImmediate(done, new Error("ENOSPC: no space left on device"), 0, bytes);
   }
-  return { ...real, write };
+  function stat(at: string, done: (error: NodeJS.ErrnoException | null, found: Stats) => void): void {
+    stats++;
+    real.stat(at, done);
+  }
+  return { ...real, write, stat };
 });
 
 let directory = "";
@@ -98,10 +105,32 @@ describe("a line file", () => {
     ["removed", () => unlinkSync(path)],
     ["moved away", () => renameSync(path, `${path}.moved`)],
   ])("is made again after it was %s", async (_how, disturb) => {
-    const sink = open();
+    const sink = open({ lookAgainMs: 0 });
     sink.write("before");
     await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2 });
     disturb();
+    sink.write("after");
+    await sink.close();
+    expect(linesOf(path)).toEqual(["after"]);
+  });
+
+  test("looks now and then whether it was moved, and until then loses nothing", async () => {
+    const sink = open();
+    sink.write("before");
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2 });
+    stats = 0;
+    renameSync(path, `${path}.moved`);
+    sink.write("within the second");
+    await vi.waitFor(() => expect(linesOf(`${path}.moved`)).toEqual(["before", "within the second"]), { interval: 2 });
+    expect(stats).toBe(0);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  test("sees at once that it was removed, where what is written would be lost", async () => {
+    const sink = open();
+    sink.write("before");
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2 });
+    unlinkSync(path);
     sink.write("after");
     await sink.close();
     expect(linesOf(path)).toEqual(["after"]);

@@ -316,6 +316,10 @@ describe("the channel", () => {
     await peer.send(headers(OK, END));
     expect(log.words).toEqual(["head 200", "end"]);
     expect(peer.isEnded).toBe(true);
+    // Until the server has closed its side, too, the connection has deadlines.
+    expect(bench.live.size).toBe(1);
+    peer.connection.end();
+    await peer.send();
     expect(bench.live.size).toBe(0);
   });
 

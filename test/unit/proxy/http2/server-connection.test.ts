@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LIMITS } from "../../../../src/core/limits.ts";
+import type { DownstreamStream, RequestEvents, RequestHandler } from "../../../../src/proxy/streams.ts";
 import { ERROR_CODES, FLAG, FRAME, WINDOW_BYTES } from "../../../../src/wire/http2-codes.ts";
 import { createEchoHandler, type EchoHandler } from "../../../support/echo-handler.ts";
 import { GET, OPENING, POST, type RawFrame, rawFields, rawFrame } from "../../../support/http2-frames.ts";
@@ -381,6 +382,55 @@ describe("flow control", () => {
   });
 });
 
+test("what is held for slow readers of one connection has a bound, and it is let on when they read", async () => {
+  const bench = createBench();
+  const streams: DownstreamStream[] = [];
+  const handler = createEchoHandler();
+  const slow: RequestHandler = {
+    ...handler,
+    begin(_head, stream) {
+      streams.push(stream);
+      stream.pauseBody();
+      return new IgnoringRequest();
+    },
+  };
+  const peer = await serveRaw(bench, slow);
+  await peer.send(OPENING, rawFrame({ type: FRAME.SETTINGS, flags: FLAG.ACK }));
+  let credit = WINDOW_BYTES;
+  const takeCredit = (): void => {
+    const updates = peer.take().filter((frame) => frame.type === FRAME.WINDOW_UPDATE && frame.streamId === 0);
+    for (const update of updates) credit += update.payload.readUInt32BE(0);
+  };
+  takeCredit();
+  let sent = 0;
+  for (let streamId = 1; credit >= 16_384 && streamId < 200; streamId += 2) {
+    await peer.send(headers(streamId, POST));
+    for (let i = 0; i < 16 && credit >= 16_384; i++) {
+      await peer.send(data(streamId, Buffer.alloc(16_384)));
+      credit -= 16_384;
+      sent += 16_384;
+      takeCredit();
+    }
+  }
+  expect(sent).toBeGreaterThan(LIMITS.http2HeldBytesMax - 16_384);
+  expect(sent).toBeLessThan(LIMITS.http2HeldBytesMax + 2 * LIMITS.http2ConnectionWindowBytes);
+  for (const stream of streams) stream.resumeBody();
+  await bench.network.settle();
+  takeCredit();
+  expect(credit).toBeGreaterThan(LIMITS.http2ConnectionWindowBytes / 2);
+});
+
+class IgnoringRequest implements RequestEvents {
+  onRequestBody(): void {}
+  onRequestEnd(): void {}
+  onDownstreamDrain(): void {}
+  onRequestFailure(): void {}
+  onStalled(): void {}
+  mayHoldEarlyData(): boolean {
+    return true;
+  }
+}
+
 describe("time", () => {
   test("a caller that never sends its SETTINGS is cut off", async () => {
     const bench = createBench();
@@ -395,6 +445,27 @@ describe("time", () => {
     await peer.send(OPENING);
     await pass(bench, LIMITS.http2SettingsTimeoutMs + 500);
     expect(goawayOf(peer.take())).toBe(ERROR_CODES.SETTINGS_TIMEOUT);
+  });
+
+  test("a head that comes octet by octet is cut off, however busily it comes", async () => {
+    const { bench, peer } = await open();
+    await peer.send({ type: FRAME.HEADERS, streamId: 1, payload: GET });
+    const frame = rawFrame({ type: FRAME.CONTINUATION, streamId: 1, payload: Buffer.alloc(100, 0x82) });
+    for (let at = 0; at < 20; at++) {
+      await peer.send(frame.subarray(at, at + 1));
+      await pass(bench, 1_000);
+    }
+    expect(goawayOf(peer.take())).toBe(ERROR_CODES.ENHANCE_YOUR_CALM);
+    expect(peer.faults.map((fault) => fault.code)).toEqual(["request-timeout"]);
+  });
+
+  test("a caller that was told to go and stays is dropped", async () => {
+    const { bench, peer } = await open();
+    await peer.send(data(1, "a"));
+    expect(bench.live.size).toBe(1);
+    await pass(bench, LIMITS.lingerMs + 1_000);
+    expect(bench.live.size).toBe(0);
+    expect(bench.network.openCount).toBe(1);
   });
 
   test("an idle connection is ended in good order", async () => {
