@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.ts";
-import type { Connection } from "../../src/core/ports.ts";
 import { HpackDecoder } from "../../src/wire/hpack-decoder.ts";
 import { ERROR_CODES, FLAG, FRAME, PREFACE } from "../../src/wire/http2-codes.ts";
 import type { Collected } from "../support/collected.ts";
@@ -192,7 +191,7 @@ async function openCall(options: { readonly ordersProtocol: "HTTP2" | "GRPC" }):
   return { mesh, caller, app: app! };
 }
 
-function send(to: Collected<Connection>, ...frames: (RawFrame | Buffer)[]): void {
+function send(to: Collected, ...frames: (RawFrame | Buffer)[]): void {
   to.connection.write(Buffer.concat(frames.map((frame) => (Buffer.isBuffer(frame) ? frame : rawFrame(frame)))));
 }
 

@@ -51,8 +51,14 @@ describe("an answer of our own to a gRPC call", () => {
     expect(status).toBe(200);
     expect(body).toHaveLength(0);
     expect(answer.headers).toEqual([
-      ...["content-type", "application/grpc", "grpc-status", "7"],
-      ...["grpc-message", "RBAC: access denied", "x-cardea-denial", "0123"],
+      "content-type",
+      "application/grpc",
+      "grpc-status",
+      "7",
+      "grpc-message",
+      "RBAC: access denied",
+      "x-cardea-denial",
+      "0123",
     ]);
   });
 
