@@ -162,6 +162,20 @@ describe.each(["HTTP2", "GRPC"] as const)("an app whose port is declared %s", (o
     expect(mesh.orders.flows).toMatchObject([{ verdict: "allowed", status: 200, grpcStatus: 2 }]);
   });
 
+  it.each([
+    ["an answer without a body", "200", "GET", "content-length: 0\r\n"],
+    ["an answer to HEAD", "200", "HEAD", ""],
+    ["a 204", "204", "GET", ""],
+    ["a 304", "304", "GET", ""],
+  ])("gives %s, which a caller of HTTP/1.1 can tell the end of", async (_name, status, method, length) => {
+    const mesh = await openSimMesh({ ordersProtocol });
+    const caller = await mesh.call(mesh.toOrders, `${method} / HTTP/1.1\r\nHost: o\r\n\r\n`);
+    send(mesh.ordersApp[0]!, rawFrame({ type: FRAME.SETTINGS }), ACK, headers(1, WHOLE, rawFields(":status", status)));
+    await mesh.settle();
+    expect(caller.text()).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^\r]*\r\n${length}\r\n$`));
+    expect(caller.isEnded).toBe(false);
+  });
+
   it("that speaks HTTP/1.1 all the same is refused, and nothing of it passed on", async () => {
     const mesh = await openSimMesh({ ordersProtocol });
     const caller = await mesh.call(mesh.toOrders, "GET / HTTP/1.1\r\nHost: o\r\n\r\n");
