@@ -38,6 +38,7 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     "Nobody answered at the workload's address: its sidecar or app is down, or refused our certificate. Its own record tells which: cardea flows --all --service NAME.",
   "upstream-connect-timeout": "Nothing answered at the workload's address: is it running? cardea status.",
   "upstream-reset": "The called app ended the connection before its answer was whole. Its own log tells why.",
+  "upstream-cancelled": "The called app called the request off itself. Its own log tells why.",
   "upstream-protocol-error": "The called app's answer breaks HTTP or can be read in two ways, so it was not passed on.",
   "upstream-timeout": "The called app took longer than the limit.",
   "http2-protocol-error":

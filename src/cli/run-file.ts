@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { CardeaError } from "../core/errors.ts";
+import type { PortProtocol } from "../core/port-protocol.ts";
 import type { Address } from "../core/ports.ts";
 import type { SpiffeId, TrustDomain } from "../core/spiffe-id.ts";
 import type { ProcessName } from "../io/child-processes.ts";
@@ -37,7 +38,7 @@ export interface RunningService {
   readonly upstreams: readonly { readonly name: string; readonly service: string; readonly listen: Address }[];
   readonly inbound: readonly {
     readonly port: number;
-    readonly protocol: "HTTP" | "TCP";
+    readonly protocol: PortProtocol;
     readonly listen: Address;
     readonly app: Address;
   }[];

@@ -1,4 +1,5 @@
 import { CardeaError } from "../core/errors.ts";
+import { PORT_PROTOCOLS } from "../core/port-protocol.ts";
 import type { MeshApp, MeshService } from "../config/mesh.ts";
 import { type ChildProcess, startChild } from "../io/child-processes.ts";
 import { systemClock } from "../io/clock.ts";
@@ -24,7 +25,7 @@ export const command: Command = {
       summary: "the port that others ask for; the program is told by PORT where to listen",
       default: "8080",
     },
-    { name: "protocol", value: "HTTP|TCP", summary: "what it speaks on that port", default: "HTTP" },
+    { name: "protocol", value: "HTTP|HTTP2|GRPC|TCP", summary: "what it speaks on that port", default: "HTTP" },
     { name: "app-port", value: "PORT", summary: "where it listens on 127.0.0.1, when it does not read PORT" },
     { name: "upstream", value: "SERVICE:PORT", repeat: true, summary: "a service to be found at a fixed local port" },
     { name: "enforcement", value: "ENFORCE|AUDIT", summary: "AUDIT records what would be denied and blocks nothing" },
@@ -104,7 +105,7 @@ function readService(args: ParsedArgs): MeshService {
     namespace: readLabel(args.flag("namespace")!, "namespace"),
     serviceAccount: name,
     labels: { app: name },
-    ports: [{ port, protocol: readWord(args, "protocol", ["HTTP", "TCP"]) }],
+    ports: [{ port, protocol: readWord(args, "protocol", PORT_PROTOCOLS) }],
     app,
     upstreams: args.flags("upstream").map(readUpstream),
     enforcement: args.isSet("enforcement") ? readWord(args, "enforcement", ["ENFORCE", "AUDIT"]) : null,

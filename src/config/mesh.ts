@@ -1,5 +1,6 @@
 import type { Fault, Located } from "../core/located.ts";
 import type { Address } from "../core/ports.ts";
+import { PORT_PROTOCOLS, type PortProtocol } from "../core/port-protocol.ts";
 import {
   addFault,
   integer,
@@ -52,7 +53,7 @@ export interface MeshService {
 
 export interface MeshPort {
   readonly port: number;
-  readonly protocol: "HTTP" | "TCP";
+  readonly protocol: PortProtocol;
 }
 
 /** A command that `up` starts and keeps, in the mesh file's directory, or an app that runs on its own. */
@@ -109,7 +110,9 @@ const SERVICE = object({
   serviceAccount: optional(LABEL),
   labels: optional(mapOf(string({ allowEmpty: true }))),
   ports: withDefault(
-    listOf(placed(object({ port: required(PORT), protocol: withDefault(oneOf("HTTP", "TCP"), "HTTP") }))),
+    listOf(
+      placed(object({ port: required(PORT), protocol: withDefault<PortProtocol>(oneOf(...PORT_PROTOCOLS), "HTTP") })),
+    ),
     [],
   ),
   app: optional(

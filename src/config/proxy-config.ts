@@ -1,6 +1,7 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
+import { PORT_PROTOCOLS, type PortProtocol } from "../core/port-protocol.ts";
 import {
   integer,
   listOf,
@@ -66,7 +67,7 @@ export interface InboundConfig {
   readonly listen: Address;
   /** The container port: what policies name. */
   readonly port: number;
-  readonly protocol: "HTTP" | "TCP";
+  readonly protocol: PortProtocol;
   /** Where the app listens. */
   readonly app: Address;
 }
@@ -127,7 +128,7 @@ const CONFIG = object({
       object({
         listen: required(ADDRESS),
         port: required(PORT),
-        protocol: required(oneOf("HTTP", "TCP")),
+        protocol: required(oneOf(...PORT_PROTOCOLS)),
         app: required(ADDRESS),
       }),
     ),

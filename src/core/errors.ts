@@ -167,6 +167,15 @@ export const ERROR_TABLE = {
     "UC",
     "The upstream ended the connection before its answer was whole.",
   ),
+  "upstream-cancelled": entry(
+    502,
+    1,
+    "keep",
+    "upstream",
+    "info",
+    "UR",
+    "The upstream called the request off (HTTP/2's CANCEL) before its answer was whole.",
+  ),
   "upstream-protocol-error": entry(
     502,
     13,

@@ -34,6 +34,7 @@ export function formatFlowLine(flow: FlowRecord): string {
     text(',"path":', flow.path) +
     text(',"receivedPath":', flow.receivedPath) +
     number(',"status":', flow.status) +
+    number(',"grpcStatus":', flow.grpcStatus) +
     tlsJson(flow.tls) +
     number(',"bytesReceived":', flow.bytesReceived) +
     number(',"bytesSent":', flow.bytesSent) +

@@ -185,6 +185,13 @@ export const FLOW_FIELDS = {
     "The path as received, without its query, when normalisation changed it.",
   ),
   status: maybe("number", "http.response.status_code", 13, "both", "The status that the caller got."),
+  grpcStatus: maybe(
+    "number",
+    "rpc.grpc.status_code",
+    null,
+    "both",
+    "For a gRPC call the status that the caller got, from the trailers or from what went wrong; absent for all else.",
+  ),
   "tls.version": maybe(
     "text",
     "tls.protocol.version",

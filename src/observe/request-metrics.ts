@@ -14,7 +14,8 @@ const SENT = RECEIVED + HISTOGRAM_STRIDE;
 const STRIDE = SENT + HISTOGRAM_STRIDE;
 
 const LABELS = METRIC_TABLE.istio_requests_total.labels;
-const HTTP = "http";
+/** A place in a number that is a key: gRPC defines 0 to 16, and a flow may have none. */
+const GRPC_STATUSES_MAX = 32;
 /** More than there are reasons; a place in a number that is a key. */
 const REASONS_MAX = 1_024;
 
@@ -31,7 +32,8 @@ export class RequestMetrics implements MetricSource {
   record(flow: FlowRecord): void {
     const outcomes = this.#series.of(flow, newOutcomes);
     const denied = flow.verdict === "denied" ? 1 : 0;
-    const outcome = ((flow.status ?? 0) * REASONS_MAX + this.#reasonNumber(flow.reason)) * 2 + denied;
+    const status = (flow.status ?? 0) * GRPC_STATUSES_MAX + (flow.grpcStatus ?? -1) + 1;
+    const outcome = (status * REASONS_MAX + this.#reasonNumber(flow.reason)) * 2 + denied;
     let offset = outcomes.get(outcome);
     if (offset === undefined) {
       offset = this.#block.intern(requestLabels(flow), () => overflowLabels(flow));
@@ -86,11 +88,18 @@ function newOutcomes(): Map<number, SeriesOffset> {
 function requestLabels(flow: FlowRecord): string {
   const status = `${flow.status ?? 0}`;
   // The gRPC status is empty where the protocol is not gRPC, as Istio has it.
-  return formatLabels(LABELS, [...pairLabelValues(flow, HTTP), status, "", responseFlagOf(flow.verdict, flow.reason)]);
+  const grpcStatus = flow.grpcStatus === null ? "" : `${flow.grpcStatus}`;
+  const flag = responseFlagOf(flow.verdict, flow.reason);
+  return formatLabels(LABELS, [...pairLabelValues(flow, protocolOf(flow)), status, grpcStatus, flag]);
 }
 
 function overflowLabels(flow: FlowRecord): string {
-  return formatLabels(LABELS, [...overflowLabelValues(flow, HTTP), UNKNOWN, UNKNOWN, UNKNOWN]);
+  return formatLabels(LABELS, [...overflowLabelValues(flow, protocolOf(flow)), UNKNOWN, UNKNOWN, UNKNOWN]);
+}
+
+/** Istio's request_protocol. */
+function protocolOf({ grpcStatus }: FlowRecord): "http" | "grpc" {
+  return grpcStatus === null ? "http" : "grpc";
 }
 
 /** Adds one observation to the histogram at `at`: its sum, then a count for each bucket and one for beyond. */

@@ -99,16 +99,16 @@ export class ConnectRequest implements RequestEvents {
   }
 
   #answer(error: CardeaError, denialId: string | null): void {
-    sendLocalAnswer(this.#stream, makeLocalAnswer({ code: error.code, denialId, method: "CONNECT" }));
+    sendLocalAnswer(this.#stream, makeLocalAnswer({ code: error.code, denialId, method: "CONNECT", isGrpc: false }));
   }
 
   #refuse(error: CardeaError): void {
     const { recorder, source, unknown } = this.#options;
     const id = recorder.newId();
     const denialId = isDenial(error.code) ? id : null;
-    const local = makeLocalAnswer({ code: error.code, denialId, method: "CONNECT" });
+    const local = makeLocalAnswer({ code: error.code, denialId, method: "CONNECT", isGrpc: false });
     recorder.request(
-      { head: this.#head, path: null, status: local.status, trace: null },
+      { head: this.#head, path: null, status: local.status, trace: null, grpcStatus: null },
       {
         id,
         pair: { source, destination: unknown, tls: NO_TLS },

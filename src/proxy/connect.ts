@@ -46,7 +46,8 @@ export class Connector {
     const { host, dialPort, peer } = target;
     const own = peer === null ? null : this.#usableIdentity();
     const connection = await this.#network.dial({ host, port: dialPort }, { timeoutMs: LIMITS.connectTimeoutMs });
-    if (peer === null || own === null) return { connection, tls: NO_TLS, lifetime: UNLIMITED, protocol: "http/1.1" };
+    if (peer === null || own === null)
+      return { connection, tls: NO_TLS, lifetime: UNLIMITED, protocol: unasked(target, offer) };
     const alpn = offer ?? peer.alpn;
     const secure = await this.#startTls(connection, own, { ...peer, alpn });
     try {
@@ -90,6 +91,11 @@ export class Connector {
     const lifetime = lifetimeOf("upstream", Math.min(own.identity.notAfterMs, proved.notAfterMs), nowMs);
     return { tls: Object.freeze({ version, group, sni: peer.sni }), lifetime };
   }
+}
+
+/** Without a handshake: as declared, unless only HTTP/1.1 will do (an upgrade); who does not take it then says so. */
+function unasked({ speaks }: Target, offer: readonly string[] | null): HttpProtocol {
+  return speaks === "h2" && (offer === null || offer.includes("h2")) ? "h2" : "http/1.1";
 }
 
 function agreedOn(secure: SecureConnection, offer: readonly string[]): HttpProtocol {

@@ -1,3 +1,5 @@
+import type { PortProtocol } from "../core/port-protocol.ts";
+import { PREFACE } from "../wire/http2-codes.ts";
 import type { HttpProtocol } from "./streams.ts";
 
 /** Bytes that `isClientHello` looks at: type and version of the first TLS record. */
@@ -12,6 +14,27 @@ export function isClientHello(head: Buffer): boolean {
 }
 
 const HANDSHAKE = 0x16;
+
+/** What the first octets of a plaintext connection tell. */
+export type FirstOctets = HttpProtocol | "undecided";
+
+/**
+ * Whether a plaintext connection begins with HTTP/2's preface. Its method alone decides: PRI is reserved for that, so
+ * no request of HTTP/1.1 begins so. RFC 9113 sections 3.4 and 11.6.
+ */
+export function lookForHttp2(first: Buffer): FirstOctets {
+  const count = Math.min(first.length, PRI_BYTES);
+  if (first.compare(PREFACE, 0, count, 0, count) !== 0) return "http/1.1";
+  return count < PRI_BYTES ? "undecided" : "h2";
+}
+
+/** `PRI` and a space. */
+const PRI_BYTES = 4;
+
+/** What an app is spoken to in on a port of its own, which is declared, since there is no handshake to ask it in. */
+export function declaredHttp(protocol: PortProtocol): HttpProtocol {
+  return protocol === "HTTP2" || protocol === "GRPC" ? "h2" : "http/1.1";
+}
 
 /** What we offer towards a port that is declared HTTP; `istio-` is what other meshes call the same inside mutual TLS. */
 export const HTTP_OFFER: readonly string[] = Object.freeze(["istio-h2", "h2", "http/1.1"]);

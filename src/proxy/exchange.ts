@@ -7,6 +7,7 @@ import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
 import type { Denial, Permit } from "./authorize.ts";
 import type { Forward, Forwarding } from "./forward.ts";
+import { grpcOutcome, grpcStatusIn, isGrpcCall } from "./grpc.ts";
 import { answerHeadersOf } from "./headers.ts";
 import { makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
 import type { ChannelWaiter } from "./pool.ts";
@@ -74,9 +75,11 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   status: number | null = null;
   trace: Trace | null = null;
   facts: RequestFacts | null = null;
+  grpcStatus: number | null = null;
   readonly #side: ExchangeSide;
   readonly #downstream: DownstreamStream;
   readonly #startedMs: number;
+  readonly #isGrpc: boolean;
   #state: State = "deciding";
   #permit: Permit | null = null;
   #denial: Denial | null = null;
@@ -101,6 +104,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.head = head;
     this.#downstream = downstream;
     this.#startedMs = side.recorder.nowMs();
+    this.#isGrpc = isGrpcCall(head);
     this.#isRequestWhole = !hasBody(head.framing);
   }
 
@@ -225,6 +229,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   onAnswerEnd(trailers: Headers): void {
+    if (this.#isGrpc) this.grpcStatus ??= grpcStatusIn(trailers);
     // Recorded first: the caller's next request may begin before `sendEnd` returns.
     this.#finish(null, "upstream");
     this.#downstream.sendEnd(trailers);
@@ -252,6 +257,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     const { status, reason, framing } = head;
     this.#isAnswerBegun = true;
     this.status = status;
+    if (this.#isGrpc) this.grpcStatus = grpcStatusIn(head.headers);
     const headers = answerHeadersOf(head, this.#side.ownHeaders);
     if (head.upgrade !== null) headers.push("upgrade", head.upgrade);
     this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, ignoresBody: false });
@@ -295,7 +301,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       return;
     }
     this.#finish(error, enderOf(error.code));
-    this.#downstream.abort();
+    this.#downstream.abort(error);
   }
 
   #answerLocally(error: CardeaError): void {
@@ -304,6 +310,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       code: error.code,
       denialId: isDenial(error.code) ? id : null,
       method: this.head.method,
+      isGrpc: this.#isGrpc,
     });
     this.#isAnswerBegun = true;
     this.status = local.status;
@@ -318,6 +325,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   #finishAs(id: string, error: CardeaError | null, endedBy: EndedBy): void {
     this.#state = "done";
+    if (this.#isGrpc) this.grpcStatus = grpcOutcome(error === null ? this.grpcStatus : null, error?.code ?? null);
     this.#forwarding?.release();
     this.#forwarding = null;
     this.#upstream = null;

@@ -21,6 +21,17 @@ export function requestHeadersOf(head: RequestHead): string[] {
 }
 
 /**
+ * Whether the caller takes trailers, and would have the next hop know: all that is left of TE behind a proxy. gRPC's
+ * servers look for it. RFC 9110 section 10.1.4, RFC 9113 section 8.2.2.
+ */
+export function takesTrailers({ headers }: RequestHead): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (isName(headers[i]!, "te") && TRAILERS_ELEMENT.test(headers[i + 1]!)) return true;
+  }
+  return false;
+}
+
+/**
  * The fields of an answer that the caller gets. `ownHeaders`: whether `x-cardea-` fields may pass, which only another
  * sidecar's answer may carry.
  */
@@ -60,6 +71,7 @@ export function joinedHeader(headers: Headers, lowerName: string, length: number
   return joined;
 }
 
+const TRAILERS_ELEMENT = /(?:^|[,\t ])trailers(?:$|[,\t ])/i;
 const LETTER_X = 0x78;
 const DASH = 0x2d;
 const UNDERSCORE = 0x5f;

@@ -7,7 +7,7 @@ import type { Denial, PeerAuthorizer } from "./authorize.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
 import type { Forward } from "./forward.ts";
-import { requestHeadersOf } from "./headers.ts";
+import { requestHeadersOf, takesTrailers } from "./headers.ts";
 import type { LiveConnections } from "./live.ts";
 import type { Pair, Recorder } from "./record.ts";
 import { refuseUnread } from "./refuse-unread.ts";
@@ -105,7 +105,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     if (!authorization.allow) return { ...this.#denied(authorization.denial, trace), path: pathForMatch };
     const upgrade = allowedUpgradeOf(head);
     headers.push("x-forwarded-client-cert", xfcc);
-    const request = { method, target: path, headers, framing, upgrade };
+    const request = { method, target: path, headers, framing, upgrade, takesTrailers: takesTrailers(head) };
     const { permit } = authorization;
     return { at: "admitted", permit, request, facts: seen, path: pathForMatch, pair, servicePort: null, trace };
   }

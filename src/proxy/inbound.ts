@@ -2,13 +2,21 @@ import type { InboundConfig } from "../config/proxy-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import { LIMITS } from "../core/limits.ts";
+import { carriesRequests } from "../core/port-protocol.ts";
 import type { Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
 import { type FlowPeer, type FlowTls, NO_TLS } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import { formatXfcc } from "../wire/xfcc.ts";
 import { type AcceptGate, readFirstBytes } from "./accept.ts";
 import { type InboundRules, PeerAuthorizer } from "./authorize.ts";
-import { CLIENT_HELLO_BYTES, chooseHttpAlpn, chooseTcpAlpn, httpProtocolOf, isClientHello } from "./detect.ts";
+import {
+  CLIENT_HELLO_BYTES,
+  chooseHttpAlpn,
+  chooseTcpAlpn,
+  declaredHttp,
+  httpProtocolOf,
+  isClientHello,
+} from "./detect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
 import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
@@ -58,9 +66,9 @@ export class InboundPort {
   constructor(config: InboundConfig, scope: InboundScope) {
     this.#config = config;
     this.#scope = scope;
-    this.#target = appTarget(config.port, config.app);
+    this.#target = appTarget(config.port, config.app, declaredHttp(config.protocol));
     this.#rules = { policy: scope.policy, enforcement: scope.enforcement, target: this.#target };
-    this.#chooseAlpn = config.protocol === "HTTP" ? chooseHttpAlpn : chooseTcpAlpn;
+    this.#chooseAlpn = carriesRequests(config.protocol) ? chooseHttpAlpn : chooseTcpAlpn;
     this.#unsubscribe = scope.policy.subscribe(() => this.#recheckAll());
   }
 
@@ -128,7 +136,7 @@ export class InboundPort {
       },
       this.#rules,
     );
-    if (this.#config.protocol === "HTTP") this.#serveHttp(accepted, authorizer, pair);
+    if (carriesRequests(this.#config.protocol)) this.#serveHttp(accepted, authorizer, pair);
     else this.#serveTcp(accepted, authorizer, pair);
   }
 

@@ -9,6 +9,8 @@ export interface LocalCause {
   readonly denialId: string | null;
   /** The request's method; null when it could not be read. */
   readonly method: string | null;
+  /** A gRPC call, whose client looks for a status of gRPC's. */
+  readonly isGrpc: boolean;
 }
 
 export interface LocalAnswer {
@@ -19,6 +21,7 @@ export interface LocalAnswer {
 
 /** An answer of our own: a status, one line of text, and for a denial its id. */
 export function makeLocalAnswer(cause: LocalCause): LocalAnswer {
+  if (cause.isGrpc) return makeGrpcAnswer(cause);
   const { httpStatus: status, close } = ERROR_TABLE[cause.code];
   const text = Buffer.from(`${textOf(cause)}\n`, "latin1");
   const headers = ["content-type", "text/plain"];
@@ -35,6 +38,16 @@ export function makeLocalAnswer(cause: LocalCause): LocalAnswer {
     ignoresBody: true,
   };
   return { status, answer, body: isHead ? EMPTY : text };
+}
+
+/** An answer without messages, its status in the head ("Trailers-Only"). grpc/grpc doc/PROTOCOL-HTTP2.md, Responses. */
+function makeGrpcAnswer(cause: LocalCause): LocalAnswer {
+  const { grpcStatus, close } = ERROR_TABLE[cause.code];
+  const headers = ["content-type", "application/grpc", "grpc-status", `${grpcStatus}`, "grpc-message", textOf(cause)];
+  if (cause.denialId !== null) headers.push("x-cardea-denial", cause.denialId);
+  const framing: BodyFraming = { kind: "length", bytes: 0 };
+  const answer = { status: 200, reason: "OK", headers, framing, isLast: close !== "keep", ignoresBody: true };
+  return { status: 200, answer, body: EMPTY };
 }
 
 export function sendLocalAnswer(stream: DownstreamStream, { answer, body }: LocalAnswer): void {

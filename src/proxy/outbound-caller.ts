@@ -6,7 +6,7 @@ import { ConnectRequest } from "./connect-request.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";
 import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
 import type { Forward } from "./forward.ts";
-import { requestHeadersOf } from "./headers.ts";
+import { requestHeadersOf, takesTrailers } from "./headers.ts";
 import type { LiveConnections } from "./live.ts";
 import type { Pair, Recorder } from "./record.ts";
 import { refuseUnread } from "./refuse-unread.ts";
@@ -71,7 +71,14 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
       return {
         at: "admitted",
         permit,
-        request: { method: head.method, target: head.path, headers, framing: head.framing, upgrade },
+        request: {
+          method: head.method,
+          target: head.path,
+          headers,
+          framing: head.framing,
+          upgrade,
+          takesTrailers: takesTrailers(head),
+        },
         facts: null,
         path: null,
         pair: { source, destination, tls: NO_TLS },

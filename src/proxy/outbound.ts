@@ -8,6 +8,8 @@ import type { EgressRouter, FixedService } from "./egress.ts";
 import { type OwnWorkload, ownPeer, unknownPeer } from "./flow-peers.ts";
 import type { Forward } from "./forward.ts";
 import { Http1ServerConnection } from "./http1/server-connection.ts";
+import { Http2ServerConnection } from "./http2/server-connection.ts";
+import { HttpDetection } from "./http-detection.ts";
 import type { OwnIdentity } from "./identify.ts";
 import { UNLIMITED } from "./lifetime.ts";
 import type { LiveConnections } from "./live.ts";
@@ -91,9 +93,15 @@ export class OutboundPort {
       unknown: unknownPeer(connection.local),
       serveHttp: (caller, service) => this.#serveHttp(caller, service),
     });
-    const server = new Http1ServerConnection(connection, { handler, live, clock, lifetime });
+    const options = { handler, live, clock, lifetime };
+    const onFault = (error: CardeaError) => this.#record(connection, error);
+    const detection = new HttpDetection(connection, {
+      live,
+      serveHttp1: () => new Http1ServerConnection(connection, options),
+      serveHttp2: () => new Http2ServerConnection(connection, { ...options, onFault }),
+    });
     connection.resume();
-    if (early !== null) server.onData(early);
+    if (early !== null) detection.onData(early);
   }
 
   #serveTcp(connection: Connection, route: Route): void {
@@ -123,8 +131,13 @@ export class OutboundPort {
   }
 
   #refuse(connection: Connection, error: CardeaError): void {
-    const { recorder } = this.#scope;
     connection.destroy({ reset: true });
+    this.#record(connection, error);
+  }
+
+  /** What is no request's: a connection that was not accepted, or broke the rules of its protocol. */
+  #record(connection: Connection, error: CardeaError): void {
+    const { recorder } = this.#scope;
     recorder.connection({
       id: recorder.newId(),
       pair: { source: this.#sourceOf(connection), destination: unknownPeer(connection.local), tls: NO_TLS },

@@ -77,7 +77,7 @@ export class TargetPool implements ChannelOwner {
     this.#target = target;
     this.#open = open;
     this.#onEmpty = onEmpty;
-    this.#speaks = target.peer === null ? "http/1.1" : "unknown";
+    this.#speaks = target.speaks ?? "unknown";
   }
 
   /** Every acquire is followed by one release. */

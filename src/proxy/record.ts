@@ -46,6 +46,8 @@ export interface RequestSeen {
   /** The status that the caller got. */
   readonly status: number | null;
   readonly trace: Trace | null;
+  /** How a gRPC call ended; null for what is none. */
+  readonly grpcStatus: number | null;
 }
 
 interface RecorderOptions {
@@ -130,6 +132,7 @@ export class Recorder {
       path: seen.path ?? received,
       receivedPath: seen.path === null || seen.path === received ? null : received,
       status: seen.status,
+      grpcStatus: seen.grpcStatus,
       tls: pair.tls,
       bytesReceived: outcome.bytesReceived,
       bytesSent: outcome.bytesSent,
@@ -151,7 +154,7 @@ export function isDenial(code: ErrorCode): boolean {
 /** Who ended what came to an error. */
 export function enderOf(code: ErrorCode): EndedBy {
   if (code === "downstream-reset") return "downstream";
-  return code === "upstream-reset" ? "upstream" : "sidecar";
+  return code === "upstream-reset" || code === "upstream-cancelled" ? "upstream" : "sidecar";
 }
 
 const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -168,7 +171,13 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "permission-lost",
 ]);
 
-const NOTHING_SEEN: RequestSeen = Object.freeze({ head: null, path: null, status: null, trace: null });
+const NOTHING_SEEN: RequestSeen = Object.freeze({
+  head: null,
+  path: null,
+  status: null,
+  trace: null,
+  grpcStatus: null,
+});
 
 function verdictOf({ error, denial, grant }: Outcome): Verdict {
   if (error !== null) return isDenial(error.code) ? "denied" : "error";

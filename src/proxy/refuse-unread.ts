@@ -5,9 +5,9 @@ import type { DownstreamStream } from "./streams.ts";
 
 /** Answers and records a request whose head could not be read. */
 export function refuseUnread(error: CardeaError, { recorder, pair, stream }: UnreadRequest): void {
-  const local = makeLocalAnswer({ code: error.code, denialId: null, method: null });
+  const local = makeLocalAnswer({ code: error.code, denialId: null, method: null, isGrpc: false });
   recorder.request(
-    { head: null, path: null, status: local.status, trace: null },
+    { head: null, path: null, status: local.status, trace: null, grpcStatus: null },
     {
       id: recorder.newId(),
       pair,

@@ -77,7 +77,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     const { connection, lifetime, tls, protocol } = await connector.open(target, offer);
     const options = { owner, live: channels, lifetime, tls };
     if (protocol === "http/1.1") return new Http1ClientConnection(connection, options);
-    return new Http2ClientConnection(connection, { ...options, clock, probesPeer: true });
+    return new Http2ClientConnection(connection, { ...options, clock, probesPeer: target.peer !== null });
   });
   const { name, namespace, labels, enforcement, ownPorts } = config;
   const shared = {

@@ -34,8 +34,8 @@ export interface DownstreamStream {
   sendBody(piece: Buffer): boolean;
   /** The answer is whole; the stream must not be used any more. */
   sendEnd(trailers: Headers): void;
-  /** Cuts the answer off, so that the caller sees that it is not whole. */
-  abort(): void;
+  /** Cuts the answer off, so that the caller sees that it is not whole; over HTTP/2 also whether it was called off. */
+  abort(error: CardeaError): void;
   pauseBody(): void;
   resumeBody(): void;
   /** Gives the connection away after a 101 or a 200 to CONNECT, with the bytes that came behind the head. */
@@ -78,6 +78,8 @@ export interface OutgoingRequest {
   readonly framing: BodyFraming;
   /** The protocol to switch to, or null. */
   readonly upgrade: string | null;
+  /** Whether the caller takes trailers; over HTTP/2 the upstream is told (`te`). */
+  readonly takesTrailers: boolean;
 }
 
 /** A connection to an upstream that takes requests: one at a time over HTTP/1.1, many over HTTP/2. */

@@ -1,4 +1,6 @@
 import type { SpiffeId } from "../core/spiffe-id.ts";
+import type { Address } from "../core/ports.ts";
+import type { HttpProtocol } from "./streams.ts";
 
 /**
  * Where a permit allows to go: one frozen object that is both what was authorized (`port`) and what is dialled
@@ -14,6 +16,8 @@ export interface Target {
   readonly dialPort: number;
   /** Whom mutual TLS must prove to be there; null for the plain connection to our own app. */
   readonly peer: TargetPeer | null;
+  /** What is spoken there unasked, where it is spoken to in HTTP; null: the handshake with the peer decides. */
+  readonly speaks: HttpProtocol | null;
 }
 
 export interface TargetPeer {
@@ -24,9 +28,9 @@ export interface TargetPeer {
   readonly alpn: readonly string[];
 }
 
-/** The app behind this sidecar. */
-export function appTarget(port: number, app: { readonly host: string; readonly port: number }): Target {
-  return Object.freeze({ key: `app ${port}`, port, host: app.host, dialPort: app.port, peer: null });
+/** The app behind this sidecar. `speaks`: as its port was declared, since there is no handshake to ask it in. */
+export function appTarget(port: number, app: Address, speaks: HttpProtocol): Target {
+  return Object.freeze({ key: `app ${port}`, port, host: app.host, dialPort: app.port, peer: null, speaks });
 }
 
 /** A workload of the mesh, behind its own sidecar. */
@@ -36,5 +40,12 @@ export function workloadTarget(
 ): Target {
   const { address, port, containerPort } = endpoint;
   const key = `${peer.spiffeId} ${address} ${port} ${peer.sni} ${peer.alpn.join()}`;
-  return Object.freeze({ key, port: containerPort, host: address, dialPort: port, peer: Object.freeze(peer) });
+  return Object.freeze({
+    key,
+    port: containerPort,
+    host: address,
+    dialPort: port,
+    peer: Object.freeze(peer),
+    speaks: null,
+  });
 }

@@ -2,6 +2,7 @@ import type { HeadResult, RequestHead, ResponseHead } from "./http1-message.ts";
 import { continueRequest, createRequestScan } from "./request-head.ts";
 import { continueResponse, createResponseScan } from "./response-head.ts";
 
+export { canHaveBody } from "./response-head.ts";
 export { serializeRequestHead, serializeResponseHead } from "./http1-head-writer.ts";
 export type { BodyFraming, HeadResult, RequestHead, ResponseHead } from "./http1-message.ts";
 

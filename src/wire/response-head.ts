@@ -63,10 +63,15 @@ function faultOf(status: number, facts: FieldFacts, isHttp11: boolean): string |
   return null;
 }
 
+/** Whether an answer with this status can have a body at all, whatever its fields say. RFC 9112 section 6.3, 1 and 2. */
+export function canHaveBody(status: number, forMethod: string): boolean {
+  if (forMethod === "HEAD" || status < 200 || status === 204 || status === 304) return false;
+  return forMethod !== "CONNECT" || status >= 300;
+}
+
 /** RFC 9112 section 6.3, in its order. */
 function framingOf(status: number, facts: FieldFacts, forMethod: string): BodyFraming {
-  if (forMethod === "HEAD" || status < 200 || status === 204 || status === 304) return NO_BODY;
-  if (forMethod === "CONNECT" && status < 300) return NO_BODY;
+  if (!canHaveBody(status, forMethod)) return NO_BODY;
   if (facts.isChunked) return CHUNKED;
   return facts.contentLength === null ? UNTIL_CLOSE : { kind: "length", bytes: facts.contentLength };
 }

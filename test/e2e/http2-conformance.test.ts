@@ -201,7 +201,7 @@ function send(client: Http2ClientConnection, index: number): Promise<AnswerLog> 
     log.onUpstreamFailure = reject;
     const headers = ["host", "orders", "x-index", `${index}`, "user-agent", "a".repeat(index * 3)];
     const stream = client.send(
-      { method: "POST", target: "/", headers, framing: { kind: "chunked" }, upgrade: null },
+      { method: "POST", target: "/", headers, framing: { kind: "chunked" }, upgrade: null, takesTrailers: false },
       log,
     );
     if (index > 0) stream.sendBody(Buffer.alloc(index * 2_000, index));

@@ -1,4 +1,4 @@
-import { type CardeaError, ERROR_TABLE } from "../../src/core/errors.ts";
+import { CardeaError, ERROR_TABLE } from "../../src/core/errors.ts";
 import { makeLocalAnswer, sendLocalAnswer } from "../../src/proxy/local-answer.ts";
 import type { DownstreamStream, InformationalAnswer, RequestEvents, RequestHandler } from "../../src/proxy/streams.ts";
 import type { Headers } from "../../src/wire/headers.ts";
@@ -28,7 +28,7 @@ export function createEchoHandler(): EchoHandler {
     },
     refuse(error, stream) {
       errors.push(error);
-      sendLocalAnswer(stream, makeLocalAnswer({ code: error.code, denialId: null, method: null }));
+      sendLocalAnswer(stream, makeLocalAnswer({ code: error.code, denialId: null, method: null, isGrpc: false }));
     },
   };
 }
@@ -71,8 +71,9 @@ class Echo implements RequestEvents {
     this.#isOver = true;
     this.#errors.push(error);
     if (ERROR_TABLE[error.code].httpStatus !== 400) return;
-    if (this.#isAnswered) this.#stream.abort();
-    else sendLocalAnswer(this.#stream, makeLocalAnswer({ code: error.code, denialId: null, method: null }));
+    if (this.#isAnswered) this.#stream.abort(error);
+    else
+      sendLocalAnswer(this.#stream, makeLocalAnswer({ code: error.code, denialId: null, method: null, isGrpc: false }));
   }
 
   mayHoldEarlyData(): boolean {
@@ -81,7 +82,7 @@ class Echo implements RequestEvents {
 
   onStalled(): void {
     this.#isOver = true;
-    this.#stream.abort();
+    this.#stream.abort(new CardeaError("upstream-timeout", "nothing moved"));
   }
 
   #sendHead(): void {

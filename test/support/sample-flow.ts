@@ -44,6 +44,7 @@ export function sampleFlow(changes: Partial<FlowRecord> = {}): FlowRecord {
     host: "payments",
     path: "/admin/refunds",
     receivedPath: null,
+    grpcStatus: null,
     status: 403,
     bytesReceived: 0,
     bytesSent: 0,

@@ -1,5 +1,6 @@
 import { createLatest, type LatestSource } from "../../src/core/latest.ts";
 import { locatePlain } from "../../src/core/located.ts";
+import type { PortProtocol } from "../../src/core/port-protocol.ts";
 import type { Address, Clock, Network, Random } from "../../src/core/ports.ts";
 import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
@@ -59,6 +60,8 @@ export interface TestMeshOptions {
   readonly identity?: "present" | "absent";
   /** What the sidecars speak to each other; HTTP/2 when nothing is said. */
   readonly between?: HttpProtocol;
+  /** What orders' port is declared to speak; HTTP when nothing is said. */
+  readonly ordersProtocol?: PortProtocol;
 }
 
 export const ORDERS_PORT = 8080;
@@ -116,7 +119,7 @@ export async function openTestMesh(options: TestMeshOptions): Promise<TestMesh> 
     ...BASE,
     name: "orders",
     inbound: [
-      { listen: LOOPBACK, port: ORDERS_PORT, protocol: "HTTP", app: options.ordersApp },
+      { listen: LOOPBACK, port: ORDERS_PORT, protocol: options.ordersProtocol ?? "HTTP", app: options.ordersApp },
       { listen: LOOPBACK, port: LEDGER_PORT, protocol: "TCP", app: options.ledgerApp },
     ],
   });

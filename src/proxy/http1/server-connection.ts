@@ -3,7 +3,7 @@ import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
 import type { Headers } from "../../wire/headers.ts";
 import { type BodyReader, createBodyReader, encodeChunk, encodeLastChunk, hasBody } from "../../wire/http1-body.ts";
-import { type RequestHead, serializeResponseHead } from "../../wire/http1-head.ts";
+import { canHaveBody, type RequestHead, serializeResponseHead } from "../../wire/http1-head.ts";
 import { RequestHeadReader } from "../../wire/http1-head-reader.ts";
 import type { Lifetime } from "../lifetime.ts";
 import { type LiveConnection, type LiveConnections, type Moment, Stillness } from "../live.ts";
@@ -94,6 +94,8 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     this.#sendsChunks = false;
     switch (framing.kind) {
       case "none":
+        // Over HTTP/2 an answer can end with its head; here, without a length, it would last as long as the connection.
+        if (this.#head !== null && canHaveBody(status, this.#head.method)) headers.push("content-length", "0");
         break;
       case "length":
         headers.push("content-length", String(framing.bytes));

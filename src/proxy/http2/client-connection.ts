@@ -69,7 +69,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
 
   /** Errors: `upgrade-not-allowed` unless `upgrades` is "yes". A `target` for CONNECT is its authority. */
   send(request: OutgoingRequest, events: AnswerEvents): UpstreamStream {
-    const { method, target, headers, framing, upgrade } = request;
+    const { method, target, headers, framing, upgrade, takesTrailers } = request;
     if (upgrade !== null && this.upgrades !== "yes") {
       throw new CardeaError("upgrade-not-allowed", "the upstream takes no upgrades over HTTP/2");
     }
@@ -77,6 +77,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     const authority = isConnect ? target : (headerValues(headers, "host")[0] ?? "");
     const pseudo = requestPseudoFields({ method, scheme: "http", authority, path: target, protocol: upgrade });
     if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
+    if (takesTrailers) headers.push("te", "trailers");
     const stream = this.#session.openStream();
     const sent = new Http2ClientStream(stream, {
       asked: { method, protocol: upgrade },

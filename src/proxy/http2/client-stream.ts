@@ -96,7 +96,8 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
 
   onReset(code: number): void {
     const isRefused = code === ERROR_CODES.REFUSED_STREAM && this.#state === "head";
-    this.#fail(new CardeaError("upstream-reset", `the upstream reset the stream (${errorNameOf(code)})`), isRefused);
+    const meaning = code === ERROR_CODES.CANCEL ? "upstream-cancelled" : "upstream-reset";
+    this.#fail(new CardeaError(meaning, `the upstream reset the stream (${errorNameOf(code)})`), isRefused);
   }
 
   onFault(code: ErrorName, why: string): void {

@@ -69,9 +69,9 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
     this.#stream.stopReading();
   }
 
-  abort(): void {
+  abort(error: CardeaError): void {
     this.#leave();
-    this.#stream.reset("INTERNAL_ERROR");
+    this.#stream.reset(error.code === "upstream-cancelled" ? "CANCEL" : "INTERNAL_ERROR");
   }
 
   pauseBody(): void {

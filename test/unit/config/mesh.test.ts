@@ -69,7 +69,11 @@ test.each<[string, object, string]>([
   ["a name that DNS has not", { services: [{ ...SHOP, name: "Orders!" }] }, "spec.services[0].name: expected a name"],
   ["a port that is none", { services: [{ ...SHOP, ports: [{ port: 70_000 }] }] }, "from 1 to 65535"],
   ["a port given twice", { services: [{ ...SHOP, ports: [{ port: 1 }, { port: 1 }] }] }, "1 is given twice"],
-  ["a protocol that we do not speak", { services: [{ ...SHOP, ports: [{ port: 1, protocol: "UDP" }] }] }, "HTTP, TCP"],
+  [
+    "a protocol that we do not speak",
+    { services: [{ ...SHOP, ports: [{ port: 1, protocol: "UDP" }] }] },
+    "HTTP, HTTP2, GRPC, TCP",
+  ],
   ["a service given twice", { services: [SHOP, SHOP] }, "spec.services[1]: the service orders.shop is given twice"],
   [
     "an app that is both a command and an address",

@@ -150,6 +150,7 @@ function filledFlow(): FlowRecord {
   const peer: FlowPeer = { ...WEB, service: "web.shop.svc.cluster.local", labels: { app: "web" } };
   return sampleFlow({
     detail: "two Content-Length headers",
+    grpcStatus: 16,
     policy: "shop/payments",
     rule: 0,
     source: peer,

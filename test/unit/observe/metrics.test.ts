@@ -43,6 +43,24 @@ describe("the data path's metrics", () => {
     expect(Object.keys(sample!.labels).toSorted()).toEqual(METRIC_TABLE.istio_requests_total.labels.toSorted());
   });
 
+  test("tell gRPC's calls by their protocol and status", async () => {
+    const metrics = createDataPathMetrics();
+    for (const grpcStatus of [0, 0, 7, 16]) metrics.recordRequest(sampleFlow({ status: 200, grpcStatus }));
+    metrics.recordRequest(sampleFlow({ status: 200 }));
+    const samples = await samplesOf(metrics, "istio_requests_total");
+    const told = samples.map(({ labels, value }) => [
+      labels["request_protocol"],
+      labels["grpc_response_status"],
+      value,
+    ]);
+    expect(told).toEqual([
+      ["grpc", "0", 2],
+      ["grpc", "7", 1],
+      ["grpc", "16", 1],
+      ["http", "", 1],
+    ]);
+  });
+
   test("put duration and sizes into Istio's buckets, bounds included", async () => {
     const metrics = createDataPathMetrics();
     for (const durationMs of [0.4, 0.5, 0.6, 30, 4_000_000]) {

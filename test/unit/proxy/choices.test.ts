@@ -3,7 +3,7 @@ import { LIMITS } from "../../../src/core/limits.ts";
 import { parseSpiffeId } from "../../../src/core/spiffe-id.ts";
 import { AcceptGate } from "../../../src/proxy/accept.ts";
 import { chooseEndpoint } from "../../../src/proxy/balance.ts";
-import { chooseHttpAlpn, chooseTcpAlpn, isClientHello } from "../../../src/proxy/detect.ts";
+import { chooseHttpAlpn, chooseTcpAlpn, isClientHello, lookForHttp2 } from "../../../src/proxy/detect.ts";
 import type { Endpoint } from "../../../src/proxy/discovery/registry-snapshot.ts";
 import { lifetimeOf } from "../../../src/proxy/lifetime.ts";
 import { LiveConnections } from "../../../src/proxy/live.ts";
@@ -46,6 +46,23 @@ describe("the protocol of a port", () => {
     ["", false],
   ])("a connection that begins %s begins with TLS: %s", (hex, isTls) => {
     expect(isClientHello(Buffer.from(hex, "hex"))).toBe(isTls);
+  });
+
+  it.each([
+    ["", "undecided"],
+    ["P", "undecided"],
+    ["PRI", "undecided"],
+    ["PRI ", "h2"],
+    ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "h2"],
+    ["PRI\r", "http/1.1"],
+    ["PRINT * HTTP/1.1\r\n", "http/1.1"],
+    ["pri ", "http/1.1"],
+    ["POST /", "http/1.1"],
+    ["PU", "http/1.1"],
+    ["GET ", "http/1.1"],
+    ["\x16\x03", "http/1.1"],
+  ])("a plaintext connection that begins %j speaks %s", (text, expected) => {
+    expect(lookForHttp2(Buffer.from(text, "latin1"))).toBe(expected);
   });
 });
 

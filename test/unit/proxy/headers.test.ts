@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { answerHeadersOf, isIdentityHeader, joinedHeader, requestHeadersOf } from "../../../src/proxy/headers.ts";
+import {
+  answerHeadersOf,
+  isIdentityHeader,
+  joinedHeader,
+  requestHeadersOf,
+  takesTrailers,
+} from "../../../src/proxy/headers.ts";
 import { parseRequestHead, parseResponseHead } from "../../../src/wire/http1-head.ts";
 
 describe("identity headers", () => {
@@ -25,6 +31,24 @@ describe("identity headers", () => {
     "xx-envoy-x",
     "x-forwarded-client-certs",
   ])("%s is none", (name) => expect(isIdentityHeader(name)).toBe(false));
+});
+
+describe("whether the caller takes trailers", () => {
+  it.each([
+    ["TE: trailers\r\n", true],
+    ["te: Trailers\r\n", true],
+    ["TE: deflate;q=0.5, trailers\r\n", true],
+    ["TE: gzip\r\nTE: trailers\r\n", true],
+    ["", false],
+    ["TE: gzip\r\n", false],
+    ["TE: trailers-not\r\n", false],
+    ["TE: trailers;q=0\r\n", false],
+    ["X-TE: trailers\r\n", false],
+    ["Trailer: trailers\r\n", false],
+  ])("after %j: %s", (fields, expected) => {
+    const reading = parseRequestHead(Buffer.from(`GET / HTTP/1.1\r\nHost: orders\r\n${fields}\r\n`));
+    expect(reading.at === "head" && takesTrailers(reading.head)).toBe(expected);
+  });
 });
 
 describe("what is forwarded of a request", () => {

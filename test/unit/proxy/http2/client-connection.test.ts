@@ -29,6 +29,7 @@ function request(parts: Partial<OutgoingRequest> = {}): OutgoingRequest {
     headers: ["host", "orders"],
     framing: { kind: "none" },
     upgrade: null,
+    takesTrailers: false,
     ...parts,
   };
 }

@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { CardeaError } from "../../../../src/core/errors.ts";
 import type { DownstreamStream, RequestEvents, RequestHandler, UpstreamStream } from "../../../../src/proxy/streams.ts";
 import { Http2ServerConnection } from "../../../../src/proxy/http2/server-connection.ts";
 import { UNLIMITED } from "../../../../src/proxy/lifetime.ts";
@@ -106,7 +107,7 @@ class App implements RequestEvents {
     });
     const end = (): void => {
       this.#isOver = true;
-      if (planned.fate === "app aborts") stream.abort();
+      if (planned.fate === "app aborts") stream.abort(new CardeaError("upstream-reset", "as planned"));
       else if (this.trailers !== null) this.#sendEnd(planned);
       else this.#endLater = () => this.#sendEnd(planned);
     };
@@ -213,7 +214,14 @@ async function runAll(bench: Bench, plans: readonly Plan[]): Promise<Run> {
       planned.hasLength && bytes > 0 && planned.fate === "whole"
         ? ({ kind: "length", bytes } as const)
         : ({ kind: "chunked" } as const);
-    const request = { method: "POST", target: `/${index}`, headers: ["host", "a"], framing, upgrade: null };
+    const request = {
+      method: "POST",
+      target: `/${index}`,
+      headers: ["host", "a"],
+      framing,
+      upgrade: null,
+      takesTrailers: false,
+    };
     return new Caller(planned, index, (log) => client.send(request, log));
   });
   for (let turn = 0; turn < 200; turn++) {
