@@ -2,7 +2,6 @@ import { parseArgs } from "node:util";
 
 /** What one run of the bench is to do. */
 export interface BenchArguments {
-  readonly isQuick: boolean;
   readonly jsonFile: string | null;
   /** Names, in the order of the tables; all where none were asked for. */
   readonly loads: readonly string[];
@@ -38,7 +37,6 @@ export function parseBenchArguments(
   const isQuick = values.quick === true;
   const usual = isQuick ? QUICK : FULL;
   return {
-    isQuick,
     jsonFile: values.json ?? null,
     loads: parseNames("--loads", values.loads, known.loads),
     peers: parseNames("--peers", values.peers, known.peers),

@@ -1,11 +1,10 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, X509Certificate } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSpiffeId, parseTrustDomain } from "../../src/core/spiffe-id.ts";
 import { createIntermediate, createLeaf, createRoot } from "../../src/pki/certificate-build.ts";
 import { encodePrivateKey, generateKeyPair } from "../../src/pki/keys.ts";
 import { encodePem } from "../../src/pki/pem.ts";
-import { X509Certificate } from "node:crypto";
 
 const HOUR_MS = 3_600_000;
 

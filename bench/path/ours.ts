@@ -2,11 +2,11 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunFile } from "../../src/cli/run-file.ts";
-import { findFreePorts, startChild } from "./child.ts";
+import { type Child, findFreePorts, startChild } from "./child.ts";
 import { awaitFirstAnswer } from "./first-answer.ts";
 import { readAgeMs } from "./process-times.ts";
 import { RULE_METHODS, RULE_PATHS } from "./rules.ts";
-import type { RunningSide, SideSetting } from "./side.ts";
+import type { Backends, RunningSide, SideSetting } from "./side.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const POLL_MS = 5;
@@ -24,52 +24,17 @@ export function buildOurs(): void {
  * log, metrics and trace context are on, as they always are; the certificates are the mesh's own.
  */
 export async function openOurs({ directory, backends }: SideSetting): Promise<RunningSide> {
-  mkdirSync(join(directory, "policies"), { recursive: true });
   const [httpPort, tcpPort, outboundPort] = (await findFreePorts(3)) as [number, number, number];
-  const meshFile = join(directory, "mesh.yaml");
-  const service = (name: string, rest: object): object => ({ name, namespace: "bench", ...rest });
+  const ports = { httpPort, tcpPort, outboundPort };
+  mkdirSync(join(directory, "policies"), { recursive: true });
   writeFileSync(join(directory, "policies", "bench.yaml"), policyText());
-  writeFileSync(
-    meshFile,
-    JSON.stringify({
-      apiVersion: "cardea.dev/v1",
-      kind: "Mesh",
-      metadata: { name: "bench" },
-      spec: {
-        services: [
-          service("caller", {
-            outboundPort,
-            upstreams: [
-              { service: "server.bench", port: 8080, localPort: httpPort },
-              { service: "bulk.bench", port: 9000, localPort: tcpPort },
-            ],
-          }),
-          service("server", {
-            ports: [{ port: 8080, protocol: "HTTP" }],
-            app: { address: `127.0.0.1:${backends.httpPort}` },
-          }),
-          service("bulk", {
-            ports: [{ port: 9000, protocol: "TCP" }],
-            app: { address: `127.0.0.1:${backends.tcpPort}` },
-          }),
-        ],
-      },
-    }),
-  );
-  const state = join(directory, "state");
-  // Below the ports that the kernel gives to connections, and not the default: a mesh may be running there.
-  const portBase = String(17_000 + (process.pid % 30) * 500);
-  const words = [join(ROOT, "dist", "main.js"), "up", meshFile, "--json", "--state", state, "--port-base", portBase];
-  const up = startChild(process.execPath, words, join(directory, "up.log"));
-  const failure = (): string | null => (up.hasEnded() ? `cardea up ended: ${up.output()}${controlLog()}` : null);
-  const controlLog = (): string => {
-    const file = join(state, "log", "control.log");
-    return existsSync(file) ? readFileSync(file, "utf8").slice(-LOG_CHARS_SHOWN) : "";
-  };
+  writeFileSync(join(directory, "mesh.yaml"), meshText(ports, backends));
+  const { up, state } = startMesh(directory);
+  const failure = (): string | null =>
+    up.hasEnded() ? `cardea up ended: ${up.output()}${readControlLog(state)}` : null;
   try {
-    const pids = await awaitSidecars(join(state, "run.json"), failure);
+    const { caller, server, bulk } = await awaitSidecars(join(state, "run.json"), failure);
     await awaitFirstAnswer(httpPort, failure);
-    const { caller, server, bulk } = pids;
     return {
       name: "cardea",
       version: `${packageVersion()} on Node ${process.versions.node}, HTTP/1.1 between`,
@@ -83,6 +48,47 @@ export async function openOurs({ directory, backends }: SideSetting): Promise<Ru
     await up.close();
     throw error;
   }
+}
+
+interface CallerPorts {
+  readonly httpPort: number;
+  readonly tcpPort: number;
+  readonly outboundPort: number;
+}
+
+/** A mesh file; JSON is YAML. */
+function meshText({ httpPort, tcpPort, outboundPort }: CallerPorts, backends: Backends): string {
+  const upstreams = [
+    { service: "server.bench", port: 8080, localPort: httpPort },
+    { service: "bulk.bench", port: 9000, localPort: tcpPort },
+  ];
+  const services = [
+    { name: "caller", namespace: "bench", outboundPort, upstreams },
+    serving("server", 8080, "HTTP", backends.httpPort),
+    serving("bulk", 9000, "TCP", backends.tcpPort),
+  ];
+  const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec: { services } };
+  return `${JSON.stringify(mesh, null, 2)}\n`;
+}
+
+function serving(name: string, port: number, protocol: string, appPort: number): object {
+  return { name, namespace: "bench", ports: [{ port, protocol }], app: { address: `127.0.0.1:${appPort}` } };
+}
+
+function startMesh(directory: string): { readonly up: Child; readonly state: string } {
+  const state = join(directory, "state");
+  // Below the ports that the kernel gives to connections, and not the default: a mesh may be running there.
+  const portBase = String(17_000 + (process.pid % 30) * 500);
+  const words = ["up", join(directory, "mesh.yaml"), "--json", "--state", state, "--port-base", portBase];
+  return {
+    up: startChild(process.execPath, [join(ROOT, "dist", "main.js"), ...words], join(directory, "up.log")),
+    state,
+  };
+}
+
+function readControlLog(state: string): string {
+  const file = join(state, "log", "control.log");
+  return existsSync(file) ? readFileSync(file, "utf8").slice(-LOG_CHARS_SHOWN) : "";
 }
 
 interface SidecarPids {

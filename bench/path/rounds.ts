@@ -32,7 +32,7 @@ export async function runLoad(
   sides: readonly RunningSide[],
   options: { readonly rounds: number; readonly secondsPerRound: number; readonly report: (line: string) => void },
 ): Promise<LoadResult> {
-  const taking = sides.filter((side) => load.kind === "http" || side.tcpPort !== null);
+  const taking = sides.filter((side) => takesPart(load, side));
   const bySide = new Map<string, Measured[]>(taking.map((side) => [side.name, []]));
   for (let round = 0; round < options.rounds; round++) {
     for (let i = 0; i < taking.length; i++) {
@@ -49,6 +49,11 @@ export async function runLoad(
     }
   }
   return { load: load.name, summary: load.summary, bySide };
+}
+
+/** Whether the side can do this kind of load at all. */
+export function takesPart(load: Load, side: RunningSide): boolean {
+  return load.kind === "http" || side.tcpPort !== null;
 }
 
 async function runRound(load: Load, side: RunningSide, seconds: number): Promise<Measured | string> {

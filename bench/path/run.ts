@@ -8,14 +8,16 @@ import { LOADS } from "./loads.ts";
 import { buildOurs, openOurs } from "./ours.ts";
 import { findPeer, openPeer, PEERS } from "./peers.ts";
 import { comparisonsOf, formatTable } from "./report.ts";
-import { type LoadResult, measureIdle, runLoad } from "./rounds.ts";
+import { type LoadResult, measureIdle, runLoad, takesPart } from "./rounds.ts";
 import type { Backends, RunningSide } from "./side.ts";
 
 // Sidecar pairs beside each other: `npm run bench`. See bench/README.md.
 
 const OURS = "cardea";
-const WARM_UP_LOAD = "get-50";
-const WARM_UP_SECONDS = 2;
+const WARM_UP = [
+  { loadName: "get-50", seconds: 5 },
+  { loadName: "tcp-bulk", seconds: 1 },
+];
 const BACKEND_TIMEOUT_MS = 10_000;
 
 type Report = (line: string) => void;
@@ -62,10 +64,12 @@ async function openBackends(directory: string): Promise<{ readonly child: Child;
   return { child, backends: JSON.parse(readFileSync(logFile, "utf8")) as Backends };
 }
 
-/** Unmeasured: what compiles as it runs is measured as it is after a second or two, and connections are open. */
+/** Unmeasured: code that is compiled as it runs is not at its speed at once, and connections have to be opened. */
 async function warmUp(sides: readonly RunningSide[]): Promise<void> {
-  const load = LOADS.find(({ name }) => name === WARM_UP_LOAD)!;
-  for (const side of sides) await load.drive(side, WARM_UP_SECONDS);
+  for (const { loadName, seconds } of WARM_UP) {
+    const load = LOADS.find(({ name }) => name === loadName)!;
+    for (const side of sides.filter((each) => takesPart(load, each))) await load.drive(side, seconds);
+  }
 }
 
 function loadText(): string {
