@@ -1,18 +1,32 @@
 import { Agent, request } from "node:http";
+import { isListening } from "../../src/io/ports-probe.ts";
 import { ALLOWED_PATH, DENIED_PATH } from "./rules.ts";
 
 const RETRY_MS = 5;
 const READY_TIMEOUT_MS = 20_000;
 
+/** Waits until somebody listens on a port. Errors: as `awaitFirstAnswer`. */
+export async function awaitListening(port: number, hasFailed: () => string | null): Promise<void> {
+  await retryUntil(async () => ((await isListening({ host: "127.0.0.1", port })) ? null : "nobody listens"), hasFailed);
+}
+
 /** Asks until a request has come through the pair with 200. Errors: after 20 s, or when `hasFailed` says why. */
 export async function awaitFirstAnswer(port: number, hasFailed: () => string | null): Promise<void> {
+  await retryUntil(async () => {
+    const status = await statusOf(port, ALLOWED_PATH);
+    return status === 200 ? null : `the last answer was ${status}`;
+  }, hasFailed);
+}
+
+/** Tries until there is nothing left to complain about. */
+async function retryUntil(attempt: () => Promise<string | null>, hasFailed: () => string | null): Promise<void> {
   const untilMs = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
-    const status = await statusOf(port, ALLOWED_PATH);
-    if (status === 200) return;
+    const complaint = await attempt();
+    if (complaint === null) return;
     const failure = hasFailed();
     if (failure !== null) throw new Error(failure);
-    if (performance.now() > untilMs) throw new Error(`no answer within ${READY_TIMEOUT_MS} ms, the last was ${status}`);
+    if (performance.now() > untilMs) throw new Error(`not ready within ${READY_TIMEOUT_MS} ms: ${complaint}`);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }

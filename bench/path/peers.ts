@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Certificates, writeCertificates } from "./certificates.ts";
 import { type Child, findFreePorts, startChild } from "./child.ts";
-import { awaitFirstAnswer } from "./first-answer.ts";
+import { awaitFirstAnswer, awaitListening } from "./first-answer.ts";
 import { readAgeMs } from "./process-times.ts";
 import { RULE_METHODS, RULE_PATHS } from "./rules.ts";
 import type { Absent, RunningSide, SideSetting } from "./side.ts";
@@ -105,6 +105,8 @@ export async function openPeer(
   };
   const pids = children.map((child) => child.pid);
   try {
+    // Asked before the other side listens, HAProxy would wait a second before it tries again: its pace, not its start.
+    await awaitListening(ports[2], failure);
     await awaitFirstAnswer(ports[0], failure);
     const readyMs = readAgeMs(pids);
     return {
