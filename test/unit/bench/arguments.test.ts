@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { parseBenchArguments } from "../../../bench/path/arguments.ts";
+import { fillTemplate } from "../../../bench/path/peers.ts";
+
+const KNOWN = { loads: ["get-1", "get-50", "tcp-bulk"], peers: ["envoy", "nginx"] };
+
+test("without words everything is measured, at length", () => {
+  expect(parseBenchArguments([], KNOWN)).toEqual({ ...KNOWN, jsonFile: null, rounds: 5, secondsPerRound: 5 });
+});
+
+test("quick rounds are fewer and shorter, unless they are said", () => {
+  expect(parseBenchArguments(["--quick", "--json", "x.json"], KNOWN)).toMatchObject({
+    jsonFile: "x.json",
+    rounds: 3,
+    secondsPerRound: 1,
+  });
+  expect(parseBenchArguments(["--quick", "--rounds", "9"], KNOWN)).toMatchObject({ rounds: 9, secondsPerRound: 1 });
+});
+
+test("chosen loads and peers keep the order of the table", () => {
+  const chosen = parseBenchArguments(["--loads", "tcp-bulk,get-1", "--peers", "nginx"], KNOWN);
+  expect(chosen).toMatchObject({ loads: ["get-1", "tcp-bulk"], peers: ["nginx"] });
+});
+
+test.each([
+  [["--loads", "get-2"], "--loads: there is no get-2; there are get-1, get-50, tcp-bulk"],
+  [["--peers", "envoy,apache"], "--peers: there is no apache; there are envoy, nginx"],
+  [["--rounds", "0"], "--rounds: expected a whole number from 1 to 100, found 0"],
+  [["--rounds", "101"], "--rounds: expected"],
+  [["--seconds", "1.5"], "--seconds: expected"],
+  [["--seconds", "601"], "--seconds: expected"],
+  [["--fast"], "Unknown option '--fast'"],
+  [["get-1"], "Unexpected argument 'get-1'"],
+])("%j is refused", (words, message) => {
+  expect(() => parseBenchArguments(words, KNOWN)).toThrow(message);
+});
+
+test("a template's names are replaced, and what only looks like one stays", () => {
+  expect(fillTemplate("listen @PORT@; mail a@b.c; @PORT@", { PORT: "80" })).toBe("listen 80; mail a@b.c; 80");
+});
+
+test("a template that asks for an unknown name is refused", () => {
+  expect(() => fillTemplate("listen @PROT@;", { PORT: "80" })).toThrow("PROT");
+});
