@@ -37,7 +37,7 @@ export async function openOurs({ directory, backends }: SideSetting): Promise<Ru
     await awaitFirstAnswer(httpPort, failure);
     return {
       name: "cardea",
-      version: `${packageVersion()} on Node ${process.versions.node}, HTTP/1.1 between`,
+      version: `${packageVersion()} on Node ${process.versions.node}, HTTP/2 between`,
       httpPort,
       tcpPort,
       pids: (kind) => (kind === "http" ? [caller, server] : [caller, bulk]),
