@@ -12,7 +12,7 @@ import { peers, policies, requests, settings, workloads } from "../../support/po
 vi.setConfig({ testTimeout: 60_000 });
 
 const questions = fc.record({ workload: workloads, settings, peer: peers, request: fc.option(requests, { freq: 5 }) });
-const RUNS = 2_000;
+const RUNS = 4_000;
 
 test("where we differ from Istio we deny: nothing is let through that Istio would not let through", () => {
   let stricter = 0;
