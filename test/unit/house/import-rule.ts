@@ -5,7 +5,7 @@ import { codeOf, lineAt } from "./source-text.ts";
 /** Folders of src/ by rank. A folder imports itself and lower ranks, never another folder of its own rank. */
 const RANKS: readonly (readonly string[])[] = [
   ["core"],
-  ["wire", "pki", "policy"],
+  ["wire", "pki", "policy", "traffic"],
   ["config", "api", "observe", "io"],
   ["proxy", "control", "ui"],
   ["cli"],
