@@ -89,6 +89,7 @@ async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningPr
     identity: holder.identity,
     registry: discovery.registry,
     policy: discovery.policies,
+    traffic: discovery.traffic,
     flows: { record: (flow) => lines.write(formatFlowLine(flow)) },
     metrics,
     logger,

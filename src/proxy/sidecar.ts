@@ -4,6 +4,7 @@ import type { Latest } from "../core/latest.ts";
 import type { Address, Clock, Listening, Logger, Network, Random } from "../core/ports.ts";
 import type { FlowSink } from "../observe/flow.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
+import type { TrafficSet } from "../traffic/traffic-set.ts";
 import { AcceptGate } from "./accept.ts";
 import { Connector } from "./connect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
@@ -38,6 +39,8 @@ export interface SidecarPorts {
   readonly registry: Latest<RegistrySnapshot>;
   /** Null: no policy yet; nothing is let through. */
   readonly policy: Latest<PolicySet | null>;
+  /** How services are to be reached; without rules, the defaults hold. */
+  readonly traffic: Latest<TrafficSet>;
   readonly flows: FlowSink;
   readonly metrics: DataPathMetrics;
   readonly logger: Logger;

@@ -20,6 +20,7 @@ import {
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import type { HttpProtocol } from "../../src/proxy/streams.ts";
 import { openSidecar, type Sidecar, type SidecarConfig } from "../../src/proxy/sidecar.ts";
+import { NO_TRAFFIC, type TrafficSet } from "../../src/traffic/traffic-set.ts";
 import { withoutHttp2 } from "./http1-network.ts";
 import { createTestAuthority, shopId, type TestAuthority } from "./test-authority.ts";
 
@@ -29,6 +30,7 @@ export interface TestSidecar {
   readonly identity: LatestSource<Identity | null>;
   readonly policy: LatestSource<PolicySet | null>;
   readonly registry: LatestSource<RegistrySnapshot>;
+  readonly traffic: LatestSource<TrafficSet>;
   readonly flows: FlowRecord[];
 }
 
@@ -174,6 +176,7 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
     options.policy === undefined ? policySetOf([WEB_MAY]) : options.policy,
   );
   const registry = createLatest(EMPTY_REGISTRY);
+  const traffic = createLatest(NO_TRAFFIC);
   const flows: FlowRecord[] = [];
   const sidecar = await openSidecar(config, {
     network,
@@ -182,11 +185,12 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
     identity,
     registry,
     policy: inForce,
+    traffic,
     flows: { record: (flow) => void flows.push(flow) },
     metrics: createDataPathMetrics(),
     logger: { log: () => {}, isEnabled: () => false },
   });
-  return { sidecar, identity, policy: inForce, registry, flows };
+  return { sidecar, identity, policy: inForce, registry, traffic, flows };
 }
 
 function parsePolicy(raw: object): AuthorizationPolicy {

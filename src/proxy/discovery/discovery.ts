@@ -9,6 +9,7 @@ import { type SpiffeId, type TrustDomain, trustDomainOf } from "../../core/spiff
 import type { Workload } from "../../policy/facts.ts";
 import { CONTROL_CHANNEL_OPTIONS, controlChannelCredentials, controlTarget } from "../identity/control-channel.ts";
 import type { Identity } from "../identity/identity.ts";
+import type { TrafficSet } from "../../traffic/traffic-set.ts";
 import { type DeltaClient, openDeltaClient } from "./delta-client.ts";
 import { createPolicySinks, type PolicySet } from "./policy-sinks.ts";
 import { createRegistrySink } from "./registry-sink.ts";
@@ -19,6 +20,8 @@ export interface Discovery {
   readonly registry: Latest<RegistrySnapshot>;
   /** Null: no policy set has been put in force yet, so nothing may be let through. */
   readonly policies: Latest<PolicySet | null>;
+  /** Traffic rules of the same revision as the policies. */
+  readonly traffic: Latest<TrafficSet>;
   readonly connection: Latest<DiscoveryConnection>;
   close(): void;
 }
@@ -59,6 +62,7 @@ export function openDiscovery(options: DiscoveryOptions): Discovery {
   return {
     registry: registry.snapshot,
     policies: policies.inForce,
+    traffic: policies.traffic,
     connection: link.state,
     close: () => link.close(),
   };

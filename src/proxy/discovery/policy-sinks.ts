@@ -8,6 +8,7 @@ import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import { readWirePolicy, readWirePolicySet, type WirePolicy, type WirePolicySet } from "./wire-policy.ts";
 
@@ -22,6 +23,8 @@ export interface PolicySet {
 export interface PolicySinks {
   /** Null: no set has been put in force yet, so nothing may be let through. */
   readonly inForce: Latest<PolicySet | null>;
+  /** The traffic rules of the set in force; changes in the same turn as `inForce`. */
+  readonly traffic: Latest<TrafficSet>;
   readonly policies: InstantSink;
   readonly policySet: ResourceSink;
 }
@@ -47,6 +50,7 @@ interface WaitingSet {
 export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   const { api, workload, clock, logger } = options;
   const inForce = createLatest<PolicySet | null>(null);
+  const traffic = createLatest(NO_TRAFFIC);
   const held = new Map<string, WirePolicy>();
   let versionInForce: string | null = null;
   let waiting: WaitingSet | null = null;
@@ -110,6 +114,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
 
   return {
     inForce,
+    traffic,
     policies: {
       typeUrl: POLICY_TYPE,
       held: () => new Map([...held].map(([name, { version }]) => [name, version])),
