@@ -131,13 +131,18 @@ function genericTries(services: readonly BoardService[]): readonly BoardTry[] {
   const [caller, ...others] = services;
   if (caller === undefined) return [];
   return others
-    .filter((service) => service.inbound.some((inbound) => inbound.protocol === "HTTP"))
+    .filter((service) => service.inbound.some(mayBeCurled))
     .slice(0, TRIES_MAX)
     .map((service) => {
-      const port = service.inbound.find((inbound) => inbound.protocol === "HTTP")!.port;
+      const port = service.inbound.find(mayBeCurled)!.port;
       const url = `http://${service.name}.${service.namespace}:${port}/`;
       return { says: `as ${caller.name}, ask ${service.name}`, line: curlThrough(caller.outbound, url) };
     });
+}
+
+/** Most ports that declare nothing speak HTTP. */
+function mayBeCurled({ protocol }: BoardService["inbound"][number]): boolean {
+  return protocol === "HTTP" || protocol === "AUTO";
 }
 
 /** A curl that goes through a sidecar's outbound port, as the app beside it would. `-i` shows a denial's id. */

@@ -15,6 +15,7 @@ export interface RunFile {
   readonly startedAt: string;
   readonly trustDomain: TrustDomain;
   readonly certTtlSec: number;
+  readonly protocolDetectionTimeoutMs: number;
   /** First of the mesh's ports, where none was in the way. */
   readonly portBase: number;
   /** Null once it has ended in good order. */

@@ -25,7 +25,7 @@ export const command: Command = {
       summary: "the port that others ask for; the program is told by PORT where to listen",
       default: "8080",
     },
-    { name: "protocol", value: "HTTP|HTTP2|GRPC|TCP", summary: "what it speaks on that port", default: "HTTP" },
+    { name: "protocol", value: PORT_PROTOCOLS.join("|"), summary: "what it speaks on that port", default: "AUTO" },
     { name: "app-port", value: "PORT", summary: "where it listens on 127.0.0.1, when it does not read PORT" },
     { name: "upstream", value: "SERVICE:PORT", repeat: true, summary: "a service to be found at a fixed local port" },
     { name: "enforcement", value: "ENFORCE|AUDIT", summary: "AUDIT records what would be denied and blocks nothing" },

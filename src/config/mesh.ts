@@ -1,4 +1,5 @@
 import type { Fault, Located } from "../core/located.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Address } from "../core/ports.ts";
 import { PORT_PROTOCOLS, type PortProtocol } from "../core/port-protocol.ts";
 import {
@@ -31,6 +32,8 @@ export interface Mesh {
   readonly certTtlSec: number;
   /** Port of the control plane where the file asks for one. */
   readonly controlPort: number | null;
+  /** How long a client may be silent on a port of no declared protocol. */
+  readonly protocolDetectionTimeoutMs: number;
   readonly services: readonly MeshService[];
 }
 
@@ -82,8 +85,9 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
   checkNames(spec.services, scope);
   for (const [index, service] of services.entries()) checkUpstreams(spec.services[index]!, service, services, scope);
   if (faults.length !== faultsBefore) return null;
-  const { policies, workloadCertTtlSec, controlPort, services: _, ...settings } = spec;
-  return { name: metadata.name, settings, policies, certTtlSec: workloadCertTtlSec, controlPort, services };
+  const { policies, workloadCertTtlSec, controlPort, protocolDetectionTimeoutMs, services: _, ...settings } = spec;
+  const certTtlSec = workloadCertTtlSec;
+  return { name: metadata.name, settings, policies, certTtlSec, controlPort, protocolDetectionTimeoutMs, services };
 }
 
 /** RFC 1123 label: what Kubernetes takes as the name of a service or namespace. */
@@ -111,7 +115,7 @@ const SERVICE = object({
   labels: optional(mapOf(string({ allowEmpty: true }))),
   ports: withDefault(
     listOf(
-      placed(object({ port: required(PORT), protocol: withDefault<PortProtocol>(oneOf(...PORT_PROTOCOLS), "HTTP") })),
+      placed(object({ port: required(PORT), protocol: withDefault<PortProtocol>(oneOf(...PORT_PROTOCOLS), "AUTO") })),
     ),
     [],
   ),
@@ -153,6 +157,7 @@ const DOCUMENT = object({
       policies: withDefault(string(), DEFAULT_POLICIES),
       workloadCertTtlSec: withDefault(integer({ min: CERT_TTL_SEC_MIN, max: CERT_TTL_SEC_MAX }), CERT_TTL_SEC_MAX),
       controlPort: optional(PORT),
+      protocolDetectionTimeoutMs: withDefault(integer({ min: 1, max: 60_000 }), LIMITS.protocolDetectionMs),
       services: withDefault(listOf(placed(SERVICE)), []),
     }),
   ),

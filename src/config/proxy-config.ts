@@ -1,5 +1,6 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { PORT_PROTOCOLS, type PortProtocol } from "../core/port-protocol.ts";
 import {
@@ -49,6 +50,8 @@ export interface ProxyConfig {
   readonly logLevel: LogLevel;
   readonly egress: "REGISTRY_ONLY";
   readonly drainTimeoutMs: number;
+  /** How long a client may be silent on a port of no declared protocol before its bytes are opaque. */
+  readonly protocolDetectionTimeoutMs: number;
   readonly certTtlSec: number;
   /** Null: the mesh's. */
   readonly enforcement: "ENFORCE" | "AUDIT" | null;
@@ -98,6 +101,9 @@ const FILE = parsed(string(), (path) => {
 const DRAIN_TIMEOUT_MS_MAX = 600_000;
 const CERT_TTL_SEC_MAX = 86_400;
 
+/** Without an end, a server that speaks first would never be heard. */
+const PROTOCOL_DETECTION_MS = integer({ min: 1, max: 60_000 });
+
 const CONFIG = object({
   name: required(string()),
   namespace: required(string()),
@@ -141,6 +147,7 @@ const CONFIG = object({
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
   egress: withDefault(oneOf("REGISTRY_ONLY"), "REGISTRY_ONLY"),
   drainTimeoutMs: required(integer({ min: 0, max: DRAIN_TIMEOUT_MS_MAX })),
+  protocolDetectionTimeoutMs: withDefault(PROTOCOL_DETECTION_MS, LIMITS.protocolDetectionMs),
   certTtlSec: required(integer({ min: 1, max: CERT_TTL_SEC_MAX })),
   enforcement: withDefault(nullable(oneOf("ENFORCE", "AUDIT")), null),
 });

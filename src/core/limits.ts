@@ -44,6 +44,16 @@ export const LIMIT_TABLE = {
     "ms",
     "From accept to the first bytes on an inbound port, where the client begins.",
   ),
+  protocolDetectionMs: limit(
+    1_000,
+    "ms",
+    "How long a port of no declared protocol waits for the client to begin, unless the mesh file says otherwise; then its bytes are opaque. A server that speaks first is that late: declare it.",
+  ),
+  clientHelloBytesMax: limit(
+    16_384,
+    "bytes",
+    "A ClientHello of the app's own TLS; with post-quantum keys and ECH they have some 3,000.",
+  ),
   streamIdleMs: limit(300_000, "ms", "A request or tunnel in which nothing moves; Envoy's stream_idle_timeout."),
   tunnelIdleMs: limit(
     3_600_000,

@@ -43,6 +43,7 @@ export function formatFlowLine(flow: FlowRecord): string {
     text(',"spanId":', flow.spanId) +
     text(',"parentSpanId":', flow.parentSpanId) +
     number(',"upstreamPort":', flow.upstreamPort) +
+    text(',"appSni":', flow.appSni) +
     "}"
   );
 }

@@ -239,6 +239,13 @@ export const FLOW_FIELDS = {
     "source",
     "Our own port toward the destination; joins both records of one tcp connection.",
   ),
+  appSni: maybe(
+    "text",
+    "cardea.app.sni",
+    null,
+    "both",
+    "The server name in the app's own TLS, which passed through: a claim of the caller, and with ECH the outer one.",
+  ),
 } as const satisfies Record<string, FlowField>;
 
 type Fields = typeof FLOW_FIELDS;

@@ -11,6 +11,7 @@ import {
   type RequestFacts,
 } from "../policy/decide.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
+import { isGrpcType } from "./grpc.ts";
 import type { Target } from "./target.ts";
 
 /** Why a permit was given, for the record. */
@@ -72,6 +73,8 @@ export interface InboundRules {
   /** Overrides the mesh's enforcement, where this sidecar is being introduced. */
   readonly enforcement: "ENFORCE" | "AUDIT" | null;
   readonly target: Target;
+  /** Where gRPC's calls go instead: an app of no declared protocol takes them over HTTP/2 alone. Null: nowhere else. */
+  readonly grpcTarget: Target | null;
 }
 
 /** Decides for one peer connection. What the peer alone decides is worked out once for each policy revision. */
@@ -94,21 +97,23 @@ export class PeerAuthorizer {
       this.#set = set;
       this.#bound = bindPeer(set.compiled, this.peer);
     }
-    return this.#conclude(decideBound(this.#bound, request), set);
+    const { target, grpcTarget } = this.#rules;
+    const isGrpc = grpcTarget !== null && isGrpcType(request.header("content-type") ?? "");
+    return this.#conclude(decideBound(this.#bound, request), set, isGrpc ? grpcTarget : target);
   }
 
   /** A connection whose bytes nobody reads. */
   authorizeConnection(): Authorization {
     const set = this.#rules.policy.get();
-    return set === null ? NOT_LOADED : this.#conclude(decideTcp(set.compiled, this.peer), set);
+    return set === null ? NOT_LOADED : this.#conclude(decideTcp(set.compiled, this.peer), set, this.#rules.target);
   }
 
-  #conclude(decision: Decision, { revision, settings }: PolicySet): Authorization {
+  #conclude(decision: Decision, { revision, settings }: PolicySet, target: Target): Authorization {
     const isAudit = (this.#rules.enforcement ?? settings.enforcement) === "AUDIT";
     if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision } };
     const { reason, policy, rule } = decision;
     const verdict = decision.allow ? "allowed" : "would-deny";
-    return { allow: true, permit: new GrantedPermit(this.#rules.target, { verdict, reason, policy, rule, revision }) };
+    return { allow: true, permit: new GrantedPermit(target, { verdict, reason, policy, rule, revision }) };
   }
 }
 

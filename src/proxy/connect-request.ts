@@ -1,6 +1,7 @@
 import { type CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
+import type { ServiceProtocol } from "./discovery/registry-snapshot.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";
 import type { Forward } from "./forward.ts";
 import type { LiveConnections } from "./live.ts";
@@ -20,6 +21,8 @@ interface ConnectOptions {
   readonly unknown: FlowPeer;
   /** A port that is declared HTTP gets a server of requests, not a tunnel: each of them is seen. */
   serveHttp(caller: Detached, service: FixedService): void;
+  /** On a port that does not say what it speaks, or says TLS, the first bytes behind the answer tell. */
+  detect(caller: Detached, service: NonNullable<FixedService>, expects: "AUTO" | "TLS"): void;
 }
 
 /** CONNECT host:port from our own app. RFC 9110 section 9.3.6. */
@@ -41,8 +44,8 @@ export class ConnectRequest implements RequestEvents {
   begin(): void {
     try {
       const route = this.#options.egress.route(this.#head.host, null);
-      if (route.port.protocol === "HTTP") this.#switchToHttp(route);
-      else this.#carry(route);
+      if (route.port.protocol === "TCP") this.#carry(route);
+      else this.#lookInto(route, route.port.protocol);
     } catch (thrown) {
       this.#refuse(toCardeaError(thrown));
     }
@@ -67,10 +70,12 @@ export class ConnectRequest implements RequestEvents {
     // Connecting has a time-out of its own.
   }
 
-  #switchToHttp({ service, port }: Route): void {
+  #lookInto({ service, port }: Route, protocol: Exclude<ServiceProtocol, "TCP">): void {
     this.#stream.sendAnswer(established());
     const caller = this.#stream.detach();
-    this.#options.serveHttp(caller, { service: service.fqdn, servicePort: port.port });
+    const fixed = { service: service.fqdn, servicePort: port.port };
+    if (protocol === "HTTP") this.#options.serveHttp(caller, fixed);
+    else this.#options.detect(caller, fixed, protocol);
   }
 
   #carry(route: Route): void {

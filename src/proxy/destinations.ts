@@ -1,5 +1,5 @@
 import type { FlowPeer } from "../observe/flow.ts";
-import type { Endpoint, ServicePort } from "./discovery/registry-snapshot.ts";
+import type { Carriage, Endpoint, ServicePort } from "./discovery/registry-snapshot.ts";
 import { HTTP_OFFER, TCP_OFFER } from "./detect.ts";
 import { endpointPeer } from "./flow-peers.ts";
 import type { Route } from "./route.ts";
@@ -12,8 +12,14 @@ export interface Destination {
   readonly peer: FlowPeer;
 }
 
+/** The destinations of what is carried in one way. */
 export class Destinations {
+  readonly #offer: readonly string[];
   readonly #byPort = new WeakMap<ServicePort, Map<Endpoint, Destination>>();
+
+  constructor(carriage: Carriage) {
+    this.#offer = carriage === "HTTP" ? HTTP_OFFER : TCP_OFFER;
+  }
 
   of(route: Route, endpoint: Endpoint): Destination {
     let byEndpoint = this.#byPort.get(route.port);
@@ -23,16 +29,15 @@ export class Destinations {
     }
     let destination = byEndpoint.get(endpoint);
     if (destination === undefined) {
-      destination = describe(route, endpoint);
+      destination = describe(route, endpoint, this.#offer);
       byEndpoint.set(endpoint, destination);
     }
     return destination;
   }
 }
 
-function describe({ service, port }: Route, endpoint: Endpoint): Destination {
+function describe({ service, port }: Route, endpoint: Endpoint, alpn: readonly string[]): Destination {
   const sni = formatSni(port.port, service.fqdn);
-  const alpn = port.protocol === "HTTP" ? HTTP_OFFER : TCP_OFFER;
   const target = workloadTarget(endpoint, { spiffeId: endpoint.spiffeId, sni, alpn });
   return Object.freeze({ target, peer: endpointPeer(endpoint, service) });
 }

@@ -1,4 +1,4 @@
-import type { PortProtocol } from "../core/port-protocol.ts";
+import { carriesRequests, type PortProtocol } from "../core/port-protocol.ts";
 import { PREFACE } from "../wire/http2-codes.ts";
 import type { HttpProtocol } from "./streams.ts";
 
@@ -61,6 +61,22 @@ export function chooseTcpAlpn(offered: readonly string[]): string | null {
   if (offered.includes("istio")) return "istio";
   // Istio's metadata exchange would be taken for the app's bytes.
   return offered.find((protocol) => protocol !== "istio-peer-exchange") ?? null;
+}
+
+/** Where nothing is declared: HTTP for callers that say so, else what opaque ports take. */
+export function chooseAnyAlpn(offered: readonly string[]): string | null {
+  return chooseHttpAlpn(offered) ?? chooseTcpAlpn(offered);
+}
+
+/** One function a declaration, since listeners are kept by it. */
+export function alpnChooserOf(protocol: PortProtocol): (offered: readonly string[]) => string | null {
+  if (carriesRequests(protocol)) return chooseHttpAlpn;
+  return protocol === "AUTO" ? chooseAnyAlpn : chooseTcpAlpn;
+}
+
+/** Whether this was negotiated for requests. */
+export function isHttpAlpn(alpn: string | null): boolean {
+  return HTTP_PROTOCOLS.some((protocol) => protocol === alpn);
 }
 
 const HTTP_PROTOCOLS = ["istio-h2", "h2", "istio-http/1.1", "http/1.1"] as const;

@@ -5,7 +5,7 @@ import type { FlowPeer } from "../observe/flow.ts";
 import { type Permit, permitEgress } from "./authorize.ts";
 import { chooseEndpoint } from "./balance.ts";
 import { Destinations } from "./destinations.ts";
-import type { RegistrySnapshot, ServiceProtocol } from "./discovery/registry-snapshot.ts";
+import type { Carriage, RegistrySnapshot, ServiceProtocol } from "./discovery/registry-snapshot.ts";
 import type { Pools } from "./pool.ts";
 import { type Route, routeByAuthority, routeToService } from "./route.ts";
 
@@ -29,7 +29,7 @@ export interface Egress {
 /** route → balance → permit, for requests and connections of our own app. Egress mode REGISTRY_ONLY. */
 export class EgressRouter {
   readonly #options: EgressOptions;
-  readonly #destinations = new Destinations();
+  readonly #destinations = { HTTP: new Destinations("HTTP"), TCP: new Destinations("TCP") };
 
   constructor(options: EgressOptions) {
     this.#options = options;
@@ -44,14 +44,21 @@ export class EgressRouter {
   }
 
   /** Errors: `no-healthy-upstream`; `no-route` when the port speaks another protocol than the caller. */
-  choose(route: Route, protocol: ServiceProtocol): Egress {
+  choose(route: Route, carriage: Carriage): Egress {
     const { service, port } = route;
-    if (port.protocol !== protocol) {
+    if (!mayCarry(port.protocol, carriage)) {
       throw new CardeaError("no-route", `port ${port.port} of ${service.fqdn} is declared ${port.protocol}`);
     }
     const { random, pools } = this.#options;
-    const endpoint = chooseEndpoint(route, random, (each) => pools.activeTo(this.#destinations.of(route, each).target));
-    const { target, peer } = this.#destinations.of(route, endpoint);
+    const destinations = this.#destinations[carriage];
+    const endpoint = chooseEndpoint(route, random, (each) => pools.activeTo(destinations.of(route, each).target));
+    const { target, peer } = destinations.of(route, endpoint);
     return { permit: permitEgress(target), destination: peer };
   }
+}
+
+/** Requests go to ports that are declared so; on a port that says nothing, what came says it. */
+function mayCarry(protocol: ServiceProtocol, carriage: Carriage): boolean {
+  if (protocol === "AUTO") return true;
+  return (protocol === "HTTP") === (carriage === "HTTP");
 }

@@ -37,7 +37,8 @@ function parseStatus(text: string): number {
   return status < GRPC_STATUS_COUNT ? status : UNKNOWN;
 }
 
-function isGrpcType(value: string): boolean {
+/** Whether a content-type is gRPC's. */
+export function isGrpcType(value: string): boolean {
   if (value.length < GRPC_TYPE.length || value.slice(0, GRPC_TYPE.length).toLowerCase() !== GRPC_TYPE) return false;
   const next = value.charAt(GRPC_TYPE.length);
   return next === "" || next === "+" || next === ";" || next === " ";

@@ -11,11 +11,11 @@ import { type AcceptGate, readFirstBytes } from "./accept.ts";
 import { type InboundRules, PeerAuthorizer } from "./authorize.ts";
 import {
   CLIENT_HELLO_BYTES,
-  chooseHttpAlpn,
-  chooseTcpAlpn,
+  alpnChooserOf,
   declaredHttp,
   httpProtocolOf,
   isClientHello,
+  isHttpAlpn,
 } from "./detect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
@@ -26,6 +26,8 @@ import { Http2ServerConnection } from "./http2/server-connection.ts";
 import { type Caller, identifyCaller, type OwnIdentity } from "./identify.ts";
 import { InboundCaller } from "./inbound-caller.ts";
 import type { LiveConnections } from "./live.ts";
+import type { OpaqueBeginning } from "./opaque-beginning.ts";
+import { ProtocolDetection } from "./protocol-detection.ts";
 import { enderOf, type Pair, type Recorder } from "./record.ts";
 import { claimedService } from "./sni.ts";
 import { appTarget, type Target } from "./target.ts";
@@ -45,6 +47,8 @@ export interface InboundScope {
   readonly recorder: Recorder;
   readonly forward: Forward;
   readonly traceIds: TraceIds;
+  /** How long a client may be silent on a port of no declared protocol. */
+  readonly protocolDetectionMs: number;
 }
 
 /** Something that was permitted and goes on; a new policy is asked about it again. */
@@ -67,8 +71,9 @@ export class InboundPort {
     this.#config = config;
     this.#scope = scope;
     this.#target = appTarget(config.port, config.app, declaredHttp(config.protocol));
-    this.#rules = { policy: scope.policy, enforcement: scope.enforcement, target: this.#target };
-    this.#chooseAlpn = carriesRequests(config.protocol) ? chooseHttpAlpn : chooseTcpAlpn;
+    const grpcTarget = config.protocol === "AUTO" ? appTarget(config.port, config.app, "h2") : null;
+    this.#rules = { policy: scope.policy, enforcement: scope.enforcement, target: this.#target, grpcTarget };
+    this.#chooseAlpn = alpnChooserOf(config.protocol);
     this.#unsubscribe = scope.policy.subscribe(() => this.#recheckAll());
   }
 
@@ -136,42 +141,72 @@ export class InboundPort {
       },
       this.#rules,
     );
-    if (carriesRequests(this.#config.protocol)) this.#serveHttp(accepted, authorizer, pair);
-    else this.#serveTcp(accepted, authorizer, pair);
+    const { protocol } = this.#config;
+    const { alpn } = secure.tls;
+    const servers = this.#servers(accepted, authorizer, pair);
+    if (carriesRequests(protocol) || (protocol === "AUTO" && isHttpAlpn(alpn))) {
+      if (httpProtocolOf(alpn) === "http/1.1") servers.serveHttp1();
+      else servers.serveHttp2();
+    } else if (protocol === "TCP") this.#serveTcp(accepted, authorizer, pair);
+    else {
+      void new ProtocolDetection(secure, {
+        ...servers,
+        expects: protocol === "TLS" ? "TLS" : "AUTO",
+        timeoutMs: this.#scope.protocolDetectionMs,
+        clock: this.#scope.clock,
+        live: this.#scope.live,
+        serveOpaque: (beginning) => this.#serveTcp(accepted, authorizer, pair, beginning),
+        refuse: (error) => {
+          secure.destroy({ reset: true });
+          this.#recordFault(accepted, pair, error);
+        },
+      });
+      secure.resume();
+    }
   }
 
-  #serveHttp(accepted: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
+  #servers(accepted: Accepted, authorizer: PeerAuthorizer, pair: Pair) {
     const { recorder, forward, live, policy, traceIds, clock } = this.#scope;
     const { secure, own, caller } = accepted;
-    const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
-    const onOver = () => void this.#permitted.delete(handler);
-    const handler = new InboundCaller({ recorder, forward, live, policy, traceIds, authorizer, pair, xfcc, onOver });
-    this.#permitted.add(handler);
-    const onGone = () => handler.leave();
-    const options = { handler, live, clock, lifetime: caller.lifetime, onGone };
-    if (httpProtocolOf(secure.tls.alpn) === "http/1.1") void new Http1ServerConnection(secure, options);
-    else
-      void new Http2ServerConnection(secure, {
-        ...options,
-        onFault: (error) => this.#recordFault(accepted, pair, error),
-      });
+    const options = () => {
+      const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
+      const onOver = () => void this.#permitted.delete(handler);
+      const handler = new InboundCaller({ recorder, forward, live, policy, traceIds, authorizer, pair, xfcc, onOver });
+      this.#permitted.add(handler);
+      return { handler, live, clock, lifetime: caller.lifetime, onGone: () => handler.leave() };
+    };
+    const onFault = (error: CardeaError) => this.#recordFault(accepted, pair, error);
+    return {
+      serveHttp1: () => new Http1ServerConnection(secure, options()),
+      serveHttp2: () => new Http2ServerConnection(secure, { ...options(), onFault }),
+    };
   }
 
-  #serveTcp({ secure, caller, startedMs }: Accepted, authorizer: PeerAuthorizer, pair: Pair): void {
+  #serveTcp(
+    accepted: Accepted,
+    authorizer: PeerAuthorizer,
+    pair: Pair,
+    beginning: OpaqueBeginning | null = null,
+  ): void {
     const { recorder, forward, live } = this.#scope;
+    const { secure, caller, startedMs } = accepted;
+    const { lifetime } = caller;
     const flow = new TcpFlow({
       recorder,
       forward,
       live,
       caller: {
-        open: () => ({ connection: secure, early: null, lifetime: caller.lifetime }),
+        open: () =>
+          beginning?.open(lifetime, (error) => flow.end(error)) ?? { connection: secure, early: null, lifetime },
         refuse: () => secure.destroy({ reset: true }),
       },
       pair,
       tlsFrom: "downstream",
       servicePort: null,
       startedMs,
+      appSni: beginning?.appSni ?? null,
     });
+    if (beginning !== null) beginning.onGone = (error) => flow.abandon(error);
     const authorization = authorizer.authorizeConnection();
     if (!authorization.allow) {
       const { decision } = authorization.denial;

@@ -24,6 +24,7 @@ export interface OutboundCallerOptions {
   /** The destination of a request for which none is found. */
   readonly unknown: FlowPeer;
   serveHttp(caller: Detached, service: FixedService): void;
+  detect(caller: Detached, service: NonNullable<FixedService>, expects: "AUTO" | "TLS"): void;
 }
 
 /** The requests that come over one connection of our own app. */

@@ -11,9 +11,11 @@ import { Http1ServerConnection } from "./http1/server-connection.ts";
 import { Http2ServerConnection } from "./http2/server-connection.ts";
 import { HttpDetection } from "./http-detection.ts";
 import type { OwnIdentity } from "./identify.ts";
-import { UNLIMITED } from "./lifetime.ts";
+import { type Lifetime, UNLIMITED } from "./lifetime.ts";
 import type { LiveConnections } from "./live.ts";
+import type { OpaqueBeginning } from "./opaque-beginning.ts";
 import { OutboundCaller } from "./outbound-caller.ts";
+import { ProtocolDetection } from "./protocol-detection.ts";
 import { enderOf, type Recorder } from "./record.ts";
 import type { Route } from "./route.ts";
 import type { Detached } from "./streams.ts";
@@ -31,7 +33,17 @@ export interface OutboundScope {
   readonly forward: Forward;
   readonly egress: EgressRouter;
   readonly traceIds: TraceIds;
+  /** How long a client may be silent on a port of no declared protocol. */
+  readonly protocolDetectionMs: number;
 }
+
+/** What is known of an opaque connection that was looked into before. */
+interface Begun {
+  readonly open: (() => Detached) | null;
+  readonly appSni: string | null;
+}
+
+const NOT_BEGUN: Begun = { open: null, appSni: null };
 
 /**
  * A port for our own app: a proxy that takes any service (absolute-form, Host, CONNECT), or, with a fixed service,
@@ -64,8 +76,10 @@ export class OutboundPort {
       this.#scope.gate.assertOpen();
       // Which protocol a fixed port speaks is what the registry says now; without a service requests are answered so.
       const route = this.#fixed === null ? null : this.#routeOrNull(this.#fixed);
-      if (route?.port.protocol === "TCP") this.#serveTcp(connection, route);
-      else this.#serveHttp({ connection, early: null, lifetime: UNLIMITED }, this.#fixed);
+      const caller = { connection, early: null, lifetime: UNLIMITED };
+      if (route === null || route.port.protocol === "HTTP") this.#serveHttp(caller, this.#fixed);
+      else if (route.port.protocol === "TCP") this.#serveTcp(connection, route);
+      else this.#detect(caller, this.#fixed!, route.port.protocol);
     } catch (thrown) {
       this.#refuse(connection, toCardeaError(thrown));
     }
@@ -80,7 +94,14 @@ export class OutboundPort {
     }
   }
 
-  #serveHttp({ connection, early, lifetime }: Detached, fixed: FixedService): void {
+  #serveHttp(caller: Detached, fixed: FixedService): void {
+    const { connection, early } = caller;
+    const detection = new HttpDetection(connection, { live: this.#scope.live, ...this.#servers(caller, fixed) });
+    connection.resume();
+    if (early !== null) detection.onData(early);
+  }
+
+  #servers({ connection, lifetime }: Detached, fixed: FixedService) {
     const { recorder, forward, live, egress, traceIds, clock } = this.#scope;
     const handler = new OutboundCaller({
       recorder,
@@ -92,19 +113,49 @@ export class OutboundPort {
       source: this.#sourceOf(connection),
       unknown: unknownPeer(connection.local),
       serveHttp: (caller, service) => this.#serveHttp(caller, service),
+      detect: (caller, service, expects) => this.#detect(caller, service, expects),
     });
     const options = { handler, live, clock, lifetime };
     const onFault = (error: CardeaError) => this.#record(connection, error);
-    const detection = new HttpDetection(connection, {
-      live,
+    return {
       serveHttp1: () => new Http1ServerConnection(connection, options),
       serveHttp2: () => new Http2ServerConnection(connection, { ...options, onFault }),
+    };
+  }
+
+  /** The port does not say what it speaks, or speaks a TLS of which the name is wanted: the first bytes tell. */
+  #detect(caller: Detached, service: NonNullable<FixedService>, expects: "AUTO" | "TLS"): void {
+    const { live, clock, protocolDetectionMs } = this.#scope;
+    const { connection, early, lifetime } = caller;
+    const detection = new ProtocolDetection(connection, {
+      ...this.#servers(caller, service),
+      expects,
+      timeoutMs: protocolDetectionMs,
+      clock,
+      live,
+      serveOpaque: (beginning) => this.#serveOpaque(beginning, lifetime, service),
+      refuse: (error) => this.#refuse(connection, error),
     });
     connection.resume();
     if (early !== null) detection.onData(early);
+    if (caller.hasEnded === true) detection.onEnd();
   }
 
-  #serveTcp(connection: Connection, route: Route): void {
+  #serveOpaque(beginning: OpaqueBeginning, lifetime: Lifetime, service: NonNullable<FixedService>): void {
+    const { connection } = beginning;
+    try {
+      const route = this.#scope.egress.route(null, service);
+      const flow = this.#serveTcp(connection, route, {
+        open: () => beginning.open(lifetime),
+        appSni: beginning.appSni,
+      });
+      beginning.onGone = (error) => flow.abandon(error);
+    } catch (thrown) {
+      this.#refuse(connection, toCardeaError(thrown));
+    }
+  }
+
+  #serveTcp(connection: Connection, route: Route, begun: Begun = NOT_BEGUN): TcpFlow {
     const { recorder, forward, live, egress } = this.#scope;
     const startedMs = recorder.nowMs();
     const { permit, destination } = egress.choose(route, "TCP");
@@ -113,15 +164,17 @@ export class OutboundPort {
       forward,
       live,
       caller: {
-        open: () => ({ connection, early: null, lifetime: UNLIMITED }),
+        open: begun.open ?? (() => ({ connection, early: null, lifetime: UNLIMITED })),
         refuse: () => connection.destroy({ reset: true }),
       },
+      appSni: begun.appSni,
       pair: { source: this.#sourceOf(connection), destination, tls: NO_TLS },
       tlsFrom: "upstream",
       servicePort: route.port.port,
       startedMs,
     });
     void flow.carry(permit);
+    return flow;
   }
 
   #sourceOf(connection: Connection): FlowPeer {

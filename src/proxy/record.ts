@@ -36,6 +36,8 @@ export interface Outcome {
   readonly endedBy: EndedBy;
   readonly servicePort: number | null;
   readonly upstreamPort: number | null;
+  /** The server name in the app's own TLS that passed through; left out where none was read. */
+  readonly appSni?: string | null;
 }
 
 /** What was seen of a request; all null when its head could not be read. */
@@ -142,6 +144,7 @@ export class Recorder {
       spanId: trace?.spanId ?? null,
       parentSpanId: trace?.parentId ?? null,
       upstreamPort: outcome.upstreamPort,
+      appSni: outcome.appSni ?? null,
     };
   }
 }

@@ -1,6 +1,7 @@
 import type { ProxyConfig } from "../config/proxy-config.ts";
 import { CardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Address, Clock, Listening, Logger, Network, Random } from "../core/ports.ts";
 import type { FlowSink } from "../observe/flow.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
@@ -27,7 +28,8 @@ import { createTraceIds } from "./trace-ids.ts";
 export type SidecarConfig = Pick<
   ProxyConfig,
   "name" | "namespace" | "labels" | "outbound" | "upstreams" | "inbound" | "ownPorts" | "drainTimeoutMs" | "enforcement"
->;
+> &
+  Partial<Pick<ProxyConfig, "protocolDetectionTimeoutMs">>;
 
 /** What the data path is handed: it reaches the world, and learns of it, through these alone. */
 export interface SidecarPorts {
@@ -92,6 +94,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     live: callers,
     forward: new Forward({ pools, connector }),
     traceIds: createTraceIds(random),
+    protocolDetectionMs: config.protocolDetectionTimeoutMs ?? LIMITS.protocolDetectionMs,
   };
   const seen = { flows, metrics, clock, random };
   const inbound = {

@@ -46,6 +46,8 @@ export interface Detached {
   readonly connection: Connection;
   readonly early: Buffer | null;
   readonly lifetime: Lifetime;
+  /** The peer's end has been seen already, and is not told again. */
+  readonly hasEnded?: boolean;
 }
 
 /** What happens to a request on the caller's side. */

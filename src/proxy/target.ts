@@ -30,7 +30,7 @@ export interface TargetPeer {
 
 /** The app behind this sidecar. `speaks`: as its port was declared, since there is no handshake to ask it in. */
 export function appTarget(port: number, app: Address, speaks: HttpProtocol): Target {
-  return Object.freeze({ key: `app ${port}`, port, host: app.host, dialPort: app.port, peer: null, speaks });
+  return Object.freeze({ key: `app ${port} ${speaks}`, port, host: app.host, dialPort: app.port, peer: null, speaks });
 }
 
 /** A workload of the mesh, behind its own sidecar. */

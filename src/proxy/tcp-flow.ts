@@ -26,6 +26,8 @@ interface TcpFlowOptions {
   readonly tlsFrom: "downstream" | "upstream";
   readonly servicePort: number | null;
   readonly startedMs: number;
+  /** The server name in the app's own TLS, where it was read. */
+  readonly appSni?: string | null;
 }
 
 /** One opaque connection: permitted, connected, carried and recorded once. */
@@ -82,6 +84,12 @@ export class TcpFlow {
     this.#tunnel.endNow(error);
   }
 
+  /** Ends the flow while it is carried. */
+  end(error: CardeaError): void {
+    if (this.#tunnel === null) this.refuse(error, null);
+    else this.#tunnel.endNow(error);
+  }
+
   #join({ connection, tls, lifetime }: OpenedConnection): void {
     const { recorder, live, caller, tlsFrom } = this.#options;
     if (tlsFrom === "upstream") this.#pair = { ...this.#pair, tls };
@@ -98,7 +106,7 @@ export class TcpFlow {
 
   #finish(id: string, error: CardeaError | null, endedBy: EndedBy): void {
     this.#isOver = true;
-    const { recorder, servicePort, startedMs } = this.#options;
+    const { recorder, servicePort, startedMs, appSni } = this.#options;
     recorder.connection({
       id,
       pair: this.#pair,
@@ -111,6 +119,7 @@ export class TcpFlow {
       endedBy,
       servicePort,
       upstreamPort: this.#upstreamPort,
+      appSni: appSni ?? null,
     });
     this.#onOver?.();
   }

@@ -127,12 +127,14 @@ class TunnelEnd implements ConnectionHandlers {
   readonly #tunnel: Tunnel;
   readonly #side: "downstream" | "upstream";
   #early: Buffer | null;
+  readonly #isHalfClosed: boolean;
 
-  constructor(tunnel: Tunnel, side: "downstream" | "upstream", { connection, early }: Detached) {
+  constructor(tunnel: Tunnel, side: "downstream" | "upstream", { connection, early, hasEnded }: Detached) {
     this.connection = connection;
     this.#tunnel = tunnel;
     this.#side = side;
     this.#early = early;
+    this.#isHalfClosed = hasEnded === true;
   }
 
   begin(): void {
@@ -141,6 +143,7 @@ class TunnelEnd implements ConnectionHandlers {
     this.connection.setHandlers(this);
     this.connection.resume();
     if (early !== null) this.onData(early);
+    if (this.#isHalfClosed) this.onEnd();
   }
 
   onData(chunk: Buffer): void {

@@ -14,6 +14,8 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.policies": "Directory of the policy files, from the mesh file's own.",
   "spec.workloadCertTtlSec": "Lifetime of a workload's certificate; it is renewed before half of it has passed.",
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",
+  "spec.protocolDetectionTimeoutMs":
+    "How long a client may be silent on a port of no declared protocol (AUTO) before its bytes are opaque.",
   "spec.services": "The workloads, each with a sidecar of its own.",
   "spec.services[].name": "",
   "spec.services[].namespace": "",
@@ -21,7 +23,8 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.services[].labels": "What policies select by.",
   "spec.services[].ports": "Where it serves.",
   "spec.services[].ports[].port": "The port that callers and policies name; the app may listen on another one (PORT).",
-  "spec.services[].ports[].protocol": "",
+  "spec.services[].ports[].protocol":
+    "What the app speaks there. AUTO: the first bytes tell, and a server that speaks first is heard only when the client has been silent for the time above. HTTP2 and GRPC: HTTP/2 from the first byte. TLS: the app's own, which passes through.",
   "spec.services[].app": "How the app comes to be there: `command` or `address`.",
   "spec.services[].app.command":
     "Started with the sidecar, in the mesh file's directory, and started again when it ends.",

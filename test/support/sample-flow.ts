@@ -54,6 +54,7 @@ export function sampleFlow(changes: Partial<FlowRecord> = {}): FlowRecord {
     spanId: "00f067aa0ba902b7",
     parentSpanId: "53995c3f42cd8ad8",
     upstreamPort: null,
+    appSni: null,
     ...changes,
   };
 }

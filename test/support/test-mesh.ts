@@ -1,6 +1,6 @@
 import { createLatest, type LatestSource } from "../../src/core/latest.ts";
 import { locatePlain } from "../../src/core/located.ts";
-import type { PortProtocol } from "../../src/core/port-protocol.ts";
+import { carriesRequests, type PortProtocol } from "../../src/core/port-protocol.ts";
 import type { Address, Clock, Network, Random } from "../../src/core/ports.ts";
 import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
@@ -16,6 +16,7 @@ import {
   type Endpoint,
   type RegistrySnapshot,
   type Service,
+  type ServiceProtocol,
 } from "../../src/proxy/discovery/registry-snapshot.ts";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import type { HttpProtocol } from "../../src/proxy/streams.ts";
@@ -64,6 +65,8 @@ export interface TestMeshOptions {
   readonly between?: HttpProtocol;
   /** What orders' port is declared to speak; HTTP when nothing is said. */
   readonly ordersProtocol?: PortProtocol;
+  /** How long a client may be silent where nothing is declared. */
+  readonly protocolDetectionTimeoutMs?: number;
 }
 
 export const ORDERS_PORT = 8080;
@@ -139,7 +142,7 @@ export async function openTestMesh(options: TestMeshOptions): Promise<TestMesh> 
     register(edit = (endpoint) => endpoint) {
       const snapshot = createRegistrySnapshot({
         services: [
-          serviceOf("orders", 80, edit(endpointOf(ordersInbound, ORDERS_PORT)), "HTTP"),
+          serviceOf("orders", 80, edit(endpointOf(ordersInbound, ORDERS_PORT)), servedAs(options.ordersProtocol)),
           serviceOf("ledger", 5432, edit(endpointOf(ledgerInbound, LEDGER_PORT)), "TCP"),
         ],
         workloads: [{ spiffeId: parseSpiffeId(shopId("web")), ...namesOf("web") }],
@@ -168,7 +171,7 @@ const BASE: SidecarConfig = {
 };
 
 async function open(options: TestMeshOptions, authority: TestAuthority, config: SidecarConfig): Promise<TestSidecar> {
-  const { clock, between } = options;
+  const { clock, between, protocolDetectionTimeoutMs } = options;
   const network = between === "http/1.1" ? withoutHttp2(options.network) : options.network;
   const isAbsent = options.identity === "absent";
   const identity = createLatest<Identity | null>(isAbsent ? null : authority.issue(shopId(config.name)));
@@ -178,18 +181,22 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
   const registry = createLatest(EMPTY_REGISTRY);
   const traffic = createLatest(NO_TRAFFIC);
   const flows: FlowRecord[] = [];
-  const sidecar = await openSidecar(config, {
-    network,
-    clock,
-    random: options.random ?? createSystemRandom(),
-    identity,
-    registry,
-    policy: inForce,
-    traffic,
-    flows: { record: (flow) => void flows.push(flow) },
-    metrics: createDataPathMetrics(),
-    logger: { log: () => {}, isEnabled: () => false },
-  });
+  const detection = protocolDetectionTimeoutMs === undefined ? {} : { protocolDetectionTimeoutMs };
+  const sidecar = await openSidecar(
+    { ...config, ...detection },
+    {
+      network,
+      clock,
+      random: options.random ?? createSystemRandom(),
+      identity,
+      registry,
+      policy: inForce,
+      traffic,
+      flows: { record: (flow) => void flows.push(flow) },
+      metrics: createDataPathMetrics(),
+      logger: { log: () => {}, isEnabled: () => false },
+    },
+  );
   return { sidecar, identity, policy: inForce, registry, traffic, flows };
 }
 
@@ -200,9 +207,14 @@ function parsePolicy(raw: object): AuthorizationPolicy {
   return parsed;
 }
 
-function serviceOf(name: string, port: number, endpoint: Endpoint, protocol: "HTTP" | "TCP"): Service {
+function serviceOf(name: string, port: number, endpoint: Endpoint, protocol: ServiceProtocol): Service {
   const ports = new Map([[port, { port, protocol, endpoints: [endpoint] }]]);
   return { fqdn: `${name}.shop.svc.cluster.local`, namespace: "shop", name, ports };
+}
+
+/** As the control plane tells it. */
+function servedAs(protocol: PortProtocol = "HTTP"): ServiceProtocol {
+  return carriesRequests(protocol) ? "HTTP" : (protocol as ServiceProtocol);
 }
 
 function endpointOf(at: Address, containerPort: number): Endpoint {

@@ -87,6 +87,7 @@ class RunningMesh implements LocalMesh {
       startedAt: this.#startedAt,
       trustDomain: loaded.mesh.settings.trustDomain,
       certTtlSec: loaded.mesh.certTtlSec,
+      protocolDetectionTimeoutMs: loaded.mesh.protocolDetectionTimeoutMs,
       portBase: plan.portBase,
       up: this.#up,
       control: {

@@ -47,12 +47,12 @@ export async function planMesh(
 ): Promise<LocalPlan> {
   const control = await planControl(mesh, ports, portBase);
   const { trustDomain } = mesh.settings;
+  const { certTtlSec, protocolDetectionTimeoutMs } = mesh;
+  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs };
   const services: ServicePlan[] = [];
   for (const [index, service] of mesh.services.entries()) {
     const layout = layOutPorts(portBase, index, service);
-    services.push(
-      await planService(service, layout, ports, { paths, control, trustDomain, certTtlSec: mesh.certTtlSec }),
-    );
+    services.push(await planService(service, layout, ports, around));
   }
   return { portBase, control, services: knowEachOther(control, services) };
 }
@@ -62,6 +62,7 @@ export interface ServiceSurroundings {
   readonly control: Omit<ControlPlan, "admin">;
   readonly trustDomain: TrustDomain;
   readonly certTtlSec: number;
+  readonly protocolDetectionTimeoutMs: number;
 }
 
 /** One service's sidecar, with every port chosen. Errors: `bad-input` when a port that was asked for is taken. */
@@ -71,7 +72,7 @@ export async function planService(
   ports: PortChooser,
   around: ServiceSurroundings,
 ): Promise<ServicePlan> {
-  const { paths, control, trustDomain, certTtlSec } = around;
+  const { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs } = around;
   const { name, namespace, serviceAccount, labels, enforcement } = service;
   const fileName = fileNameOf(service);
   const config: ProxyConfig = {
@@ -88,6 +89,7 @@ export async function planService(
     logLevel: "info",
     egress: "REGISTRY_ONLY",
     drainTimeoutMs: LIMITS.drainTimeoutMs,
+    protocolDetectionTimeoutMs,
     certTtlSec,
     enforcement,
   };

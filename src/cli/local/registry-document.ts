@@ -29,7 +29,7 @@ export function formatRegistryDocument(config: ProxyConfig): string {
     metadata,
     spec: {
       hosts: [`${name}.${namespace}.svc.${CLUSTER_DOMAIN}`],
-      ports: config.inbound.map((each) => ({ number: each.port, name: portNameOf(each), protocol: each.protocol })),
+      ports: config.inbound.map((each) => ({ number: each.port, name: portNameOf(each), ...declarationOf(each) })),
       workloadSelector: { labels: selector },
       location: "MESH_INTERNAL",
       resolution: "STATIC",
@@ -38,6 +38,11 @@ export function formatRegistryDocument(config: ProxyConfig): string {
   // A service without a port is a caller only: nothing to look up.
   const items = config.inbound.length === 0 ? [workload] : [service, workload];
   return `${JSON.stringify({ apiVersion: "v1", kind: "List", items }, null, 2)}\n`;
+}
+
+/** Istio has no word for a port that declares nothing. */
+function declarationOf({ protocol }: ProxyConfig["inbound"][number]) {
+  return protocol === "AUTO" ? {} : { protocol };
 }
 
 /** As Istio names ports: the protocol first. */

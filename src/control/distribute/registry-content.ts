@@ -1,6 +1,7 @@
 import type { MeshApi } from "../../api/load.ts";
 import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { type IpAddress, parseIp } from "../../core/cidr.ts";
+import type { PortProtocol } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
 import type { RegistryDocuments, ServiceEntry, ServiceEntryPort, WorkloadEntry } from "./registry-documents.ts";
 import { createResource, type Resource } from "./resource.ts";
@@ -108,9 +109,18 @@ function portsOf(workload: WorkloadEntry, service: ServiceEntry) {
 }
 
 function portMessage(port: ServiceEntryPort, targetPort: number) {
-  const appProtocol = port.protocol === "HTTP" ? "HTTP11" : port.protocol;
-  return { servicePort: port.number, targetPort, appProtocol } as const;
+  return { servicePort: port.number, targetPort, appProtocol: APP_PROTOCOLS[port.protocol] };
 }
+
+/** As istio.workload.AppProtocol has it; where nothing is declared, the sidecars look. */
+const APP_PROTOCOLS = {
+  AUTO: "UNKNOWN",
+  HTTP: "HTTP11",
+  HTTP2: "HTTP2",
+  GRPC: "GRPC",
+  TCP: "TCP",
+  TLS: "TLS",
+} as const satisfies Record<PortProtocol, string>;
 
 /** Istio's order of labels for the `app` of telemetry. */
 function canonicalName(workload: WorkloadEntry): string {

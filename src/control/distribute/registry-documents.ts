@@ -1,6 +1,7 @@
 import { parseIp } from "../../core/cidr.ts";
 import { toCardeaError } from "../../core/errors.ts";
 import { type Fault, type Located, locatePlain } from "../../core/located.ts";
+import { type PortProtocol, protocolOfWord } from "../../core/port-protocol.ts";
 import {
   addFault,
   ignored,
@@ -32,7 +33,7 @@ export interface ServiceEntry {
 export interface ServiceEntryPort {
   readonly number: number;
   readonly name: string;
-  readonly protocol: "HTTP" | "HTTP2" | "GRPC" | "TCP" | "TLS";
+  readonly protocol: PortProtocol;
   /** The container port, which policies mean. */
   readonly targetPort: number;
 }
@@ -96,6 +97,12 @@ const IP = parsed(string(), (text) => {
   throw new Error(`expected an IP address, found ${JSON.stringify(text)}`);
 });
 
+/** Istio's names, in either case; what it calls MONGO, MySQL or HTTPS means to us that it is not looked into. */
+const PROTOCOL = parsed(string(), (word): PortProtocol => {
+  const protocol = protocolOfWord(word);
+  if (protocol !== null) return protocol;
+  throw new Error(`expected a protocol such as HTTP, HTTP2, GRPC, HTTPS, TLS or TCP, found ${JSON.stringify(word)}`);
+});
 const PORT = integer({ min: 1, max: 65_535 });
 const LABELS = mapOf(string({ allowEmpty: true }));
 /** An empty selector would take in every workload of the namespace. */
@@ -131,7 +138,7 @@ const SERVICE_ENTRY = object({
           object({
             number: required(PORT),
             name: required(LABEL),
-            protocol: withDefault(oneOf("HTTP", "HTTP2", "GRPC", "TCP", "TLS"), "TCP"),
+            protocol: withDefault(PROTOCOL, "AUTO"),
             targetPort: optional(PORT),
           }),
           { minCount: 1 },

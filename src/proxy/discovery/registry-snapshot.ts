@@ -33,7 +33,11 @@ export interface ServicePort {
   readonly endpoints: readonly Endpoint[];
 }
 
-export type ServiceProtocol = "HTTP" | "TCP";
+/** What a service's port is declared to speak; HTTP of either version is one, since the far sidecar speaks to the app. */
+export type ServiceProtocol = "AUTO" | "HTTP" | "TCP" | "TLS";
+
+/** How a port is used: requests that are read, or bytes that are not. */
+export type Carriage = "HTTP" | "TCP";
 
 /** One place to send to: a workload's address and port, and who must answer there. */
 export interface Endpoint {

@@ -100,7 +100,20 @@ function assertPort(port: number, resourceName: string): void {
 }
 
 function protocolOf({ appProtocol }: Port__Output): ServiceProtocol {
-  return appProtocol === "HTTP11" || appProtocol === "HTTP2" || appProtocol === "GRPC" ? "HTTP" : "TCP";
+  switch (appProtocol) {
+    case "HTTP11":
+    case "HTTP2":
+    case "GRPC":
+      return "HTTP";
+    case "TCP":
+    case "TLS":
+      return appProtocol;
+    case "UNKNOWN":
+      return "AUTO";
+    default:
+      // Of a later version of the proto: whatever it is, it is not looked into.
+      return "TCP";
+  }
 }
 
 /** 4 bytes or 16 → an IP literal. */

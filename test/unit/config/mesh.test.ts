@@ -25,6 +25,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
     policies: "policies",
     certTtlSec: 3600,
     controlPort: null,
+    protocolDetectionTimeoutMs: 1_000,
     services: [],
   });
 });
@@ -32,7 +33,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
 test("a service's account and app label are its name unless told", () => {
   const { mesh } = read({ services: [SHOP, { ...SHOP, name: "web", serviceAccount: "front", labels: { tier: "1" } }] });
   expect(mesh?.services[0]).toMatchObject({ serviceAccount: "orders", labels: { app: "orders" }, enforcement: null });
-  expect(mesh?.services[0]?.ports).toEqual([{ port: 8080, protocol: "HTTP" }]);
+  expect(mesh?.services[0]?.ports).toEqual([{ port: 8080, protocol: "AUTO" }]);
   expect(mesh?.services[1]).toMatchObject({ serviceAccount: "front", labels: { tier: "1" } });
 });
 

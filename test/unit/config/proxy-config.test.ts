@@ -21,6 +21,7 @@ const GOOD = {
   logLevel: "info",
   egress: "REGISTRY_ONLY",
   drainTimeoutMs: 5_000,
+  protocolDetectionTimeoutMs: 2_000,
   certTtlSec: 3_600,
   enforcement: null,
 };

@@ -158,6 +158,7 @@ function filledFlow(): FlowRecord {
     servicePort: 80,
     receivedPath: "/public/../admin/refunds",
     upstreamPort: 51_234,
+    appSni: "db.example.com",
   });
 }
 

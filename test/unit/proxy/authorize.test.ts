@@ -79,7 +79,7 @@ describe("authorization", () => {
 
   it("follows the newest policy, on a connection that it has decided before", () => {
     const cell = createLatest<PolicySet | null>(policySetOf([WEB_MAY]));
-    const bound = new PeerAuthorizer(WEB, { policy: cell, enforcement: null, target: TARGET });
+    const bound = new PeerAuthorizer(WEB, { policy: cell, enforcement: null, target: TARGET, grpcTarget: null });
     expect(bound.authorizeRequest(REQUEST).allow).toBe(true);
     cell.set(policySetOf([], {}, "second"));
     expect(bound.authorizeRequest(REQUEST)).toMatchObject({ allow: false, denial: { revision: "second" } });
@@ -94,12 +94,12 @@ describe("authorization", () => {
     ["ENFORCE", null, "denied"],
   ] as const)("mesh %s, sidecar %s: %s", (mesh, own, outcome) => {
     const cell = createLatest<PolicySet | null>(policySetOf([], { enforcement: mesh }));
-    const bound = new PeerAuthorizer(WEB, { policy: cell, enforcement: own, target: TARGET });
+    const bound = new PeerAuthorizer(WEB, { policy: cell, enforcement: own, target: TARGET, grpcTarget: null });
     const authorization = bound.authorizeRequest(REQUEST);
     expect(authorization.allow ? authorization.permit.grant.verdict : "denied").toBe(outcome);
   });
 });
 
 function authorizer(set: PolicySet | null): PeerAuthorizer {
-  return new PeerAuthorizer(WEB, { policy: createLatest(set), enforcement: null, target: TARGET });
+  return new PeerAuthorizer(WEB, { policy: createLatest(set), enforcement: null, target: TARGET, grpcTarget: null });
 }

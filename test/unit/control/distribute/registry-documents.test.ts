@@ -35,7 +35,7 @@ test("a service and its workload are read", () => {
 
 test("a target port that is left out is the service's port; a protocol that is left out is TCP, as in Istio", () => {
   const { documents } = parse(changed(["items", 0, "spec", "ports"], [{ number: 5432, name: "db" }]));
-  expect(documents?.services[0]!.ports).toEqual([{ number: 5432, name: "db", protocol: "TCP", targetPort: 5432 }]);
+  expect(documents?.services[0]!.ports).toEqual([{ number: 5432, name: "db", protocol: "AUTO", targetPort: 5432 }]);
 });
 
 describe("a file is refused whole, with the field,", () => {
@@ -70,7 +70,7 @@ describe("a file is refused whole, with the field,", () => {
       "for a protocol that is unknown",
       ["items", 0, "spec", "ports", 0, "protocol"],
       "QUIC",
-      "ports[0].protocol: expected one",
+      "ports[0].protocol: expected a protocol",
     ],
     [
       "for a selector that takes in everything",

@@ -92,8 +92,8 @@ describe("as workload.proto has it,", () => {
     ["HTTP2", "HTTP"],
     ["GRPC", "HTTP"],
     ["TCP", "TCP"],
-    ["TLS", "TCP"],
-    ["UNKNOWN", "TCP"],
+    ["TLS", "TLS"],
+    ["UNKNOWN", "AUTO"],
   ] as const)("the protocol %s is carried as %s", (appProtocol, protocol) => {
     give(service({ ports: [{ servicePort: 80, targetPort: 8080, appProtocol }] }));
     expect(snapshot().lookup("orders", "shop")?.ports.get(80)?.protocol).toBe(protocol);
