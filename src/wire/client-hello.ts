@@ -80,8 +80,8 @@ export class ClientHelloReader {
 
   #readMessage(): ClientHelloReading {
     const message = this.#message;
-    if (this.#messageBytes < MESSAGE_HEADER_BYTES) return MORE;
     if (message[0] !== CLIENT_HELLO) return refused("no ClientHello");
+    if (this.#messageBytes < MESSAGE_HEADER_BYTES) return MORE;
     const bytes = message.readUIntBE(1, 3);
     if (bytes > LIMITS.clientHelloBytesMax) return refused("the ClientHello is too long");
     const end = MESSAGE_HEADER_BYTES + bytes;
