@@ -1,4 +1,3 @@
-import type { MessageTypeDefinition } from "@grpc/proto-loader";
 import { CardeaError } from "../core/errors.ts";
 
 /** google.protobuf.Any as it goes over the wire. */
@@ -9,19 +8,16 @@ export interface AnyMessage {
 
 /** A message as google.protobuf.Any. */
 export function packAny<Input>(
-  type: MessageTypeDefinition<Input, unknown>,
+  type: { serialize(message: Input): Buffer },
   typeUrl: string,
   message: Input,
 ): AnyMessage {
   return { type_url: typeUrl, value: type.serialize(message) };
 }
 
-/**
- * The message in an Any. Errors: `bad-input` when it is absent, of another type or not decodable. protobufjs cuts a
- * truncated string short instead of refusing it, so whoever needs the whole message compares a hash of `value`.
- */
+/** The message in an Any. Errors: `bad-input` when it is absent, of another type or not decodable. */
 export function unpackAny<Output>(
-  type: MessageTypeDefinition<never, Output>,
+  type: { deserialize(bytes: Buffer): Output },
   typeUrl: string,
   any: AnyMessage | null,
 ): Output {

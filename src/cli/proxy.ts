@@ -1,6 +1,6 @@
 import { parseProxyConfig, type ProxyConfig } from "../config/proxy-config.ts";
 import { CardeaError } from "../core/errors.ts";
-import type { Listening, Logger } from "../core/ports.ts";
+import type { Listening, Logger, Network } from "../core/ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText, readTextIfPresent } from "../io/files.ts";
@@ -8,7 +8,6 @@ import { openHttpAdmin } from "../io/http-admin.ts";
 import { openLineFile } from "../io/line-file.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { createSocketNetwork } from "../io/sockets.ts";
-import { createClientTlsContext } from "../io/tls-client-context.ts";
 import { formatFlowLine } from "../observe/flow-line.ts";
 import { createLogger } from "../observe/log.ts";
 import { createDataPathMetrics } from "../observe/metrics.ts";
@@ -66,24 +65,25 @@ interface RunningProxy {
 async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningProxy> {
   const clock = systemClock;
   const random = createSystemRandom();
+  const network = createSocketNetwork();
   const lines = openLineFile({
     path: config.flowFile,
     onTrouble: (message) => logger.log("error", "flow-file", { message }),
   });
-  const holder = await openIdentity(config, logger);
+  const holder = await openIdentity(config, network, logger);
   const discovery = openDiscovery({
     control: config.control,
     identity: holder.identity,
     nodeId: config.name,
     workload: { namespace: config.namespace, labels: config.labels },
-    createTlsContext: createClientTlsContext,
+    network,
     clock,
     random,
     logger,
   });
   const metrics = createDataPathMetrics();
   const sidecar = await openSidecar(config, {
-    network: createSocketNetwork(),
+    network,
     clock,
     random,
     identity: holder.identity,
@@ -108,14 +108,13 @@ async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningPr
   };
 }
 
-async function openIdentity(config: ProxyConfig, logger: Logger): Promise<IdentityHolder> {
+async function openIdentity(config: ProxyConfig, network: Network, logger: Logger): Promise<IdentityHolder> {
   const { control, trustDomain, namespace, serviceAccount, joinTokenFile, certTtlSec } = config;
   const bundles = trustBundlesOf(parseTrustBundle(trustDomain, await readText(control.rootFile)));
   const requestCertificate = createCertificateClient({
-    control: control.address,
-    controlSpiffeId: control.spiffeId,
+    control,
     bundles,
-    createTlsContext: createClientTlsContext,
+    network,
     clock: systemClock,
     readJoinToken: async () => (joinTokenFile === null ? null : readTextIfPresent(joinTokenFile)),
   });

@@ -168,6 +168,11 @@ export const LIMIT_TABLE = {
     "bytes",
     "One message of a discovery stream: a full response, or the hashes of policiesMax policies.",
   ),
+  messageElementsMax: limit(
+    100_000,
+    "count",
+    "Elements of one list or map in a message of the control plane: two bytes on the wire can be an object of a hundred here.",
+  ),
   discoveryAnswerTimeoutMs: limit(
     30_000,
     "ms",

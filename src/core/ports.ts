@@ -88,7 +88,7 @@ export interface TlsContext {
 }
 
 export interface TlsMaterial {
-  /** Our chain as PEM, leaf first, without the root. */
+  /** Our chain as PEM, leaf first, without the root. Empty, as the key is then: a client presents none. */
   readonly chainPem: string;
   /** PKCS#8 PEM. Stays in this process. */
   readonly keyPem: string;

@@ -1,9 +1,11 @@
-import { Client, type ClientDuplexStream, Metadata, type StatusObject } from "@grpc/grpc-js";
-import type { DeltaDiscoveryRequest } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryRequest.ts";
-import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
-import type { MeshApi } from "../../api/load.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { DELTA_DISCOVERY_REQUEST, DELTA_DISCOVERY_RESPONSE, type DeltaDiscoveryResponse } from "../../api/messages.ts";
+import { DELTA_AGGREGATED_RESOURCES } from "../../api/methods.ts";
+import { toCardeaError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
+import { GRPC } from "../../wire/grpc-status.ts";
+import { CONTROL_NAME } from "../calls/control-connection.ts";
+import { beginGrpcCall } from "../calls/grpc-call.ts";
+import type { Channel } from "../streams.ts";
 import type { ResourceSink } from "./resource-sink.ts";
 
 /** One stream to the control plane. */
@@ -12,8 +14,7 @@ export interface DeltaClient {
 }
 
 export interface DeltaClientOptions {
-  readonly client: Client;
-  readonly api: MeshApi;
+  readonly channel: Channel;
   /** What this sidecar calls itself, for people. */
   readonly nodeId: string;
   readonly sinks: readonly ResourceSink[];
@@ -24,25 +25,16 @@ export interface DeltaClientOptions {
   onEnded(reason: string): void;
 }
 
-type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse__Output>;
-
-/** INVALID_ARGUMENT, as Envoy answers what it cannot take. */
-const REFUSED_CODE = 3;
-
 /** Subscribes to every sink's type, gives each response to its sink, and answers when the sink has. */
 export function openDeltaClient(options: DeltaClientOptions): DeltaClient {
-  const { client, api, sinks, clock } = options;
-  const method = api.discovery.DeltaAggregatedResources;
-  const stream: Stream = client.makeBidiStreamRequest(
-    method.path,
-    method.requestSerialize,
-    method.responseDeserialize,
-    new Metadata(),
-    {},
-  );
+  const { channel, sinks, nodeId, clock } = options;
   let isOver = false;
   let isReached = false;
-  const impatience = clock.setTimer(LIMITS.handshakeTimeoutMs, () => end("the control plane does not answer"));
+  const about = { path: DELTA_AGGREGATED_RESOURCES, authority: CONTROL_NAME, metadata: [], timeoutMs: null, clock };
+  const call = beginGrpcCall(channel, about, {
+    onMessage: take,
+    onEnd: ({ code, message }) => end(`${message} (gRPC status ${code})`),
+  });
 
   function end(reason: string): void {
     if (isOver) return;
@@ -52,42 +44,50 @@ export function openDeltaClient(options: DeltaClientOptions): DeltaClient {
 
   function close(): void {
     isOver = true;
-    impatience.cancel();
-    stream.cancel();
+    call.cancel();
   }
 
-  function take(response: DeltaDiscoveryResponse__Output): void {
+  function take(message: Buffer): void {
     if (isOver) return;
+    const response = decode(message);
+    if (response === null) return;
     if (!isReached) {
       isReached = true;
-      impatience.cancel();
       options.onReached();
     }
     const sink = sinks.find(({ typeUrl }) => typeUrl === response.typeUrl);
     if (sink !== undefined) void answerWhenApplied(sink, response);
   }
 
-  async function answerWhenApplied(sink: ResourceSink, response: DeltaDiscoveryResponse__Output): Promise<void> {
-    const refusal = await sink.apply(response);
-    if (isOver) return;
-    const errorDetail = refusal === null ? null : { code: REFUSED_CODE, message: refusal };
-    stream.write({ typeUrl: sink.typeUrl, responseNonce: response.nonce, errorDetail });
+  /** What is no response cannot even be refused by its nonce. */
+  function decode(message: Buffer): DeltaDiscoveryResponse | null {
+    try {
+      return DELTA_DISCOVERY_RESPONSE.deserialize(message);
+    } catch (thrown) {
+      end(toCardeaError(thrown).message);
+      return null;
+    }
   }
 
-  stream.on("data", take);
-  // "status" tells the end in every case; without a listener for "error" the process would end with the stream.
-  stream.on("error", () => undefined);
-  stream.on("status", (status: StatusObject) => end(`${status.details} (gRPC status ${status.code})`));
-  for (const sink of sinks) stream.write(firstRequest(sink, options.nodeId));
+  async function answerWhenApplied(sink: ResourceSink, response: DeltaDiscoveryResponse): Promise<void> {
+    const refusal = await sink.apply(response);
+    if (isOver) return;
+    // As Envoy answers what it cannot take.
+    const errorDetail = refusal === null ? null : { code: GRPC.INVALID_ARGUMENT, message: refusal };
+    const { typeUrl } = sink;
+    call.send(DELTA_DISCOVERY_REQUEST.serialize({ typeUrl, responseNonce: response.nonce, errorDetail }));
+  }
+
+  for (const sink of sinks) call.send(firstRequest(sink, nodeId));
   return { close };
 }
 
 /** Everything of the type, and what of it we have already. */
-function firstRequest(sink: ResourceSink, nodeId: string): DeltaDiscoveryRequest {
-  return {
+function firstRequest(sink: ResourceSink, nodeId: string): Buffer {
+  return DELTA_DISCOVERY_REQUEST.serialize({
     node: { id: nodeId },
     typeUrl: sink.typeUrl,
     resourceNamesSubscribe: ["*"],
-    initialResourceVersions: Object.fromEntries(sink.held()),
-  };
+    initialResourceVersions: sink.held(),
+  });
 }

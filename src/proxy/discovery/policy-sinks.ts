@@ -1,5 +1,4 @@
-import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
-import type { MeshApi } from "../../api/load.ts";
+import type { DeltaDiscoveryResponse } from "../../api/messages.ts";
 import { POLICY_SET_NAME, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resource-types.ts";
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
@@ -32,7 +31,6 @@ export interface PolicySinks {
 interface PolicySinksOptions {
   /** For which the set is compiled. */
   readonly workload: Workload;
-  readonly api: MeshApi;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -48,7 +46,7 @@ interface WaitingSet {
  * Whatever goes wrong on the way, the set before stays in force.
  */
 export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
-  const { api, workload, clock, logger } = options;
+  const { workload, clock, logger } = options;
   const inForce = createLatest<PolicySet | null>(null);
   const traffic = createLatest(NO_TRAFFIC);
   const held = new Map<string, WirePolicy>();
@@ -56,10 +54,10 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   let waiting: WaitingSet | null = null;
   let newest: WirePolicySet | null = null;
 
-  function applyPolicies(response: DeltaDiscoveryResponse__Output): string | null {
+  function applyPolicies(response: DeltaDiscoveryResponse): string | null {
     try {
       // First all are read, then all are held: a response counts whole or not at all.
-      const policies = response.resources.map((resource) => readWirePolicy(resource, api));
+      const policies = response.resources.map((resource) => readWirePolicy(resource));
       for (const name of response.removedResources) held.delete(name);
       for (const policy of policies) held.set(policy.name, policy);
     } catch (thrown) {
@@ -69,12 +67,12 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
     return null;
   }
 
-  function applyPolicySet(response: DeltaDiscoveryResponse__Output): Promise<string | null> | string | null {
+  function applyPolicySet(response: DeltaDiscoveryResponse): Promise<string | null> | string | null {
     const resource = response.resources.find(({ name }) => name === POLICY_SET_NAME);
     // Without a set there is nothing new to put in force; one that is taken back leaves the last good one.
     if (resource === undefined) return null;
     try {
-      const set = readWirePolicySet(resource, api);
+      const set = readWirePolicySet(resource);
       assertInScope(set, workload);
       const { promise, resolve } = Promise.withResolvers<string | null>();
       waiting?.settle(`superseded by revision ${set.revision}`);

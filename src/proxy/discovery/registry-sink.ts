@@ -1,5 +1,4 @@
-import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
-import type { MeshApi } from "../../api/load.ts";
+import type { DeltaDiscoveryResponse } from "../../api/messages.ts";
 import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
@@ -15,7 +14,6 @@ export interface RegistrySink {
 }
 
 interface RegistrySinkOptions {
-  readonly api: MeshApi;
   /** The mesh's own, for resources that leave it out. */
   readonly trustDomain: string;
   readonly logger: Logger;
@@ -25,12 +23,12 @@ interface RegistrySinkOptions {
 const FAULTS_TOLD_MAX = 5;
 
 /** Holds services and workloads as they come. A faulty resource is refused by name; what it was before stays, as do the others. */
-export function createRegistrySink({ api, trustDomain, logger }: RegistrySinkOptions): RegistrySink {
+export function createRegistrySink({ trustDomain, logger }: RegistrySinkOptions): RegistrySink {
   const snapshot = createLatest<RegistrySnapshot>(EMPTY_REGISTRY);
   const table = createServiceTable();
   const versions = new Map<string, string>();
 
-  function apply(response: DeltaDiscoveryResponse__Output): string | null {
+  function apply(response: DeltaDiscoveryResponse): string | null {
     const faults: string[] = [];
     for (const name of response.removedResources) {
       table.remove(name);
@@ -38,7 +36,7 @@ export function createRegistrySink({ api, trustDomain, logger }: RegistrySinkOpt
     }
     for (const resource of response.resources) {
       try {
-        table.put(resource.name, readWireAddress(resource, api, trustDomain));
+        table.put(resource.name, readWireAddress(resource, trustDomain));
         versions.set(resource.name, resource.version);
       } catch (thrown) {
         faults.push(toCardeaError(thrown).message);

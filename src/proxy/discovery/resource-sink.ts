@@ -1,4 +1,4 @@
-import type { DeltaDiscoveryResponse__Output } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
+import type { DeltaDiscoveryResponse } from "../../api/messages.ts";
 
 /** Takes in the resources of one type, whatever stream they come on. */
 export interface ResourceSink {
@@ -9,10 +9,10 @@ export interface ResourceSink {
    * Takes a response in. Null: it is in force. Otherwise why it is not, for people; what was held before stays then.
    * Never rejects. A promise that is still open when its stream ends is answered by nobody.
    */
-  apply(response: DeltaDiscoveryResponse__Output): Promise<string | null> | string | null;
+  apply(response: DeltaDiscoveryResponse): Promise<string | null> | string | null;
 }
 
 /** A sink that is done when `apply` returns. */
 export interface InstantSink extends ResourceSink {
-  apply(response: DeltaDiscoveryResponse__Output): string | null;
+  apply(response: DeltaDiscoveryResponse): string | null;
 }

@@ -1,9 +1,5 @@
 import { unpackAny } from "../../api/any.ts";
-import type { Resource__Output } from "../../api/generated/envoy/service/discovery/v3/Resource.ts";
-import type { Port__Output } from "../../api/generated/istio/workload/Port.ts";
-import type { Service__Output } from "../../api/generated/istio/workload/Service.ts";
-import type { Workload__Output } from "../../api/generated/istio/workload/Workload.ts";
-import type { MeshApi } from "../../api/load.ts";
+import { ADDRESS, type Port, type Resource, type Service, type Workload } from "../../api/messages.ts";
 import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { CardeaError } from "../../core/errors.ts";
 import { type SpiffeId, spiffeIdFor, workloadNameOf } from "../../core/spiffe-id.ts";
@@ -31,14 +27,14 @@ export interface WireWorkload {
 }
 
 /** Errors: `bad-input`, `spiffe-id-invalid`. `trustDomain` stands for one that was left out. */
-export function readWireAddress(resource: Resource__Output, api: MeshApi, trustDomain: string): WireAddress {
-  const { service, workload } = unpackAny(api.address, ADDRESS_TYPE, resource.resource);
+export function readWireAddress(resource: Resource, trustDomain: string): WireAddress {
+  const { service, workload } = unpackAny(ADDRESS, ADDRESS_TYPE, resource.resource);
   if (service) return { kind: "service", service: readService(service, resource.name) };
   if (workload) return { kind: "workload", workload: readWorkload(workload, resource.name, trustDomain) };
   throw new CardeaError("bad-input", `${resource.name}: neither a workload nor a service`);
 }
 
-function readService(service: Service__Output, resourceName: string): WireService {
+function readService(service: Service, resourceName: string): WireService {
   const { name, namespace, hostname } = service;
   if (resourceName !== `${namespace}/${hostname}`)
     throw new CardeaError("bad-input", `${resourceName}: is the service ${namespace}/${hostname}, named otherwise`);
@@ -49,7 +45,7 @@ function readService(service: Service__Output, resourceName: string): WireServic
   return { fqdn: hostname.toLowerCase(), name, namespace, ports };
 }
 
-function readWorkload(workload: Workload__Output, resourceName: string, trustDomain: string): WireWorkload {
+function readWorkload(workload: Workload, resourceName: string, trustDomain: string): WireWorkload {
   const { uid, name, namespace } = workload;
   if (resourceName !== uid)
     throw new CardeaError("bad-input", `${resourceName}: is the workload ${uid}, named otherwise`);
@@ -59,7 +55,7 @@ function readWorkload(workload: Workload__Output, resourceName: string, trustDom
   // A slash in either part would make another identity than the parts say.
   if (workloadNameOf(spiffeId)?.namespace !== namespace)
     throw new CardeaError("bad-input", `${resourceName}: ${spiffeId} is no workload's identity`);
-  const services = Object.entries(workload.services).map(
+  const services = [...workload.services].map(
     ([service, { ports }]) => [service, portMapOf(ports, resourceName)] as const,
   );
   return {
@@ -77,18 +73,18 @@ function readWorkload(workload: Workload__Output, resourceName: string, trustDom
 }
 
 /** Other tunnels than mutual TLS to the pod are not spoken yet, and plaintext never is. */
-function addressOf(workload: Workload__Output, resourceName: string): string | null {
+function addressOf(workload: Workload, resourceName: string): string | null {
   const addresses = workload.addresses.map((bytes) => ipText(bytes, resourceName));
   if (workload.status !== "HEALTHY" || workload.tunnelProtocol !== "LEGACY_ISTIO_MTLS") return null;
   return addresses[0] ?? null;
 }
 
-function portMapOf(ports: readonly Port__Output[], resourceName: string): ReadonlyMap<number, number> {
+function portMapOf(ports: readonly Port[], resourceName: string): ReadonlyMap<number, number> {
   return new Map(ports.map((port) => [port.servicePort, targetPortOf(port, resourceName)]));
 }
 
 /** An absent target port is the service's own. */
-function targetPortOf(port: Port__Output, resourceName: string): number {
+function targetPortOf(port: Port, resourceName: string): number {
   const target = port.targetPort === 0 ? port.servicePort : port.targetPort;
   assertPort(target, resourceName);
   return target;
@@ -99,7 +95,7 @@ function assertPort(port: number, resourceName: string): void {
   throw new CardeaError("bad-input", `${resourceName}: ${port} is no port`);
 }
 
-function protocolOf({ appProtocol }: Port__Output): ServiceProtocol {
+function protocolOf({ appProtocol }: Port): ServiceProtocol {
   switch (appProtocol) {
     case "HTTP11":
     case "HTTP2":

@@ -1,8 +1,5 @@
 import { unpackAny } from "../../api/any.ts";
-import type { Policy__Output } from "../../api/generated/cardea/mesh/v1/Policy.ts";
-import type { PolicySet__Output } from "../../api/generated/cardea/mesh/v1/PolicySet.ts";
-import type { Resource__Output } from "../../api/generated/envoy/service/discovery/v3/Resource.ts";
-import type { MeshApi } from "../../api/load.ts";
+import { POLICY, POLICY_SET, type Policy, type PolicySet, type Resource } from "../../api/messages.ts";
 import { POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resource-types.ts";
 import { versionOf } from "../../api/resource-version.ts";
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
@@ -31,9 +28,9 @@ export interface WirePolicySet {
 }
 
 /** Errors: `bad-input`, naming the policy's own file and line. */
-export function readWirePolicy(resource: Resource__Output, api: MeshApi): WirePolicy {
+export function readWirePolicy(resource: Resource): WirePolicy {
   const version = checkedVersion(resource);
-  const policy = unpackAny(api.policy, POLICY_TYPE, resource.resource);
+  const policy = unpackAny(POLICY, POLICY_TYPE, resource.resource);
   const source = { file: policy.file, line: policy.line === 0 ? null : policy.line };
   if (policy.kind !== "AuthorizationPolicy")
     throw refused(policy, `a policy of kind ${JSON.stringify(policy.kind)} is not known here`);
@@ -46,27 +43,27 @@ export function readWirePolicy(resource: Resource__Output, api: MeshApi): WirePo
 }
 
 /** Errors: `bad-input`, `spiffe-id-invalid`. */
-export function readWirePolicySet(resource: Resource__Output, api: MeshApi): WirePolicySet {
+export function readWirePolicySet(resource: Resource): WirePolicySet {
   const version = checkedVersion(resource);
-  const set = unpackAny(api.policySet, POLICY_SET_TYPE, resource.resource);
+  const set = unpackAny(POLICY_SET, POLICY_SET_TYPE, resource.resource);
   if (set.revision === "") throw new CardeaError("bad-input", "the policy set has no revision");
   return {
     version,
     revision: set.revision,
     settings: readSettings(set),
-    hashes: new Map(Object.entries(set.hashes)),
-    scope: set.scope.map(({ labels }) => new Map(Object.entries(labels))),
+    hashes: set.hashes,
+    scope: set.scope.map(({ labels }) => labels),
   };
 }
 
 /** The version that a resource claims must be that of its bytes. */
-function checkedVersion({ name, version, resource }: Resource__Output): string {
+function checkedVersion({ name, version, resource }: Resource): string {
   const actual = versionOf(resource?.value ?? Buffer.alloc(0));
   if (version === actual) return actual;
   throw new CardeaError("bad-input", `${name}: the version is not the hash of what has arrived`);
 }
 
-function parseJson(policy: Policy__Output): unknown {
+function parseJson(policy: Policy): unknown {
   try {
     return JSON.parse(policy.document);
   } catch (thrown) {
@@ -74,23 +71,25 @@ function parseJson(policy: Policy__Output): unknown {
   }
 }
 
-function readSettings({ settings }: PolicySet__Output): MeshSettings {
+function readSettings({ settings }: PolicySet): MeshSettings {
   if (settings === null) throw new CardeaError("bad-input", "the policy set has no mesh settings");
-  // A number stands for a word that a newer control plane has and this sidecar does not know.
-  for (const word of [settings.enforcement, settings.defaultAction, settings.pathNormalization] as unknown[])
-    if (typeof word !== "string")
-      throw new CardeaError("bad-input", `the mesh setting ${String(word)} is not known here`);
   return {
     trustDomain: parseTrustDomain(settings.trustDomain),
     trustDomainAliases: settings.trustDomainAliases.map(parseTrustDomain),
     rootNamespace: settings.rootNamespace,
-    enforcement: settings.enforcement,
-    defaultAction: settings.defaultAction,
-    pathNormalization: settings.pathNormalization,
+    enforcement: known(settings.enforcement),
+    defaultAction: known(settings.defaultAction),
+    pathNormalization: known(settings.pathNormalization),
   };
 }
 
-function refused(policy: Policy__Output, why: string): CardeaError {
+/** A number stands for a word that a newer control plane has and this sidecar does not know. */
+function known<Word extends string>(setting: Word | number): Word {
+  if (typeof setting !== "number") return setting;
+  throw new CardeaError("bad-input", `the mesh setting ${setting} is not known here`);
+}
+
+function refused(policy: Policy, why: string): CardeaError {
   const place = policy.line === 0 ? policy.file : `${policy.file}:${policy.line}`;
   return new CardeaError(
     "bad-input",

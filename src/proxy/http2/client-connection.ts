@@ -18,6 +18,8 @@ export interface Http2ClientOptions extends ClientOptions {
   readonly clock: Clock;
   /** Another sidecar, which may be asked whether it lives; apps count such questions as abuse. */
   readonly probesPeer: boolean;
+  /** What requests say of how they came; between sidecars "http", as Istio's have it. Default: "http". */
+  readonly scheme?: "http" | "https";
 }
 
 /** HTTP/2 towards an upstream: as many requests at once as it allows. RFC 9113. */
@@ -75,7 +77,8 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     }
     const isConnect = method === "CONNECT";
     const authority = isConnect ? target : (headerValues(headers, "host")[0] ?? "");
-    const pseudo = requestPseudoFields({ method, scheme: "http", authority, path: target, protocol: upgrade });
+    const { scheme = "http" } = this.#options;
+    const pseudo = requestPseudoFields({ method, scheme, authority, path: target, protocol: upgrade });
     if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
     if (takesTrailers) headers.push("te", "trailers");
     const stream = this.#session.openStream();

@@ -1,15 +1,16 @@
-import { Client, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import type { IstioCertificateResponse__Output } from "../../api/generated/istio/v1/auth/IstioCertificateResponse.ts";
-import { loadMeshApi } from "../../api/load.ts";
-import { CardeaError, type ErrorCode } from "../../core/errors.ts";
+import { ISTIO_CERTIFICATE_REQUEST, ISTIO_CERTIFICATE_RESPONSE } from "../../api/messages.ts";
+import { CREATE_CERTIFICATE } from "../../api/methods.ts";
+import { CardeaError, type ErrorCode, toCardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Address } from "../../core/ports.ts";
+import { GRPC, type GrpcStatus } from "../../wire/grpc-status.ts";
+import type { Headers } from "../../wire/headers.ts";
 import {
-  CONTROL_CHANNEL_OPTIONS,
-  type ControlChannelOptions,
-  controlChannelCredentials,
-  controlTarget,
-} from "./control-channel.ts";
+  CONTROL_NAME,
+  type ControlConnection,
+  type ControlConnectionOptions,
+  openControlConnection,
+} from "../calls/control-connection.ts";
+import { callUnary, type UnaryOutcome } from "../calls/unary-call.ts";
 import type { Identity } from "./identity.ts";
 
 export interface CertificateRequest {
@@ -26,8 +27,7 @@ export interface CertificateRequest {
  */
 export type RequestCertificate = (request: CertificateRequest, signal: AbortSignal) => Promise<readonly string[]>;
 
-export interface CertificateClientOptions extends Omit<ControlChannelOptions, "identity"> {
-  readonly control: Address;
+export interface CertificateClientOptions extends Omit<ControlConnectionOptions, "identity"> {
   /** Read at each attempt that has no certificate to show, so that a new token takes effect at once. */
   readJoinToken(): Promise<string | null>;
 }
@@ -38,18 +38,14 @@ export interface CertificateClientOptions extends Omit<ControlChannelOptions, "i
  */
 export function createCertificateClient(options: CertificateClientOptions): RequestCertificate {
   return async (request, signal) => {
-    const metadata = new Metadata();
-    if (request.identity === null) metadata.set("authorization", `Bearer ${await readToken(options)}`);
-    const credentials = controlChannelCredentials({ ...options, identity: request.identity });
-    const client = new Client(controlTarget(options.control), credentials, CONTROL_CHANNEL_OPTIONS);
+    const metadata = request.identity === null ? ["authorization", `Bearer ${await readToken(options)}`] : [];
+    const startedMs = options.clock.monotonicMs();
+    const connection = await connect({ ...options, identity: request.identity }, signal);
     try {
-      return await call(client, request, {
-        metadata,
-        deadlineMs: options.clock.wallMs() + LIMITS.certificateCallMs,
-        signal,
-      });
+      const leftMs = LIMITS.certificateCallMs - (options.clock.monotonicMs() - startedMs);
+      return chainIn(await call(connection, { request, metadata, timeoutMs: leftMs, options }, signal));
     } finally {
-      client.close();
+      connection.close();
     }
   };
 }
@@ -61,41 +57,42 @@ async function readToken(options: CertificateClientOptions): Promise<string> {
   return token;
 }
 
-interface CallOptions {
-  readonly metadata: Metadata;
-  readonly deadlineMs: number;
-  readonly signal: AbortSignal;
+async function connect(options: ControlConnectionOptions, signal: AbortSignal): Promise<ControlConnection> {
+  try {
+    return await openControlConnection(options, signal);
+  } catch (thrown) {
+    throw new CardeaError("unreachable", `the authority: ${toCardeaError(thrown).message}`, thrown);
+  }
 }
 
-function call(client: Client, request: CertificateRequest, options: CallOptions): Promise<readonly string[]> {
-  const method = loadMeshApi().certificates.CreateCertificate;
-  return new Promise((resolve, reject) => {
-    if (options.signal.aborted) throw new CardeaError("unreachable", "the request was given up before it was sent");
-    const onAnswer = (error: ServiceError | null, answer?: IstioCertificateResponse__Output): void => {
-      options.signal.removeEventListener("abort", onAbort);
-      if (error !== null) reject(translated(error));
-      else resolve(answer?.certChain ?? []);
-    };
-    const sent = client.makeUnaryRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      { csr: request.csrPem, validityDuration: request.ttlSec },
-      options.metadata,
-      { deadline: options.deadlineMs },
-      onAnswer,
-    );
-    const onAbort = (): void => sent.cancel();
-    options.signal.addEventListener("abort", onAbort, { once: true });
-  });
+interface Call {
+  readonly request: CertificateRequest;
+  readonly metadata: Headers;
+  readonly timeoutMs: number;
+  readonly options: CertificateClientOptions;
 }
 
-const CODES: ReadonlyMap<status, ErrorCode> = new Map([
-  [status.UNAUTHENTICATED, "attestation-failed"],
-  [status.PERMISSION_DENIED, "attestation-failed"],
-  [status.INVALID_ARGUMENT, "csr-invalid"],
+function call({ channel }: ControlConnection, { request, metadata, timeoutMs, options }: Call, signal: AbortSignal) {
+  const message = ISTIO_CERTIFICATE_REQUEST.serialize({ csr: request.csrPem, validityDuration: request.ttlSec });
+  const about = { path: CREATE_CERTIFICATE, authority: CONTROL_NAME, metadata, timeoutMs, clock: options.clock };
+  return callUnary(channel, message, about, signal);
+}
+
+function chainIn(outcome: UnaryOutcome): readonly string[] {
+  if (outcome.at === "failed") throw translated(outcome.status);
+  try {
+    return ISTIO_CERTIFICATE_RESPONSE.deserialize(outcome.message).certChain;
+  } catch (thrown) {
+    throw new CardeaError("unreachable", `the authority: ${toCardeaError(thrown).message}`, thrown);
+  }
+}
+
+const CODES: ReadonlyMap<number, ErrorCode> = new Map([
+  [GRPC.UNAUTHENTICATED, "attestation-failed"],
+  [GRPC.PERMISSION_DENIED, "attestation-failed"],
+  [GRPC.INVALID_ARGUMENT, "csr-invalid"],
 ]);
 
-function translated(error: ServiceError): CardeaError {
-  return new CardeaError(CODES.get(error.code) ?? "unreachable", `the authority: ${error.details}`, error);
+function translated({ code, message }: GrpcStatus): CardeaError {
+  return new CardeaError(CODES.get(code) ?? "unreachable", `the authority: ${message} (gRPC status ${code})`);
 }

@@ -462,6 +462,6 @@ async function identityOf({ holder, discovery }: TestSidecar) {
 }
 
 async function openRaw(identity: Parameters<typeof openRawXds>[0]["identity"]): Promise<RawXds> {
-  const { address, spiffeId: controlSpiffeId } = mesh.plane();
-  return openRawXds({ address, controlSpiffeId, bundles: await mesh.bundles(), identity });
+  const { address } = mesh.plane();
+  return openRawXds({ address, bundles: await mesh.bundles(), identity });
 }

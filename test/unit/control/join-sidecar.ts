@@ -2,8 +2,8 @@ import { mintJoinToken } from "../../../src/control/ca/join-token.ts";
 import type { Address } from "../../../src/core/ports.ts";
 import { parseTrustDomain, type SpiffeId, spiffeIdFor } from "../../../src/core/spiffe-id.ts";
 import { systemClock } from "../../../src/io/clock.ts";
+import { createSocketNetwork } from "../../../src/io/sockets.ts";
 import { openStateFiles } from "../../../src/io/state-files.ts";
-import { createClientTlsContext } from "../../../src/io/tls-client-context.ts";
 import { parseTrustBundle, type TrustBundles, trustBundlesOf } from "../../../src/pki/bundle.ts";
 import { type Discovery, openDiscovery } from "../../../src/proxy/discovery/discovery.ts";
 import { createCertificateClient } from "../../../src/proxy/identity/certificate-client.ts";
@@ -44,19 +44,17 @@ export async function joinSidecar(target: JoinTarget, name: string, options: Joi
   const token = options.token ?? (await mintJoinToken({ files, clock: systemClock, random: testRandom }, { spiffeId }));
   const log = createAwaitedLog();
   const ports = { clock: systemClock, random: testRandom, logger: log };
-  const trust = { bundles: await readBundles(target.stateDir), createTlsContext: createClientTlsContext };
+  const control = { address: target.address, spiffeId: target.spiffeId };
+  const trust = { control, bundles: await readBundles(target.stateDir), network: createSocketNetwork() };
   const requestCertificate = createCertificateClient({
     ...trust,
     clock: systemClock,
-    control: target.address,
-    controlSpiffeId: target.spiffeId,
     readJoinToken: async () => token,
   });
   const holder = holdIdentity({ ...ports, ...trust, spiffeId, ttlSec: 3_600, requestCertificate });
   const discovery = openDiscovery({
     ...ports,
     ...trust,
-    control: { address: target.address, spiffeId: target.spiffeId },
     identity: holder.identity,
     nodeId: options.nodeId ?? name,
     workload: { namespace, labels: options.labels ?? { app: name } },

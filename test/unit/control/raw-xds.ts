@@ -1,20 +1,12 @@
-import { Client, type ClientDuplexStream, Metadata, type StatusObject } from "@grpc/grpc-js";
+import { Client, type ClientDuplexStream, credentials, Metadata, type StatusObject } from "@grpc/grpc-js";
 import type { DeltaDiscoveryRequest } from "../../../src/api/generated/envoy/service/discovery/v3/DeltaDiscoveryRequest.ts";
 import type { DeltaDiscoveryResponse__Output } from "../../../src/api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
 import { loadMeshApi } from "../../../src/api/load.ts";
 import type { Address } from "../../../src/core/ports.ts";
-import type { SpiffeId } from "../../../src/core/spiffe-id.ts";
-import { systemClock } from "../../../src/io/clock.ts";
-import { createClientTlsContext } from "../../../src/io/tls-client-context.ts";
 import type { TrustBundles } from "../../../src/pki/bundle.ts";
-import {
-  CONTROL_CHANNEL_OPTIONS,
-  controlChannelCredentials,
-  controlTarget,
-} from "../../../src/proxy/identity/control-channel.ts";
 import type { Identity } from "../../../src/proxy/identity/identity.ts";
 
-/** A client that does nothing by itself: a test says each request. */
+/** A client of the gRPC library, so nothing of ours, that does nothing by itself: a test says each request. */
 export interface RawXds {
   send(request: DeltaDiscoveryRequest): void;
   /** The next response that was not taken yet. */
@@ -25,21 +17,25 @@ export interface RawXds {
   close(): void;
 }
 
+const CHANNEL_OPTIONS = {
+  "grpc.ssl_target_name_override": "control",
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.max_receive_message_length": -1,
+};
+
 export interface RawXdsOptions {
   readonly address: Address;
-  readonly controlSpiffeId: SpiffeId;
   readonly bundles: TrustBundles;
   /** Null: it shows no certificate. */
   readonly identity: Identity | null;
 }
 
-export function openRawXds(options: RawXdsOptions): RawXds {
-  const credentials = controlChannelCredentials({
-    ...options,
-    createTlsContext: createClientTlsContext,
-    clock: systemClock,
-  });
-  const client = new Client(controlTarget(options.address), credentials, CONTROL_CHANNEL_OPTIONS);
+export function openRawXds({ address, bundles, identity }: RawXdsOptions): RawXds {
+  const roots = Buffer.from([...bundles.values()].map((bundle) => bundle.pem).join(""));
+  const key = identity === null ? null : Buffer.from(identity.material.keyPem);
+  const chain = identity === null ? null : Buffer.from(identity.material.chainPem);
+  const tls = credentials.createSsl(roots, key, chain, { checkServerIdentity: () => undefined });
+  const client = new Client(`${address.host}:${address.port}`, tls, CHANNEL_OPTIONS);
   const method = loadMeshApi().discovery.DeltaAggregatedResources;
   const stream: ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse__Output> =
     client.makeBidiStreamRequest(method.path, method.requestSerialize, method.responseDeserialize, new Metadata(), {});

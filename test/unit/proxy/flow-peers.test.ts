@@ -30,7 +30,7 @@ function registryWith(labels: Labels): RegistrySnapshot {
   const content = createRegistryContent("1", documents!, { api, trustDomain: "cluster.local" });
   const table = createServiceTable();
   for (const { name, version, body } of content.resources.values()) {
-    table.put(name, readWireAddress({ name, version, resource: body }, api, "cluster.local"));
+    table.put(name, readWireAddress({ name, version, resource: body }, "cluster.local"));
   }
   return table.snapshot();
 }

@@ -5,8 +5,9 @@ import { LIMITS } from "../../../../src/core/limits.ts";
 import type { Address, Clock } from "../../../../src/core/ports.ts";
 import { parseSpiffeId } from "../../../../src/core/spiffe-id.ts";
 import { systemClock } from "../../../../src/io/clock.ts";
-import { createClientTlsContext } from "../../../../src/io/tls-client-context.ts";
-import { type Discovery, type DiscoveryConnection, openDiscovery } from "../../../../src/proxy/discovery/discovery.ts";
+import { createSocketNetwork } from "../../../../src/io/sockets.ts";
+import type { DiscoveryConnection } from "../../../../src/proxy/discovery/control-link.ts";
+import { type Discovery, openDiscovery } from "../../../../src/proxy/discovery/discovery.ts";
 import type { Identity } from "../../../../src/proxy/identity/identity.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { createSimulatedClock } from "../../../support/simulated-clock.ts";
@@ -161,7 +162,7 @@ function open(address: Address, options: { readonly clock?: Clock; readonly cont
     identity,
     nodeId: "orders",
     workload: { namespace: "shop", labels: { app: "orders" } },
-    createTlsContext: createClientTlsContext,
+    network: createSocketNetwork(),
     clock: options.clock ?? systemClock,
     random: testRandom,
     logger: createKeptLog(),

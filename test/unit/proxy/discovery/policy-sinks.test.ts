@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Resource__Output } from "../../../../src/api/generated/envoy/service/discovery/v3/Resource.ts";
-import { loadMeshApi } from "../../../../src/api/load.ts";
 import { createPolicySinks, type PolicySinks } from "../../../../src/proxy/discovery/policy-sinks.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { createSimulatedClock } from "../../../support/simulated-clock.ts";
@@ -14,7 +13,6 @@ let sinks: PolicySinks;
 beforeEach(() => {
   sinks = createPolicySinks({
     workload: { namespace: "shop", labels: { app: "orders" } },
-    api: loadMeshApi(),
     clock: createSimulatedClock(0),
     logger: createKeptLog(),
   });

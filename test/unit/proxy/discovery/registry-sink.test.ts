@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Resource__Output } from "../../../../src/api/generated/envoy/service/discovery/v3/Resource.ts";
 import type { Service } from "../../../../src/api/generated/istio/workload/Service.ts";
 import type { Workload } from "../../../../src/api/generated/istio/workload/Workload.ts";
-import { loadMeshApi } from "../../../../src/api/load.ts";
 import { parseSpiffeId } from "../../../../src/core/spiffe-id.ts";
 import type { RegistrySnapshot } from "../../../../src/proxy/discovery/registry-snapshot.ts";
 import { createRegistrySink, type RegistrySink } from "../../../../src/proxy/discovery/registry-sink.ts";
@@ -13,7 +12,7 @@ const ORDERS = "shop/orders.shop.svc.cluster.local";
 
 let sink: RegistrySink;
 beforeEach(() => {
-  sink = createRegistrySink({ api: loadMeshApi(), trustDomain: "cluster.local", logger: createKeptLog() });
+  sink = createRegistrySink({ trustDomain: "cluster.local", logger: createKeptLog() });
 });
 
 test("a service is joined with its workloads, in whatever order they come", () => {

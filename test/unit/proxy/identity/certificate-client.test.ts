@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseSpiffeId, parseTrustDomain } from "../../../../src/core/spiffe-id.ts";
 import { systemClock } from "../../../../src/io/clock.ts";
-import { createClientTlsContext } from "../../../../src/io/tls-client-context.ts";
+import { createSocketNetwork } from "../../../../src/io/sockets.ts";
 import { trustBundlesOf } from "../../../../src/pki/bundle.ts";
 import { createSigningRequest } from "../../../../src/pki/csr.ts";
 import { generateKeyPair } from "../../../../src/pki/keys.ts";
@@ -30,11 +30,10 @@ afterEach(() => control.close());
 
 function optionsOf(more: Partial<CertificateClientOptions> = {}): CertificateClientOptions {
   return {
-    control: control.address,
-    controlSpiffeId: control.spiffeId,
+    control,
     bundles: control.bundles,
     readJoinToken: async () => token,
-    createTlsContext: createClientTlsContext,
+    network: createSocketNetwork(),
     clock: systemClock,
     ...more,
   };
@@ -88,8 +87,8 @@ describe("the certificate client", () => {
 
 describe("the certificate client gives its token to nobody but the control plane", () => {
   it("when the server proves another identity", async () => {
-    const controlSpiffeId = parseSpiffeId("spiffe://cluster.local/ns/cardea-system/sa/other");
-    await expect(ask(null, { controlSpiffeId })).rejects.toMatchObject({
+    const spiffeId = parseSpiffeId("spiffe://cluster.local/ns/cardea-system/sa/other");
+    await expect(ask(null, { control: { address: control.address, spiffeId } })).rejects.toMatchObject({
       code: "unreachable",
       message: expect.stringContaining("the control plane proved"),
     });
