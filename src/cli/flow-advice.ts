@@ -59,6 +59,7 @@ const MEANINGS: Readonly<Record<Exclude<FlowReason, ErrorCode>, string>> = {
   "deny-rule-matched": "A rule of a DENY policy matched.",
   "no-allow-rule-matched": "ALLOW policies select the workload and none of their rules matched.",
   "default-action": "No ALLOW policy selects the workload, so the mesh's defaultAction decided.",
+  "route-answered": "A traffic rule (VirtualService, HTTPRoute) answered the request itself; nothing was forwarded.",
   "service-registered":
     "The caller's sidecar let it out, because the registry knows the service. Whether it may come in is the other side's decision.",
 };

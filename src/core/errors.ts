@@ -194,6 +194,15 @@ export const ERROR_TABLE = {
     "UPE",
     "The upstream's answer is malformed or can be read in two ways.",
   ),
+  "upstream-overflow": entry(
+    503,
+    14,
+    "keep",
+    "upstream",
+    "info",
+    "UO",
+    "A traffic rule's bound on requests or connections to the destination is reached (circuit breaking).",
+  ),
   "upstream-timeout": entry(504, 4, "close", "upstream", "warn", "UT", "The upstream did not answer in time."),
   "downstream-reset": entry(
     499,

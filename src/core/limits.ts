@@ -27,6 +27,18 @@ export const LIMIT_TABLE = {
   connectionsMax: limit(10_000, "count", "Downstream connections of one sidecar."),
   pendingRequestsMax: limit(1_024, "count", "Requests of one upstream key that wait for a connection."),
   upstreamConnectionsMax: limit(1_024, "count", "Connections to one upstream key; Envoy's default circuit breaker."),
+  retryBodyBytesMax: limit(
+    65_536,
+    "bytes",
+    "Of one request's body, kept until its answer begins so that it can be sent again.",
+  ),
+  retryBodiesBytesMax: limit(
+    16_777_216,
+    "bytes",
+    "The same of all requests of a sidecar; above it bodies are not kept.",
+  ),
+  hashRingPointsMax: limit(262_144, "count", "Points of one consistent-hash ring, 8 bytes each."),
+  maglevSlotsMax: limit(1_048_583, "count", "Slots of one Maglev table, 4 bytes each; raised to the next prime."),
   upstreamIdleMs: limit(60_000, "ms", "An idle pooled connection is closed after this."),
   headTimeoutMs: limit(15_000, "ms", "From the first byte of a head to its end: slow senders (slowloris) are cut off."),
   keepAliveIdleMs: limit(75_000, "ms", "A downstream connection without a request in progress; nginx's default."),

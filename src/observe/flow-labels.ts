@@ -33,6 +33,7 @@ export function overflowLabelValues(pair: FlowPair, protocol: string): readonly 
 const DECISION_FLAGS: Readonly<Record<Exclude<FlowReason, ErrorCode>, string>> = {
   "allow-rule-matched": "-",
   "service-registered": "-",
+  "route-answered": "-",
   "deny-rule-matched": ERROR_TABLE["denied-by-policy"].flag,
   "no-allow-rule-matched": ERROR_TABLE["denied-by-policy"].flag,
   "default-action": ERROR_TABLE["denied-by-policy"].flag,

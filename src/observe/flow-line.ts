@@ -44,6 +44,9 @@ export function formatFlowLine(flow: FlowRecord): string {
     text(',"parentSpanId":', flow.parentSpanId) +
     number(',"upstreamPort":', flow.upstreamPort) +
     text(',"appSni":', flow.appSni) +
+    text(',"route":', flow.route) +
+    number(',"attempts":', flow.attempts) +
+    text(',"retriedFor":', flow.retriedFor) +
     "}"
   );
 }

@@ -21,6 +21,7 @@ export type FlowReason =
   | "deny-rule-matched"
   | "no-allow-rule-matched"
   | "default-action"
+  | "route-answered"
   | "service-registered";
 
 /** Who ended the exchange. */
@@ -245,6 +246,27 @@ export const FLOW_FIELDS = {
     null,
     "both",
     "The server name in the app's own TLS, which passed through: a claim of the caller, and with ECH the outer one.",
+  ),
+  route: maybe(
+    "text",
+    "cardea.route",
+    null,
+    "source",
+    "The traffic rule that chose the way: namespace/name of its document, and its own name where it has one.",
+  ),
+  attempts: maybe(
+    "number",
+    "http.request.resend_count",
+    null,
+    "source",
+    "How often the request was sent, where it was sent again or a traffic rule watches over it; 0: a rule answered it.",
+  ),
+  retriedFor: maybe(
+    "text",
+    "cardea.retried_for",
+    null,
+    "source",
+    "Why it was last sent again: an error's code, an answer's status, or grpc- and a gRPC status.",
   ),
 } as const satisfies Record<string, FlowField>;
 

@@ -63,6 +63,25 @@ export const METRIC_TABLE = {
     "sidecar",
     "Requests and connections by verdict (allowed, denied, would-deny, error) and by its reason.",
   ),
+  cardea_outlier_ejections_total: metric(
+    "counter",
+    ["destination_service", "reason"],
+    "sidecar",
+    "Workloads that outlier detection has left out, by the count that was full.",
+  ),
+  cardea_outlier_ejections_active: metric(
+    "gauge",
+    ["destination_service"],
+    "sidecar",
+    "Workloads that outlier detection leaves out now.",
+  ),
+  cardea_retries_total: metric("counter", ["destination_service"], "sidecar", "Requests that were sent once more."),
+  cardea_circuit_breaks_total: metric(
+    "counter",
+    ["destination_service", "limit"],
+    "sidecar",
+    "Requests and retries that a bound has refused: requests, pending, connections, retries or retry-budget.",
+  ),
   cardea_metric_overflow_total: metric(
     "counter",
     [],

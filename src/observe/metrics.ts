@@ -5,6 +5,7 @@ import type { FlowRecord } from "./flow.ts";
 import type { FlowPair } from "./flow-labels.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import { TcpMetrics } from "./tcp-metrics.ts";
+import { type TrafficCounts, TrafficMetrics } from "./traffic-metrics.ts";
 
 export type { FlowPair } from "./flow-labels.ts";
 
@@ -23,6 +24,8 @@ export interface DataPathMetrics extends MetricSource {
   tcpBytes(pair: FlowPair, received: number, sent: number): void;
   /** An opaque connection that was opened has ended: istio_tcp_connections_closed_total, cardea_decisions_total. */
   recordTcp(flow: FlowRecord): void;
+  /** Ejections, retries and broken circuits. */
+  readonly traffic: TrafficCounts;
 }
 
 /** The counters of one sidecar. `seriesMax` bounds the label sets of requests and, apart from them, of connections. */
@@ -30,7 +33,9 @@ export function createDataPathMetrics(seriesMax: number = LIMITS.metricSeriesMax
   const requests = new RequestMetrics(seriesMax);
   const tcp = new TcpMetrics(seriesMax);
   const decisions = new DecisionMetrics();
+  const traffic = new TrafficMetrics(seriesMax);
   return {
+    traffic,
     recordRequest(flow) {
       requests.record(flow);
       decisions.record(flow);
@@ -46,8 +51,9 @@ export function createDataPathMetrics(seriesMax: number = LIMITS.metricSeriesMax
       yield* requests.families();
       yield* tcp.families();
       yield* decisions.families();
+      yield* traffic.families();
       const name = "cardea_metric_overflow_total";
-      yield { name, samples: [formatSample(name, "", requests.overflows + tcp.overflows)] };
+      yield { name, samples: [formatSample(name, "", requests.overflows + tcp.overflows + traffic.overflows)] };
     },
   };
 }

@@ -122,6 +122,15 @@ const NOT_LOADED: Authorization = Object.freeze({
   denial: Object.freeze({ decision: POLICY_NOT_LOADED, revision: null }),
 });
 
+/** A request that a traffic rule of ours answers: nothing is forwarded. */
+export const ROUTE_ANSWERED: Grant = Object.freeze({
+  verdict: "allowed",
+  reason: "route-answered",
+  policy: null,
+  rule: null,
+  revision: null,
+});
+
 const SERVICE_REGISTERED: Grant = Object.freeze({
   verdict: "allowed",
   reason: "service-registered",

@@ -80,7 +80,7 @@ export class ConnectRequest implements RequestEvents {
 
   #carry(route: Route): void {
     const { recorder, forward, live, egress, source } = this.#options;
-    const { permit, destination } = egress.choose(route, "TCP");
+    const { permit, destination } = egress.chooseTcp(route);
     const stream = this.#stream;
     this.#flow = new TcpFlow({
       recorder,

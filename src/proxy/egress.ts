@@ -1,13 +1,17 @@
 import { CardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
-import type { Random } from "../core/ports.ts";
 import type { FlowPeer } from "../observe/flow.ts";
 import { type Permit, permitEgress } from "./authorize.ts";
-import { chooseEndpoint } from "./balance.ts";
-import { Destinations } from "./destinations.ts";
 import type { Carriage, RegistrySnapshot, ServiceProtocol } from "./discovery/registry-snapshot.ts";
-import type { Pools } from "./pool.ts";
-import { type Route, routeByAuthority, routeToService } from "./route.ts";
+import { type Route, routeByAuthority, routeToService, type RouteTable } from "./route.ts";
+import type { Backends } from "./traffic/backends.ts";
+import type { TriesParts } from "./traffic/request-tries.ts";
+import {
+  type RequestToRoute,
+  type RoutedRequest,
+  routeRequest,
+  type RouteRequestParts,
+} from "./traffic/route-request.ts";
 
 /** A fixed upstream's service and port; null where requests name theirs. */
 export type FixedService = { readonly service: string; readonly servicePort: number } | null;
@@ -15,9 +19,10 @@ export type FixedService = { readonly service: string; readonly servicePort: num
 interface EgressOptions {
   readonly registry: Latest<RegistrySnapshot>;
   readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly ownPorts: readonly number[];
-  readonly pools: Pools;
-  readonly random: Random;
+  readonly backends: Backends;
+  readonly tries: TriesParts;
 }
 
 /** Leave to send, and to whom. */
@@ -26,35 +31,53 @@ export interface Egress {
   readonly destination: FlowPeer;
 }
 
-/** route → balance → permit, for requests and connections of our own app. Egress mode REGISTRY_ONLY. */
+/** route → traffic rules → balance → permit, for requests and connections of our own app. Egress mode REGISTRY_ONLY. */
 export class EgressRouter {
   readonly #options: EgressOptions;
-  readonly #destinations = { HTTP: new Destinations("HTTP"), TCP: new Destinations("TCP") };
+  readonly #parts: RouteRequestParts;
 
   constructor(options: EgressOptions) {
     this.#options = options;
+    const { backends, tries, namespace, labels } = options;
+    this.#parts = {
+      backends,
+      tries,
+      random: tries.random,
+      namespace,
+      labels,
+      find: (host, port, from) => routeToService(host, port, this.#table(from)),
+    };
   }
 
   /** Errors: `no-route`, `loop-refused`, `bad-request`. */
   route(authority: string | null, fixed: FixedService): Route {
-    const { registry, namespace, ownPorts } = this.#options;
-    const table = { registry: registry.get(), namespace, ownPorts };
+    const table = this.#table(this.#options.namespace);
     if (fixed !== null) return routeToService(fixed.service, fixed.servicePort, table);
     return routeByAuthority(authority, table);
   }
 
-  /** Errors: `no-healthy-upstream`; `no-route` when the port speaks another protocol than the caller. */
-  choose(route: Route, carriage: Carriage): Egress {
-    const { service, port } = route;
-    if (!mayCarry(port.protocol, carriage)) {
-      throw new CardeaError("no-route", `port ${port.port} of ${service.fqdn} is declared ${port.protocol}`);
-    }
-    const { random, pools } = this.#options;
-    const destinations = this.#destinations[carriage];
-    const endpoint = chooseEndpoint(route, random, (each) => pools.activeTo(destinations.of(route, each).target));
-    const { target, peer } = destinations.of(route, endpoint);
+  /** A connection whose bytes nobody reads. Errors: `no-healthy-upstream`; `no-route` when the port is declared HTTP. */
+  chooseTcp(route: Route): Egress {
+    assertCarries(route, "TCP");
+    const { target, peer } = this.#options.backends.of(route, "TCP").main.pick(null);
     return { permit: permitEgress(target), destination: peer };
   }
+
+  /** One request. Errors: `no-healthy-upstream`; `no-route` when the port is declared TCP, or a rule names nobody. */
+  routeRequest(route: Route, request: RequestToRoute): RoutedRequest {
+    assertCarries(route, "HTTP");
+    return routeRequest(route, request, this.#parts);
+  }
+
+  #table(namespace: string): RouteTable {
+    const { registry, ownPorts } = this.#options;
+    return { registry: registry.get(), namespace, ownPorts };
+  }
+}
+
+function assertCarries({ service, port }: Route, carriage: Carriage): void {
+  if (mayCarry(port.protocol, carriage)) return;
+  throw new CardeaError("no-route", `port ${port.port} of ${service.fqdn} is declared ${port.protocol}`);
 }
 
 /** Requests go to ports that are declared so; on a port that says nothing, what came says it. */

@@ -5,62 +5,26 @@ import type { Headers } from "../wire/headers.ts";
 import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
+import type { ExchangeSide, RouteAnswer } from "./admission.ts";
 import type { Denial, Permit } from "./authorize.ts";
-import type { Forward, Forwarding } from "./forward.ts";
+import type { Forwarding } from "./forward.ts";
 import { grpcOutcome, grpcStatusIn, isGrpcCall } from "./grpc.ts";
 import { answerHeadersOf } from "./headers.ts";
-import { makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
-import type { ChannelWaiter } from "./pool.ts";
-import { enderOf, isDenial, type Pair, type Recorder, type RequestSeen } from "./record.ts";
+import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
+import type { ChannelWaiter, Want } from "./pool.ts";
+import { enderOf, isDenial, type Pair, type RequestSeen } from "./record.ts";
 import type {
   AnswerEvents,
   Channel,
   DownstreamStream,
   OutgoingRequest,
   RequestEvents,
+  RequestFate,
   UpstreamStream,
 } from "./streams.ts";
+import type { KeptBody } from "./traffic/kept-body.ts";
+import type { NextTry, Tries, TriesOwner, TryFailure } from "./tries.ts";
 import { Tunnel } from "./tunnel.ts";
-import type { LiveConnections } from "./live.ts";
-
-/** What a side (inbound or outbound) makes of a request head. */
-export type Admission =
-  | {
-      readonly at: "admitted";
-      readonly permit: Permit;
-      readonly request: OutgoingRequest;
-      /** What was decided on, for a later policy; null where no policy decides. */
-      readonly facts: RequestFacts | null;
-      /** Null where none is worked out: the head's own then stands in the record. */
-      readonly path: string | null;
-      readonly pair: Pair;
-      readonly servicePort: number | null;
-      readonly trace: Trace;
-    }
-  | {
-      readonly at: "refused";
-      readonly error: CardeaError;
-      readonly denial: Denial | null;
-      readonly path: string | null;
-      readonly pair: Pair;
-      readonly servicePort: number | null;
-      /** A refusal has its place in the caller's trace, too. */
-      readonly trace: Trace;
-    };
-
-/** The side that a request is on: decides it, and knows who takes part. */
-export interface ExchangeSide {
-  readonly recorder: Recorder;
-  readonly forward: Forward;
-  readonly live: LiveConnections;
-  /** Whether `x-cardea-` fields of an answer may pass: only another sidecar's. */
-  readonly ownHeaders: "pass" | "strip";
-  /** Whose TLS the record tells of: the caller's on the inbound side, the upstream's on the outbound side. */
-  readonly tlsFrom: "downstream" | "upstream";
-  admit(head: RequestHead): Admission;
-  /** The exchange is over. */
-  onDone(exchange: Exchange): void;
-}
 
 /** `waiting`: for a channel. `open`: a request is on its way. `tunnel`: upgraded. `done`: recorded. */
 type State = "deciding" | "waiting" | "open" | "tunnel" | "done";
@@ -69,7 +33,7 @@ type State = "deciding" | "waiting" | "open" | "tunnel" | "done";
  * One request and its answer, between two connections and whatever protocols they speak: decided, forwarded, answered
  * and recorded once. Bodies pass through without being gathered; whoever reads slowly pauses whoever sends.
  */
-export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, RequestSeen {
+export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, RequestSeen, TriesOwner {
   readonly head: RequestHead;
   path: string | null = null;
   status: number | null = null;
@@ -86,6 +50,12 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #pair: Pair | null = null;
   #servicePort: number | null = null;
   #request: OutgoingRequest | null = null;
+  /** Entries of the request's headers; channels add to them with each try. */
+  #headerLength = 0;
+  #tries: Tries | null = null;
+  #changeAnswer: ((headers: string[]) => void) | null = null;
+  #kept: KeptBody | null = null;
+  #routeAnswer: RouteAnswer | null = null;
   #forwarding: Forwarding | null = null;
   #channel: Channel | null = null;
   #upstream: UpstreamStream | null = null;
@@ -94,7 +64,6 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #queue: Buffer[] = [];
   #trailers: Headers | null = null;
   #isAnswerBegun = false;
-  #mayRetry = false;
   #isRequestWhole: boolean;
   #bytesReceived = 0;
   #bytesSent = 0;
@@ -115,6 +84,11 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#pair = admission.pair;
     this.#servicePort = admission.servicePort;
     this.trace = admission.trace;
+    if (admission.at === "answered") {
+      this.#routeAnswer = admission.answer;
+      this.#answerWith(admission.answer.local, this.#side.recorder.newId(), null);
+      return;
+    }
     if (admission.at === "refused") {
       this.#denial = admission.denial;
       this.#answerLocally(admission.error);
@@ -123,10 +97,22 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.facts = admission.facts;
     this.#permit = admission.permit;
     this.#request = admission.request;
-    this.#mayRetry = isRepeatable(this.head);
+    this.#headerLength = admission.request.headers.length;
+    this.#changeAnswer = admission.changeAnswer;
+    this.#tries = admission.tries;
     this.#state = "waiting";
-    this.#forwarding = this.#side.forward.request(admission.permit, this);
-    this.#forwarding.begin(admission.request.upgrade === null ? "any" : "upgrade");
+    if (!this.#isRequestWhole && admission.tries.bodies !== null) this.#kept = admission.tries.bodies.open();
+    try {
+      if (admission.tries.isWatching) admission.tries.begin(this, this.#isRequestWhole);
+      this.#ask(admission.request.upgrade === null ? "any" : "upgrade");
+    } catch (thrown) {
+      this.#answerLocally(toCardeaError(thrown));
+    }
+  }
+
+  #ask(want: Want): void {
+    this.#forwarding = this.#side.forward.request(this.#permit!, this);
+    this.#forwarding.begin(want);
   }
 
   get isForwarding(): boolean {
@@ -166,13 +152,58 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   onNoChannel(error: CardeaError): void {
-    this.#answerLocally(error);
+    if (!this.#tryAgain(error, "unprocessed")) this.#answerLocally(error);
+  }
+
+  // The tries.
+
+  onTimeout(scope: "try" | "request", error: CardeaError): void {
+    if (this.#state === "done" || (scope === "try" && this.#isAnswerBegun)) return;
+    this.#upstream?.abort();
+    this.#upstream = null;
+    if (scope === "request") this.#tries!.onLastFailure(this.#failure(error, "unknown"));
+    if (scope === "request" || !this.#tryAgain(error, "unknown")) this.#stop(error);
+  }
+
+  /** Whether the request, whose try has failed, is sent once more. */
+  #tryAgain(error: CardeaError, fate: RequestFate): boolean {
+    const tries = this.#tries!;
+    const mayRepeat = !this.#isAnswerBegun && this.#isBodyInHand;
+    const next = mayRepeat ? tries.afterFailure(this.#failure(error, fate)) : null;
+    if (next !== null) this.#follow(next);
+    else if (tries.isWatching && !mayRepeat) tries.onLastFailure(this.#failure(error, fate));
+    return next !== null;
+  }
+
+  #failure(error: CardeaError, fate: RequestFate): TryFailure {
+    return { head: this.head, error, fate, permit: this.#permit!, pair: this.#pair! };
+  }
+
+  /** Whether all that has come of the request's body can be sent again. */
+  get #isBodyInHand(): boolean {
+    return this.#channel === null || !hasBody(this.head.framing) || (this.#kept !== null && this.#kept.isWhole);
+  }
+
+  #follow(next: NextTry): void {
+    this.#forwarding?.release();
+    this.#forwarding = null;
+    this.#upstream = null;
+    this.#permit = next.permit;
+    this.#pair = next.pair;
+    this.#tries = next.tries;
+    this.#request!.headers.length = this.#headerLength;
+    // Without a channel so far, all that has come waits in the queue anyway.
+    if (this.#channel !== null && this.#kept !== null) this.#queue = this.#kept.pieces();
+    this.#state = "waiting";
+    if (next.waitMs === 0) this.#ask(next.want);
+    else next.tries.wait(next.waitMs, () => this.#ask(next.want));
   }
 
   // The caller.
 
   onRequestBody(piece: Buffer): void {
     this.#bytesReceived += piece.length;
+    this.#kept?.keep(piece);
     if (this.#upstream !== null) {
       if (!this.#upstream.sendBody(piece)) this.#downstream.pauseBody();
     } else if (this.#state === "waiting") {
@@ -183,8 +214,9 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   onRequestEnd(trailers: Headers): void {
     this.#isRequestWhole = true;
-    if (this.#upstream === null) this.#trailers = trailers;
-    else this.#upstream.sendEnd(trailers);
+    if (this.#upstream === null || this.#kept !== null) this.#trailers = trailers;
+    this.#upstream?.sendEnd(trailers);
+    if (this.#tries?.isWatching === true) this.#tries.onRequestWhole();
   }
 
   onDownstreamDrain(): void {
@@ -220,7 +252,24 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       this.#switchProtocols(head);
       return;
     }
+    if (this.#tries!.isWatching && this.#isAnsweredAgain(head)) return;
     this.#sendHead(head);
+  }
+
+  /** Whether an answer is dropped, and another asked for. */
+  #isAnsweredAgain(head: ResponseHead): boolean {
+    const grpcStatus = this.#isGrpc ? grpcStatusIn(head.headers) : null;
+    // What can't be repeated is told all the same: it counts for the workload's health.
+    const next = this.#tries!.afterAnswer(head, {
+      grpcStatus,
+      permit: this.#permit!,
+      pair: this.#pair!,
+      mayRepeat: this.#isBodyInHand,
+    });
+    if (next === null) return false;
+    this.#upstream!.abort();
+    this.#follow(next);
+    return true;
   }
 
   onAnswerBody(piece: Buffer): void {
@@ -229,7 +278,10 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   onAnswerEnd(trailers: Headers): void {
-    if (this.#isGrpc) this.grpcStatus ??= grpcStatusIn(trailers);
+    if (this.#isGrpc) {
+      this.grpcStatus ??= grpcStatusIn(trailers);
+      if (this.#tries!.isWatching) this.#tries!.onGrpcStatus(this.grpcStatus);
+    }
     // Recorded first: the caller's next request may begin before `sendEnd` returns.
     this.#finish(null, "upstream");
     this.#downstream.sendEnd(trailers);
@@ -239,26 +291,19 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#downstream.resumeBody();
   }
 
-  onUpstreamFailure(error: CardeaError, isStale: boolean): void {
+  onUpstreamFailure(error: CardeaError, fate: RequestFate): void {
     this.#upstream = null;
-    if (isStale && this.#mayRetry && !this.#isAnswerBegun) {
-      // A kept-alive connection was closed while our request was on its way to it.
-      this.#mayRetry = false;
-      this.#forwarding?.release();
-      this.#state = "waiting";
-      this.#forwarding = this.#side.forward.request(this.#permit!, this);
-      this.#forwarding.begin("fresh");
-      return;
-    }
-    this.#stop(error);
+    if (!this.#tryAgain(error, fate)) this.#stop(error);
   }
 
   #sendHead(head: ResponseHead): void {
     const { status, reason, framing } = head;
     this.#isAnswerBegun = true;
+    this.#kept?.drop();
     this.status = status;
     if (this.#isGrpc) this.grpcStatus = grpcStatusIn(head.headers);
     const headers = answerHeadersOf(head, this.#side.ownHeaders);
+    this.#changeAnswer?.(headers);
     if (head.upgrade !== null) headers.push("upgrade", head.upgrade);
     this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, ignoresBody: false });
   }
@@ -312,10 +357,14 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       method: this.head.method,
       isGrpc: this.#isGrpc,
     });
+    this.#answerWith(local, id, error);
+  }
+
+  #answerWith(local: LocalAnswer, id: string, error: CardeaError | null): void {
     this.#isAnswerBegun = true;
     this.status = local.status;
     this.#bytesSent = local.body.length;
-    this.#finishAs(id, error, enderOf(error.code));
+    this.#finishAs(id, error, error === null ? "sidecar" : enderOf(error.code));
     sendLocalAnswer(this.#downstream, local);
   }
 
@@ -329,10 +378,12 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#forwarding?.release();
     this.#forwarding = null;
     this.#upstream = null;
+    this.#kept?.drop();
+    if (this.#tries?.isWatching === true) this.#tries.onDone();
     this.#side.recorder.request(this, {
       id,
       pair: this.#pair!,
-      grant: this.#permit?.grant ?? null,
+      grant: this.#permit?.grant ?? this.#routeAnswer?.grant ?? null,
       denial: this.#denial,
       error,
       startedMs: this.#startedMs,
@@ -341,14 +392,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       endedBy,
       servicePort: this.#servicePort,
       upstreamPort: this.#channel?.localPort ?? null,
+      tries: this.#tries?.seen ?? this.#routeAnswer?.seen ?? null,
     });
     this.#side.onDone(this);
   }
 }
-
-/** Methods that may be sent twice (RFC 9110 section 9.2.2), with nothing to send but the head. */
-function isRepeatable(head: RequestHead): boolean {
-  return REPEATABLE.has(head.method) && head.framing.kind === "none" && head.upgrade === null;
-}
-
-const REPEATABLE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);

@@ -3,9 +3,10 @@ import type { Latest } from "../core/latest.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import { normalizePath } from "../wire/path.ts";
 import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import type { Admission, ExchangeSide } from "./admission.ts";
 import type { Denial, PeerAuthorizer } from "./authorize.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
-import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 import type { Forward } from "./forward.ts";
 import { requestHeadersOf, takesTrailers } from "./headers.ts";
 import type { LiveConnections } from "./live.ts";
@@ -13,6 +14,7 @@ import type { Pair, Recorder } from "./record.ts";
 import { refuseUnread } from "./refuse-unread.ts";
 import { SeenRequest } from "./request-facts.ts";
 import type { DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
+import type { Tries } from "./tries.ts";
 import { allowedUpgradeOf } from "./upgrade.ts";
 
 interface InboundCallerOptions {
@@ -22,6 +24,7 @@ interface InboundCallerOptions {
   readonly authorizer: PeerAuthorizer;
   readonly policy: Latest<PolicySet | null>;
   readonly traceIds: TraceIds;
+  readonly tries: Tries;
   readonly pair: Pair;
   /** The value of x-forwarded-client-cert. */
   readonly xfcc: string;
@@ -107,7 +110,8 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     headers.push("x-forwarded-client-cert", xfcc);
     const request = { method, target: path, headers, framing, upgrade, takesTrailers: takesTrailers(head) };
     const { permit } = authorization;
-    return { at: "admitted", permit, request, facts: seen, path: pathForMatch, pair, servicePort: null, trace };
+    const seenAs = { facts: seen, path: pathForMatch, pair, servicePort: null, trace };
+    return { at: "admitted", permit, request, ...seenAs, tries: this.#options.tries, changeAnswer: null };
   }
 
   #denied(denial: Denial, trace: Trace): Refusal {

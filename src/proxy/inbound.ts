@@ -32,6 +32,7 @@ import { enderOf, type Pair, type Recorder } from "./record.ts";
 import { claimedService } from "./sni.ts";
 import { appTarget, type Target } from "./target.ts";
 import { TcpFlow } from "./tcp-flow.ts";
+import type { Tries } from "./tries.ts";
 
 /** What every inbound port of a sidecar works with. */
 export interface InboundScope {
@@ -49,6 +50,8 @@ export interface InboundScope {
   readonly traceIds: TraceIds;
   /** How long a client may be silent on a port of no declared protocol. */
   readonly protocolDetectionMs: number;
+  /** What happens when the app loses a request. */
+  readonly tries: Tries;
 }
 
 /** Something that was permitted and goes on; a new policy is asked about it again. */
@@ -166,12 +169,13 @@ export class InboundPort {
   }
 
   #servers(accepted: Accepted, authorizer: PeerAuthorizer, pair: Pair) {
-    const { recorder, forward, live, policy, traceIds, clock } = this.#scope;
+    const { recorder, forward, live, policy, traceIds, clock, tries } = this.#scope;
     const { secure, own, caller } = accepted;
     const options = () => {
       const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
       const onOver = () => void this.#permitted.delete(handler);
-      const handler = new InboundCaller({ recorder, forward, live, policy, traceIds, authorizer, pair, xfcc, onOver });
+      const shared = { recorder, forward, live, policy, traceIds, tries };
+      const handler = new InboundCaller({ ...shared, authorizer, pair, xfcc, onOver });
       this.#permitted.add(handler);
       return { handler, live, clock, lifetime: caller.lifetime, onGone: () => handler.leave() };
     };

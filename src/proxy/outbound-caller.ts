@@ -2,9 +2,11 @@ import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import type { Admission, ExchangeSide } from "./admission.ts";
+import { permitEgress, ROUTE_ANSWERED } from "./authorize.ts";
 import { ConnectRequest } from "./connect-request.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";
-import { type Admission, Exchange, type ExchangeSide } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 import type { Forward } from "./forward.ts";
 import { requestHeadersOf, takesTrailers } from "./headers.ts";
 import type { LiveConnections } from "./live.ts";
@@ -68,13 +70,19 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
       const route = egress.route(head.host, fixed);
       servicePort = route.port.port;
       const upgrade = allowedUpgradeOf(head);
-      const { permit, destination } = egress.choose(route, "HTTP");
+      const routed = egress.routeRequest(route, { head, sourceIp: source.ip });
+      if (routed.at === "answer") {
+        const seen = { route: routed.route, attempts: 0, retriedFor: null };
+        const answer = { local: routed.local, grant: ROUTE_ANSWERED, seen };
+        return { at: "answered", answer, path: null, pair: this.#unknownPair(), servicePort, trace };
+      }
+      const { member, tries, edit, changeAnswer } = routed;
       return {
         at: "admitted",
-        permit,
+        permit: permitEgress(member.target),
         request: {
           method: head.method,
-          target: head.path,
+          target: edit === null ? head.path : edit(headers, head.path),
           headers,
           framing: head.framing,
           upgrade,
@@ -82,9 +90,11 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
         },
         facts: null,
         path: null,
-        pair: { source, destination, tls: NO_TLS },
+        pair: { source, destination: member.peer, tls: NO_TLS },
         servicePort,
         trace,
+        tries,
+        changeAnswer,
       };
     } catch (thrown) {
       const error = toCardeaError(thrown);

@@ -158,7 +158,7 @@ export class OutboundPort {
   #serveTcp(connection: Connection, route: Route, begun: Begun = NOT_BEGUN): TcpFlow {
     const { recorder, forward, live, egress } = this.#scope;
     const startedMs = recorder.nowMs();
-    const { permit, destination } = egress.choose(route, "TCP");
+    const { permit, destination } = egress.chooseTcp(route);
     const flow = new TcpFlow({
       recorder,
       forward,

@@ -14,6 +14,7 @@ import type { DataPathMetrics } from "../observe/metrics.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
 import type { Denial, Grant } from "./authorize.ts";
+import type { TriesSeen } from "./tries.ts";
 
 /** Between whom, as far as it is known. Objects that last as long as a connection or an endpoint: see FlowPeer. */
 export interface Pair {
@@ -38,6 +39,8 @@ export interface Outcome {
   readonly upstreamPort: number | null;
   /** The server name in the app's own TLS that passed through; left out where none was read. */
   readonly appSni?: string | null;
+  /** Of a request that traffic rules or retries had a part in. */
+  readonly tries?: TriesSeen | null;
 }
 
 /** What was seen of a request; all null when its head could not be read. */
@@ -145,6 +148,9 @@ export class Recorder {
       parentSpanId: trace?.parentId ?? null,
       upstreamPort: outcome.upstreamPort,
       appSni: outcome.appSni ?? null,
+      route: outcome.tries?.route ?? null,
+      attempts: outcome.tries?.attempts ?? null,
+      retriedFor: outcome.tries?.retriedFor ?? null,
     };
   }
 }

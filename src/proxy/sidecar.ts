@@ -23,6 +23,11 @@ import { OutboundPort } from "./outbound.ts";
 import { Pools } from "./pool.ts";
 import { Recorder } from "./record.ts";
 import { createTraceIds } from "./trace-ids.ts";
+import { Backends } from "./traffic/backends.ts";
+import { reportBackends } from "./traffic/backend-report.ts";
+import { KeptBodies } from "./traffic/kept-body.ts";
+import type { Member } from "./traffic/member.ts";
+import { OnceMore } from "./traffic/once-more.ts";
 
 /** What the data path needs to know of its configuration. */
 export type SidecarConfig = Pick<
@@ -97,14 +102,24 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     protocolDetectionMs: config.protocolDetectionTimeoutMs ?? LIMITS.protocolDetectionMs,
   };
   const seen = { flows, metrics, clock, random };
+  const bodies = new KeptBodies();
   const inbound = {
     ...shared,
+    tries: new OnceMore(bodies),
     enforcement,
     registry,
     policy,
     recorder: new Recorder({ ...seen, reporter: "destination" }),
   };
-  const egress = new EgressRouter({ registry, namespace, ownPorts, pools, random });
+  const tries = { clock, random, bodies };
+  const balancing = {
+    random,
+    nowMs: () => clock.monotonicMs(),
+    activeAt: (member: Member) => pools.activeTo(member.target),
+  };
+  const parts = { clock, balancing, tries, events: reportBackends({ logger, counts: metrics.traffic }) };
+  const backends = new Backends({ registry, traffic: ports.traffic, parts });
+  const egress = new EgressRouter({ registry, namespace, labels, ownPorts, backends, tries });
   const outbound = { ...shared, egress, recorder: new Recorder({ ...seen, reporter: "source" }) };
 
   const outboundPort = new OutboundPort(config.outbound, null, outbound);

@@ -114,6 +114,13 @@ export interface UpstreamStream {
   detach(): Detached;
 }
 
+/**
+ * What is known of a request that failed before its answer. `unprocessed`: the upstream says that it has not looked at
+ * it (RFC 9113 section 8.7). `stale`: the connection had served before and died without a byte of this answer, so it may
+ * have been dying already. `unknown`: it may have been served.
+ */
+export type RequestFate = "unprocessed" | "stale" | "unknown";
+
 /** What happens to a request on the upstream's side. */
 export interface AnswerEvents {
   onInformational(head: ResponseHead): void;
@@ -122,6 +129,5 @@ export interface AnswerEvents {
   onAnswerBody(piece: Buffer): void;
   onAnswerEnd(trailers: Headers): void;
   onUpstreamDrain(): void;
-  /** `isStale`: the connection had served before and died without a byte of this answer. */
-  onUpstreamFailure(error: CardeaError, isStale: boolean): void;
+  onUpstreamFailure(error: CardeaError, fate: RequestFate): void;
 }

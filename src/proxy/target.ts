@@ -1,6 +1,7 @@
 import type { SpiffeId } from "../core/spiffe-id.ts";
 import type { Address } from "../core/ports.ts";
 import type { HttpProtocol } from "./streams.ts";
+import type { PoolSettings } from "./traffic/pool-settings.ts";
 
 /**
  * Where a permit allows to go: one frozen object that is both what was authorized (`port`) and what is dialled
@@ -18,6 +19,8 @@ export interface Target {
   readonly peer: TargetPeer | null;
   /** What is spoken there unasked, where it is spoken to in HTTP; null: the handshake with the peer decides. */
   readonly speaks: HttpProtocol | null;
+  /** What a traffic rule says of the connections; null: nothing. */
+  readonly settings: PoolSettings | null;
 }
 
 export interface TargetPeer {
@@ -30,16 +33,25 @@ export interface TargetPeer {
 
 /** The app behind this sidecar. `speaks`: as its port was declared, since there is no handshake to ask it in. */
 export function appTarget(port: number, app: Address, speaks: HttpProtocol): Target {
-  return Object.freeze({ key: `app ${port} ${speaks}`, port, host: app.host, dialPort: app.port, peer: null, speaks });
+  return Object.freeze({
+    key: `app ${port} ${speaks}`,
+    port,
+    host: app.host,
+    dialPort: app.port,
+    peer: null,
+    speaks,
+    settings: null,
+  });
 }
 
 /** A workload of the mesh, behind its own sidecar. */
 export function workloadTarget(
   endpoint: { readonly address: string; readonly port: number; readonly containerPort: number },
   peer: TargetPeer,
+  settings: PoolSettings | null = null,
 ): Target {
   const { address, port, containerPort } = endpoint;
-  const key = `${peer.spiffeId} ${address} ${port} ${peer.sni} ${peer.alpn.join()}`;
+  const key = `${peer.spiffeId} ${address} ${port} ${peer.sni} ${peer.alpn.join()}${settings === null ? "" : ` ${settings.id}`}`;
   return Object.freeze({
     key,
     port: containerPort,
@@ -47,5 +59,6 @@ export function workloadTarget(
     dialPort: port,
     peer: Object.freeze(peer),
     speaks: null,
+    settings,
   });
 }

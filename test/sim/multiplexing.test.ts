@@ -226,6 +226,7 @@ describe("a connection that is shared", () => {
     await mesh.pass(3_000);
     await drained;
     const late = await mesh.call(mesh.toOrders, get("/late"));
+    await mesh.pass(500);
     expect(late.text()).toMatch(/^HTTP\/1\.1 503 /);
     expect(mesh.orders.flows.map((flow) => flow.verdict)).toEqual(["allowed", "allowed"]);
   });

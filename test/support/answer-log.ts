@@ -1,5 +1,5 @@
 import type { CardeaError } from "../../src/core/errors.ts";
-import type { AnswerEvents } from "../../src/proxy/streams.ts";
+import type { AnswerEvents, RequestFate } from "../../src/proxy/streams.ts";
 import type { Headers } from "../../src/wire/headers.ts";
 import type { ResponseHead } from "../../src/wire/http1-head.ts";
 
@@ -37,7 +37,7 @@ export class AnswerLog implements AnswerEvents {
     this.drains++;
   }
 
-  onUpstreamFailure(error: CardeaError, isStale: boolean): void {
-    this.words.push(`failure ${error.code}${isStale ? " stale" : ""}`);
+  onUpstreamFailure(error: CardeaError, fate: RequestFate): void {
+    this.words.push(`failure ${error.code}${fate === "unknown" ? "" : ` ${fate}`}`);
   }
 }

@@ -55,6 +55,9 @@ export function sampleFlow(changes: Partial<FlowRecord> = {}): FlowRecord {
     parentSpanId: "53995c3f42cd8ad8",
     upstreamPort: null,
     appSni: null,
+    route: null,
+    attempts: null,
+    retriedFor: null,
     ...changes,
   };
 }

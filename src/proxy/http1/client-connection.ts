@@ -277,7 +277,7 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
     this.#events = null;
     this.#leave();
     this.#connection.destroy({ reset: events !== null });
-    events?.onUpstreamFailure(error, isStale);
+    events?.onUpstreamFailure(error, isStale ? "stale" : "unknown");
   }
 
   #leave(): void {

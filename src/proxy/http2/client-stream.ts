@@ -7,7 +7,7 @@ import type { BodyFraming, ResponseHead } from "../../wire/http1-head.ts";
 import { ERROR_CODES, type ErrorName, errorNameOf } from "../../wire/http2-codes.ts";
 import { type Asked, readResponseHead } from "../../wire/http2-response-head.ts";
 import { readTrailers } from "../../wire/http2-trailers.ts";
-import type { AnswerEvents, Detached, UpstreamStream } from "../streams.ts";
+import type { AnswerEvents, Detached, RequestFate, UpstreamStream } from "../streams.ts";
 import { BodyTail } from "./body-tail.ts";
 import type { DetachStream } from "./server-stream.ts";
 import type { Http2Stream, StreamEvents } from "./stream.ts";
@@ -97,17 +97,21 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
   onReset(code: number): void {
     const isRefused = code === ERROR_CODES.REFUSED_STREAM && this.#state === "head";
     const meaning = code === ERROR_CODES.CANCEL ? "upstream-cancelled" : "upstream-reset";
-    this.#fail(new CardeaError(meaning, `the upstream reset the stream (${errorNameOf(code)})`), isRefused);
+    this.#fail(
+      new CardeaError(meaning, `the upstream reset the stream (${errorNameOf(code)})`),
+      isRefused ? "unprocessed" : "unknown",
+    );
   }
 
   onFault(code: ErrorName, why: string): void {
     this.#stream.reset(code);
-    this.#fail(new CardeaError("upstream-protocol-error", why), false);
+    this.#fail(new CardeaError("upstream-protocol-error", why), "unknown");
   }
 
   onLost(error: CardeaError, isUnprocessed: boolean): void {
     const mayHaveDiedBefore = error.code === "upstream-reset" && this.#wasSilent();
-    this.#fail(error, this.#state === "head" && (isUnprocessed || mayHaveDiedBefore));
+    if (this.#state !== "head") this.#fail(error, "unknown");
+    else this.#fail(error, isUnprocessed ? "unprocessed" : mayHaveDiedBefore ? "stale" : "unknown");
   }
 
   onClosed(): void {}
@@ -115,7 +119,7 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
   onStill(stillMs: number, isStarved: boolean): void {
     if (!isStarved || stillMs < LIMITS.http2WindowStallMs) return;
     this.#stream.reset("CANCEL");
-    this.#fail(new CardeaError("upstream-timeout", "the upstream takes nothing of the request"), false);
+    this.#fail(new CardeaError("upstream-timeout", "the upstream takes nothing of the request"), "unknown");
   }
 
   #takeHead(fields: readonly string[], isEnd: boolean): void {
@@ -163,10 +167,10 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
     this.#stream.takeFault("PROTOCOL_ERROR", why);
   }
 
-  #fail(error: CardeaError, isStale: boolean): void {
+  #fail(error: CardeaError, fate: RequestFate): void {
     if (this.#state === "over") return;
     this.#state = "over";
-    this.#events.onUpstreamFailure(error, isStale);
+    this.#events.onUpstreamFailure(error, fate);
   }
 }
 

@@ -159,6 +159,9 @@ function filledFlow(): FlowRecord {
     receivedPath: "/public/../admin/refunds",
     upstreamPort: 51_234,
     appSni: "db.example.com",
+    route: "shop/payments",
+    attempts: 2,
+    retriedFor: "upstream-reset",
   });
 }
 

@@ -279,6 +279,9 @@ function everySource(): MetricSource[] {
   metrics.tcpOpened(flow);
   metrics.tcpBytes(flow, 1, 1);
   metrics.recordTcp(flow);
+  metrics.traffic.ejected("orders", "consecutive-5xx");
+  metrics.traffic.retried("orders");
+  metrics.traffic.overflowed("orders", "requests");
   const facts = { certificateNotAfterMs: 1, policyRevision: "0a1b", policyConfirmedMs: 0, flowLinesDropped: 0 };
   const process = {
     version: "0.1.0",

@@ -1,15 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.ts";
-import { parseSpiffeId } from "../../../src/core/spiffe-id.ts";
 import { AcceptGate } from "../../../src/proxy/accept.ts";
-import { chooseEndpoint } from "../../../src/proxy/balance.ts";
 import { chooseHttpAlpn, chooseTcpAlpn, isClientHello, lookForHttp2 } from "../../../src/proxy/detect.ts";
-import type { Endpoint } from "../../../src/proxy/discovery/registry-snapshot.ts";
 import { lifetimeOf } from "../../../src/proxy/lifetime.ts";
 import { LiveConnections } from "../../../src/proxy/live.ts";
 import { createTraceIds } from "../../../src/proxy/trace-ids.ts";
 import { createSimClock } from "../../support/sim-clock.ts";
-import { shopId } from "../../support/test-authority.ts";
 
 describe("the protocol of a port", () => {
   it.each([
@@ -66,48 +62,6 @@ describe("the protocol of a port", () => {
   });
 });
 
-describe("of two workloads drawn at random", () => {
-  const endpoints = [1, 2, 3].map(
-    (port): Endpoint => ({
-      address: "127.0.0.1",
-      port,
-      containerPort: 80,
-      spiffeId: parseSpiffeId(shopId("orders")),
-      workload: `orders-${port}`,
-      namespace: "shop",
-      canonicalName: "orders",
-      revision: "v1",
-    }),
-  );
-
-  it("two different ones are compared, whatever is drawn", () => {
-    for (let first = 0; first < 1; first += 0.05) {
-      for (let second = 0; second < 1; second += 0.05) {
-        const compared: number[] = [];
-        choose(endpoints, [first, second], (endpoint) => compared.push(endpoint.port));
-        expect(new Set(compared).size).toBe(2);
-      }
-    }
-  });
-
-  it("the less busy one is taken", () => {
-    const busy = new Map([
-      [1, 5],
-      [2, 3],
-      [3, 9],
-    ]);
-    const activeAt = (endpoint: Endpoint) => busy.get(endpoint.port)!;
-    expect(choose(endpoints, [0, 0], activeAt).port).toBe(2);
-    expect(choose(endpoints, [0.99, 0.5], activeAt).port).toBe(2);
-    expect(choose(endpoints, [0, 0.5], activeAt).port).toBe(1);
-  });
-
-  it("one is taken when it is the only one, none when there is none", () => {
-    expect(choose(endpoints.slice(0, 1), [], () => 99).port).toBe(1);
-    expect(() => choose([], [], () => 0)).toThrow(expect.objectContaining({ code: "no-healthy-upstream" }));
-  });
-});
-
 describe("a connection's lifetime", () => {
   it.each([10_000, 100_000, 3_600_000])(
     "ends with its certificates, in %d ms, and retires first at the sender's",
@@ -154,9 +108,3 @@ describe("ids of traces", () => {
     expect(ids.spanId()).toBe(`${"0".repeat(15)}1`);
   });
 });
-
-function choose(list: readonly Endpoint[], draws: number[], activeAt: (endpoint: Endpoint) => number): Endpoint {
-  const random = { bytes: () => Buffer.alloc(0), float: () => draws.shift()! };
-  const service = { fqdn: "orders.shop", namespace: "shop", name: "orders", ports: new Map() };
-  return chooseEndpoint({ service, port: { port: 80, protocol: "HTTP", endpoints: list } }, random, activeAt);
-}

@@ -113,7 +113,7 @@ describe("a request fails", () => {
     const log = new AnswerLog();
     peer.client.send(request(), log);
     await peer.send({ type: FRAME.RST_STREAM, streamId: 1, payload: "00000007" });
-    expect(log.words).toEqual(["failure upstream-reset stale"]);
+    expect(log.words).toEqual(["failure upstream-reset unprocessed"]);
   });
 
   test("for good, when the server reset it for another reason", async () => {
@@ -138,7 +138,7 @@ describe("a request fails", () => {
     for (const log of logs) peer.client.send(request(), log);
     await peer.send({ type: FRAME.GOAWAY, payload: "00000001 00000000" });
     expect(peer.client.isFree).toBe(false);
-    expect(logs[1]!.words).toEqual(["failure upstream-reset stale"]);
+    expect(logs[1]!.words).toEqual(["failure upstream-reset unprocessed"]);
     await peer.send(headers(OK, END));
     expect(logs[0]!.words).toEqual(["head 200", "end"]);
     expect(peer.calls).toEqual(["gone"]);

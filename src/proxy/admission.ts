@@ -1,0 +1,70 @@
+import type { CardeaError } from "../core/errors.ts";
+import type { RequestFacts } from "../policy/facts.ts";
+import type { RequestHead } from "../wire/http1-head.ts";
+import type { Trace } from "../wire/traceparent.ts";
+import type { Denial, Grant, Permit } from "./authorize.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Forward } from "./forward.ts";
+import type { LiveConnections } from "./live.ts";
+import type { LocalAnswer } from "./local-answer.ts";
+import type { Pair, Recorder } from "./record.ts";
+import type { OutgoingRequest } from "./streams.ts";
+import type { Tries, TriesSeen } from "./tries.ts";
+
+/** An answer that a traffic rule gives itself. */
+export interface RouteAnswer {
+  readonly local: LocalAnswer;
+  readonly grant: Grant;
+  readonly seen: TriesSeen;
+}
+
+/** What a side (inbound or outbound) makes of a request head. */
+export type Admission =
+  | {
+      readonly at: "admitted";
+      readonly permit: Permit;
+      readonly request: OutgoingRequest;
+      /** What was decided on, for a later policy; null where no policy decides. */
+      readonly facts: RequestFacts | null;
+      /** Null where none is worked out: the head's own then stands in the record. */
+      readonly path: string | null;
+      readonly pair: Pair;
+      readonly servicePort: number | null;
+      readonly trace: Trace;
+      /** What happens when a try fails. */
+      readonly tries: Tries;
+      /** What a traffic rule makes of the answer's fields; null: nothing. */
+      readonly changeAnswer: ((headers: string[]) => void) | null;
+    }
+  | {
+      readonly at: "answered";
+      readonly answer: RouteAnswer;
+      readonly path: string | null;
+      readonly pair: Pair;
+      readonly servicePort: number | null;
+      readonly trace: Trace;
+    }
+  | {
+      readonly at: "refused";
+      readonly error: CardeaError;
+      readonly denial: Denial | null;
+      readonly path: string | null;
+      readonly pair: Pair;
+      readonly servicePort: number | null;
+      /** A refusal has its place in the caller's trace, too. */
+      readonly trace: Trace;
+    };
+
+/** The side that a request is on: decides it, and knows who takes part. */
+export interface ExchangeSide {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  /** Whether `x-cardea-` fields of an answer may pass: only another sidecar's. */
+  readonly ownHeaders: "pass" | "strip";
+  /** Whose TLS the record tells of: the caller's on the inbound side, the upstream's on the outbound side. */
+  readonly tlsFrom: "downstream" | "upstream";
+  admit(head: RequestHead): Admission;
+  /** The exchange is over. */
+  onDone(exchange: Exchange): void;
+}

@@ -1,0 +1,121 @@
+import type { Latest } from "../../core/latest.ts";
+import type { PortTraffic, TrafficPolicy } from "../../traffic/service-traffic.ts";
+import { type TrafficSet, trafficOf } from "../../traffic/traffic-set.ts";
+import type { Carriage, Endpoint, RegistrySnapshot, Service, ServicePort } from "../discovery/registry-snapshot.ts";
+import type { Route } from "../route.ts";
+import { Backend, type BackendParts } from "./backend.ts";
+
+interface BackendsOptions {
+  readonly registry: Latest<RegistrySnapshot>;
+  readonly traffic: Latest<TrafficSet>;
+  readonly parts: BackendParts;
+}
+
+/** What stands behind one port of a service, by the rules in force. */
+export interface PortBackends {
+  readonly traffic: PortTraffic;
+  readonly main: Backend;
+  /** Null: no rule names it. */
+  subset(name: string): Backend | null;
+}
+
+/** All backends that were asked for. Looking one up again costs one look into a map until something changes. */
+export class Backends {
+  readonly #options: BackendsOptions;
+  #byPort = { HTTP: new WeakMap<ServicePort, PortBackends>(), TCP: new WeakMap<ServicePort, PortBackends>() };
+  /** By service and port, across changes of the registry. */
+  readonly #kept = new Map<string, KeptBackends>();
+
+  constructor(options: BackendsOptions) {
+    this.#options = options;
+    options.registry.subscribe((registry) => this.#prune(registry));
+    options.traffic.subscribe(() => {
+      this.#byPort = { HTTP: new WeakMap(), TCP: new WeakMap() };
+    });
+  }
+
+  of(route: Route, carriage: Carriage): PortBackends {
+    return this.#byPort[carriage].get(route.port) ?? this.#bring(route, carriage);
+  }
+
+  #bring(route: Route, carriage: Carriage): PortBackends {
+    const { service, port } = route;
+    const id = `${service.namespace} ${service.fqdn}:${port.port} ${carriage}`;
+    const traffic = trafficOf(this.#options.traffic.get(), service.fqdn, port.port);
+    let kept = this.#kept.get(id);
+    if (kept === undefined || kept.traffic !== traffic) {
+      kept = new KeptBackends({ service, port: port.port, carriage, traffic, parts: this.#options.parts });
+      this.#kept.set(id, kept);
+    }
+    kept.update(route);
+    this.#byPort[carriage].set(port, kept);
+    return kept;
+  }
+
+  #prune(registry: RegistrySnapshot): void {
+    for (const [id, { service, port }] of this.#kept) {
+      const now = registry.lookup(service.fqdn, service.namespace);
+      if (now?.namespace !== service.namespace || !now.ports.has(port)) this.#kept.delete(id);
+    }
+  }
+}
+
+interface KeptOptions {
+  readonly service: Service;
+  readonly port: number;
+  readonly carriage: Carriage;
+  readonly traffic: PortTraffic;
+  readonly parts: BackendParts;
+}
+
+class KeptBackends implements PortBackends {
+  readonly service: Service;
+  readonly port: number;
+  readonly traffic: PortTraffic;
+  readonly main: Backend;
+  readonly #subsets: ReadonlyMap<string, Backend>;
+
+  constructor({ service, port, carriage, traffic, parts }: KeptOptions) {
+    this.service = service;
+    this.port = port;
+    this.traffic = traffic;
+    const open = (name: string, policy: TrafficPolicy) =>
+      new Backend({ id: `${service.fqdn}:${port}${name}`, carriage, policy, parts });
+    this.main = open("", traffic.policy);
+    this.#subsets = new Map([...traffic.subsets].map(([name, { policy }]) => [name, open(` ${name}`, policy)]));
+  }
+
+  subset(name: string): Backend | null {
+    return this.#subsets.get(name) ?? null;
+  }
+
+  update(route: Route): void {
+    const { endpoints } = route.port;
+    this.main.update(route, endpoints);
+    for (const [name, backend] of this.#subsets) {
+      const { labels } = this.traffic.subsets.get(name)!;
+      backend.update(
+        route,
+        endpoints.filter((endpoint) => hasLabels(endpoint, labels)),
+      );
+    }
+  }
+}
+
+/**
+ * Of a far workload's labels the registry (istio.workload.Workload) tells its canonical service and revision alone,
+ * which Istio makes of these. A label that it does not tell fits nobody.
+ */
+function hasLabels({ canonicalName, revision }: Endpoint, labels: ReadonlyMap<string, string>): boolean {
+  return [...labels].every(([name, value]) => {
+    if (NAME_LABELS.has(name)) return value === canonicalName;
+    return REVISION_LABELS.has(name) && value === revision;
+  });
+}
+
+const NAME_LABELS: ReadonlySet<string> = new Set(["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]);
+const REVISION_LABELS: ReadonlySet<string> = new Set([
+  "service.istio.io/canonical-revision",
+  "app.kubernetes.io/version",
+  "version",
+]);
