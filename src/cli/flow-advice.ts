@@ -40,7 +40,11 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   "upstream-reset": "The called app ended the connection before its answer was whole. Its own log tells why.",
   "upstream-cancelled": "The called app called the request off itself. Its own log tells why.",
   "upstream-protocol-error": "The called app's answer breaks HTTP or can be read in two ways, so it was not passed on.",
+  "protocol-mismatch":
+    "The service's port is declared to speak another protocol (`protocol` in the ServiceEntry) than what was sent to it.",
   "upstream-timeout": "The called app took longer than the limit.",
+  "upstream-overflow":
+    "The caller's DestinationRule allows no more at once (connectionPool). cardea_circuit_breaks_total tells which bound; raise it, or give the service more workloads.",
   "http2-protocol-error":
     "The caller's HTTP/2 is faulty (RFC 9113), or is no HTTP/2. A sidecar does not send such things: look for what else holds this identity.",
   "http2-flood":
