@@ -91,10 +91,14 @@ export const PREFERRED_GROUP = supportsGroup(POST_QUANTUM_GROUP) ? POST_QUANTUM_
 
 const GROUPS = PREFERRED_GROUP === POST_QUANTUM_GROUP ? `${POST_QUANTUM_GROUP}:X25519:P-256` : "X25519:P-256";
 
+/** AES with 128-bit keys first, as Go and Envoy have it: a quarter cheaper by the byte than with 256, which is taken too. */
+const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+
 const TLS_OPTIONS = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ecdhCurve: GROUPS,
+  ciphers: CIPHERS,
   // No resumption: a resumed session would skip the proof of who the peer is.
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const;

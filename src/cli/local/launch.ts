@@ -15,6 +15,13 @@ const HARDENING = ["--disable-sigusr1"];
  */
 const SMALL_HEAP = ["--max-semi-space-size=2"];
 
+/**
+ * MiB that the old generation and what was read into buffers may come to before the whole heap is looked through. A
+ * sidecar's heap is so small that Node would do that for every 14 MiB of traffic: measured over 6 s of bulk TCP, 22
+ * times against 2, and twice the processor time.
+ */
+const RARE_FULL_COLLECTION = ["--initial-old-space-size=96"];
+
 /** `cardea control` as a child of ours. */
 export function launchControl(paths: StatePaths): ChildOptions {
   return launchCardea(["control", "--config", paths.controlFile], join(paths.log, "control.log"), paths);
@@ -31,7 +38,7 @@ export function launchSidecar(plan: ServicePlan, paths: StatePaths): ChildOption
 export function launchCardea(words: readonly string[], logFile: string, paths: StatePaths): ChildOptions {
   return {
     program: process.execPath,
-    args: [...HARDENING, ...SMALL_HEAP, mainFile(), ...words],
+    args: [...HARDENING, ...SMALL_HEAP, ...RARE_FULL_COLLECTION, mainFile(), ...words],
     cwd: paths.directory,
     env: ownEnv(paths),
     output: { file: logFile },
