@@ -11,7 +11,9 @@ import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-setting
 export async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
   const { files, faults } = await readPolicyTexts(paths);
   const parsed = parsePolicyFiles(files);
-  return faults.length === 0 ? parsed : { ...parsed, documents: [], tests: [], faults: [...faults, ...parsed.faults] };
+  return faults.length === 0
+    ? parsed
+    : { ...parsed, documents: [], traffic: [], tests: [], faults: [...faults, ...parsed.faults] };
 }
 
 /** The same for a command that can do nothing with a bad set. Errors: `bad-input`, every fault on its own line. */

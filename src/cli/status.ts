@@ -34,9 +34,9 @@ export const command: Command = {
 export interface MeshReport {
   readonly mesh: string;
   readonly inSync: boolean;
-  /** The policy revision that all sidecars should have in force. */
+  /** The revision of policies and traffic rules that all sidecars should have in force. */
   readonly revision: string | null;
-  readonly policies: { readonly directory: string; readonly count: number };
+  readonly policies: { readonly directory: string; readonly count: number; readonly trafficRules: number };
   readonly services: readonly ServiceReport[];
   /** What is wrong, one line each; empty when all is in sync. Faults of files as `file:line:column: field: message`. */
   readonly problems: readonly string[];
@@ -72,7 +72,7 @@ async function readMeshReport(paths: StatePaths): Promise<MeshReport> {
     mesh: run.mesh,
     inSync: problems.length === 0,
     revision,
-    policies: { directory: policies.directory, count: policies.count },
+    policies: { directory: policies.directory, count: policies.count, trafficRules: policies.trafficRules },
     services: reports,
     problems,
   };
@@ -121,10 +121,11 @@ function findProblems(report: ServiceReport, control: ControlStatus): readonly s
 function formatMeshReport(report: MeshReport, nowMs: number, colour: boolean): readonly string[] {
   const current = report.services.filter((service) => service.revision === report.revision && service.ready);
   const width = Math.max(0, ...report.services.map((service) => service.service.length));
-  const { count, directory } = report.policies;
+  const { count, trafficRules, directory } = report.policies;
+  const rules = trafficRules === 0 ? "" : `, traffic rules: ${trafficRules}`;
   return [
     `mesh ${report.mesh}: ${report.inSync ? paint("in sync", "allowed", colour) : paint("NOT in sync", "denied", colour)}`,
-    `policies: ${count} in ${directory}, revision ${report.revision ?? "none"}, in force at ${current.length} of ${report.services.length} sidecars`,
+    `policies: ${count}${rules} in ${directory}, revision ${report.revision ?? "none"}, in force at ${current.length} of ${report.services.length} sidecars`,
     ...report.services.map((service) => `  ${service.service.padEnd(width)}  ${formatService(service, nowMs)}`),
     ...report.problems.map((problem) => paint(visibleText(problem), "denied", colour)),
   ];

@@ -4,6 +4,7 @@ import type { Fault, Located } from "../core/located.ts";
 import { lookUp } from "../core/schema.ts";
 import { type PolicyTest, parsePolicyTest } from "../policy/analysis/policy-test.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../policy/document.ts";
+import { isTrafficKind, parseTrafficDocument, TRAFFIC_KINDS, type TrafficDocument } from "../traffic/document.ts";
 import { parseYaml } from "./yaml.ts";
 
 /** A file's path, as it is to be named to people, and its text. */
@@ -15,36 +16,57 @@ export interface PolicyFile {
 /** What a set of policy files says. A set with any fault is refused whole: it then has no documents and no tests. */
 export interface PolicyFiles {
   readonly documents: readonly AuthorizationPolicy[];
+  /** What is said of traffic: DestinationRule, VirtualService, HTTPRoute, GRPCRoute. */
+  readonly traffic: readonly TrafficDocument[];
   readonly tests: readonly PolicyTest[];
   readonly faults: readonly Fault[];
   /** Twelve hexadecimal digits that change when a text, or a file's name below the files' common directory, does. */
   readonly revision: string;
 }
 
-/** Reads AuthorizationPolicy and PolicyTest documents, and Lists of them, out of YAML and JSON texts. */
+/** Reads policies, their tests and traffic rules, and Lists of them, out of YAML and JSON texts. */
 export function parsePolicyFiles(files: readonly PolicyFile[]): PolicyFiles {
   const faults: Fault[] = [];
   const documents: AuthorizationPolicy[] = [];
+  const traffic: TrafficDocument[] = [];
   const tests: PolicyTest[] = [];
   for (const { path, text } of files) {
     for (const located of parseYaml(text, path, faults).flatMap(withoutList)) {
-      readDocument(located, path, { faults, documents, tests });
+      readDocument(located, path, { faults, documents, traffic, tests });
     }
   }
-  addDuplicates(documents, faults);
+  addDuplicates(documents, "policies", faults);
+  for (const kind of TRAFFIC_KINDS)
+    addDuplicates(
+      traffic.filter((each) => each.kind === kind),
+      `${kind}s`,
+      faults,
+    );
   const revision = revisionOf(files);
-  return faults.length > 0 ? { documents: [], tests: [], faults, revision } : { documents, tests, faults, revision };
+  if (faults.length > 0) return { documents: [], traffic: [], tests: [], faults, revision };
+  return { documents, traffic, tests, faults, revision };
 }
 
 interface Found {
   readonly faults: Fault[];
   readonly documents: AuthorizationPolicy[];
+  readonly traffic: TrafficDocument[];
   readonly tests: PolicyTest[];
 }
 
 /** Istio's kinds that a later version reads; enforcing a set as if they were not there would be a lie. */
-const NOT_YET = ["PeerAuthentication", "RequestAuthentication", "Telemetry"];
-const KINDS = ["AuthorizationPolicy", "PolicyTest", "List", ...NOT_YET];
+const NOT_YET = [
+  "PeerAuthentication",
+  "RequestAuthentication",
+  "Telemetry",
+  "Gateway",
+  "Sidecar",
+  "ServiceEntry",
+  "TCPRoute",
+  "TLSRoute",
+];
+const KINDS = ["AuthorizationPolicy", "PolicyTest", ...TRAFFIC_KINDS, "List", ...NOT_YET];
+const EXPECTED = `AuthorizationPolicy, PolicyTest, ${TRAFFIC_KINDS.join(", ")}`;
 
 function readDocument(located: Located, file: string, found: Found): void {
   const kind = scalarOf(located, "kind");
@@ -54,6 +76,9 @@ function readDocument(located: Located, file: string, found: Found): void {
   } else if (kind === "PolicyTest") {
     const test = parsePolicyTest(located, { file }, found.faults);
     if (test !== null) found.tests.push(test);
+  } else if (isTrafficKind(kind)) {
+    const document = parseTrafficDocument(kind, located, { file }, found.faults);
+    if (document !== null) found.traffic.push(document);
   } else {
     const at = (lookUp(located, "kind") ?? located).at;
     const place = { file, line: at?.line ?? null, column: at?.column ?? null };
@@ -63,11 +88,11 @@ function readDocument(located: Located, file: string, found: Found): void {
 
 function whyNot(located: Located, kind: string | null): string {
   if (located.kind !== "map") return "expected a map with apiVersion, kind, metadata and spec";
-  if (kind === null) return "is required and must be a text: AuthorizationPolicy or PolicyTest";
+  if (kind === null) return `is required and must be a text, one of ${EXPECTED}`;
   if (NOT_YET.includes(kind)) return `${kind} is not yet supported`;
   const closest = closestWord(kind, KINDS);
   const hint = closest === null ? "" : `; did you mean \`${closest}\`?`;
-  return `expected AuthorizationPolicy or PolicyTest, found ${JSON.stringify(kind)}${hint}`;
+  return `expected one of ${EXPECTED}, found ${JSON.stringify(kind)}${hint}`;
 }
 
 /** `kubectl get -o yaml` wraps what it prints into a List. */
@@ -82,15 +107,19 @@ function scalarOf(located: Located, key: string): string | null {
 }
 
 /** Kubernetes could hold only one of two objects with the same name; from files, which one would be a guess. */
-function addDuplicates(documents: readonly AuthorizationPolicy[], faults: Fault[]): void {
-  const first = new Map<string, AuthorizationPolicy>();
-  for (const policy of documents) {
-    const before = first.get(policy.id);
-    if (before === undefined) first.set(policy.id, policy);
+function addDuplicates(
+  documents: readonly Pick<AuthorizationPolicy, "id" | "source">[],
+  plural: string,
+  faults: Fault[],
+): void {
+  const first = new Map<string, Pick<AuthorizationPolicy, "source">>();
+  for (const { id, source } of documents) {
+    const before = first.get(id);
+    if (before === undefined) first.set(id, { source });
     else {
       const place = `${before.source.file}:${before.source.line ?? 1}`;
-      const message = `there are two policies ${policy.id}; the other is at ${place}`;
-      faults.push({ ...policy.source, column: 1, field: "metadata.name", message });
+      const message = `there are two ${plural} ${id}; the other is at ${place}`;
+      faults.push({ ...source, column: 1, field: "metadata.name", message });
     }
   }
 }

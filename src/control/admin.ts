@@ -17,6 +17,8 @@ export interface ControlStatus {
   readonly policies: {
     readonly directory: string;
     readonly count: number;
+    /** Documents on traffic beside the policies: one revision covers both. */
+    readonly trafficRules: number;
     /** Why the files as they are now are not in force; empty: they are. */
     readonly faults: readonly Fault[];
   };
@@ -58,6 +60,7 @@ function statusOf({ config, policies, registry, sidecars }: AdminSources): Contr
     policies: {
       directory: config.policiesDir,
       count: inForce?.documents.length ?? 0,
+      trafficRules: inForce?.traffic.length ?? 0,
       faults: policies.faults.get(),
     },
     registry: { services: serviceCount, workloads: workloads.length, faults: registry.faults.get() },

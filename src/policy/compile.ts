@@ -1,4 +1,5 @@
 import type { Clock } from "../core/ports.ts";
+import { runInSlices, runSteps, type Steps } from "../core/slices.ts";
 import type { SpiffeId } from "../core/spiffe-id.ts";
 import { ATTRIBUTE_TABLE, needsHttp } from "./attributes.ts";
 import {
@@ -54,8 +55,6 @@ export interface CompiledOperation {
   readonly request: readonly RequestTest[];
 }
 
-/** How long compiling may hold the event loop. */
-const SLICE_MS = 5;
 /** Rules compiled between two looks at the clock. */
 const RULES_PER_LOOK = 32;
 
@@ -65,36 +64,24 @@ export function compilePolicy(
   workload: Workload,
   settings: MeshSettings,
 ): CompiledPolicy {
-  const steps = compileSteps(documents, workload, settings);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  return runSteps(compileSteps(documents, workload, settings));
 }
 
 /** The same in slices of at most 5 ms, so that traffic goes on meanwhile. */
-export async function compileSliced(
+export function compileSliced(
   documents: readonly AuthorizationPolicy[],
   workload: Workload,
   settings: MeshSettings,
   clock: Clock,
 ): Promise<CompiledPolicy> {
-  const steps = compileSteps(documents, workload, settings);
-  let sliceEndMs = clock.monotonicMs() + SLICE_MS;
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-    if (clock.monotonicMs() < sliceEndMs) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    sliceEndMs = clock.monotonicMs() + SLICE_MS;
-  }
+  return runInSlices(compileSteps(documents, workload, settings), clock);
 }
 
 function* compileSteps(
   documents: readonly AuthorizationPolicy[],
   workload: Workload,
   settings: MeshSettings,
-): Generator<void, CompiledPolicy> {
+): Steps<CompiledPolicy> {
   const selected = selectPolicies(documents, workload, settings.rootNamespace);
   const deny = yield* compileTable(
     selected.filter((policy) => policy.action === "DENY"),
@@ -114,7 +101,7 @@ function findQuestions(policies: readonly AuthorizationPolicy[]): CompiledPolicy
   };
 }
 
-function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshSettings): Generator<void, RuleTable> {
+function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshSettings): Steps<RuleTable> {
   const rules: CompiledRule[] = [];
   const byPrincipal = new Map<SpiffeId, number[]>();
   const rest: number[] = [];

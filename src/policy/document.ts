@@ -1,4 +1,6 @@
 import type { Fault, Located } from "../core/located.ts";
+import { NOT_YET } from "../core/not-yet.ts";
+import { NAMESPACE_WHEN_ABSENT } from "../core/object-metadata.ts";
 import {
   addFault,
   ignored,
@@ -14,7 +16,6 @@ import {
   string,
 } from "../core/schema.ts";
 import { METADATA } from "./metadata.ts";
-import { NOT_YET } from "./not-yet.ts";
 import { type Rule, RULES, type SourcePlace } from "./rule.ts";
 
 /** An AuthorizationPolicy as it was read: checked, in one form, and knowing where each part was written. */
@@ -32,9 +33,6 @@ export interface AuthorizationPolicy {
   /** The document as plain JSON, fit to be sent and read again. */
   readonly raw: unknown;
 }
-
-/** In files there is no kubectl context to take the namespace from; this is what `kubectl apply` would take without one. */
-export const NAMESPACE_WHEN_ABSENT = "default";
 
 /** The versions of security.istio.io that are read; they mean the same. */
 export const SECURITY_API_VERSIONS = ["security.istio.io/v1", "security.istio.io/v1beta1"] as const;

@@ -1,15 +1,6 @@
-import { addFault, ignored, mapOf, object, optional, parsed, required, type Schema, string } from "../core/schema.ts";
-import { NOT_YET } from "./not-yet.ts";
-
-const NAME = parsed(string(), (name) => {
-  if (name.length <= 253 && /^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/.test(name)) return name;
-  throw new Error(`expected a Kubernetes name (a-z, 0-9, - and .), found ${JSON.stringify(name)}`);
-});
-
-const NAMESPACE = parsed(string(), (name) => {
-  if (name.length <= 63 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(name)) return name;
-  throw new Error(`expected a namespace (a-z, 0-9 and -), found ${JSON.stringify(name)}`);
-});
+import { NOT_YET } from "../core/not-yet.ts";
+import { objectMetadata } from "../core/object-metadata.ts";
+import { addFault, mapOf, type Schema, string } from "../core/schema.ts";
 
 /** strconv.ParseBool, which is how Istio reads the annotation. */
 const DRY_RUN: Schema<null> = (value, scope) => {
@@ -27,21 +18,5 @@ const ANNOTATIONS: Schema<null> = (value, scope) => {
   return null;
 };
 
-/** A policy's metadata; what kubectl prints besides what a person writes concerns nobody here. */
-export const METADATA = object({
-  name: required(NAME),
-  namespace: optional(NAMESPACE),
-  labels: optional(mapOf(string({ allowEmpty: true }))),
-  annotations: optional(ANNOTATIONS),
-  creationTimestamp: ignored(),
-  deletionGracePeriodSeconds: ignored(),
-  deletionTimestamp: ignored(),
-  finalizers: ignored(),
-  generateName: ignored(),
-  generation: ignored(),
-  managedFields: ignored(),
-  ownerReferences: ignored(),
-  resourceVersion: ignored(),
-  selfLink: ignored(),
-  uid: ignored(),
-});
+/** A policy's metadata. */
+export const METADATA = objectMetadata(ANNOTATIONS);

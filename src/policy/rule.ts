@@ -16,7 +16,7 @@ import {
 import type { Attribute } from "./attributes.ts";
 import type { Clause, Clauses } from "./clause.ts";
 import { CONDITION } from "./condition.ts";
-import { NOT_YET } from "./not-yet.ts";
+import { NOT_YET } from "../core/not-yet.ts";
 import { type ClauseValues, valuesOf } from "./values.ts";
 
 /** Matches when one of `from`, one of `to` and all of `when` do. */

@@ -10,7 +10,10 @@ export interface ServiceTraffic {
 
 /** What holds for one port of a service. */
 export interface PortTraffic {
-  /** The first that matches holds; none that matches: straight to the service's own workloads. */
+  /**
+   * The first that matches holds. None at all: straight to the service's own workloads. Where there are some, the last
+   * one takes what is left, with 404 if no document says otherwise.
+   */
   readonly routes: readonly HttpRoute[];
   /** For requests to the service itself, without a subset. */
   readonly policy: TrafficPolicy;
@@ -131,7 +134,7 @@ export interface HttpMatch {
   readonly withoutHeaders: readonly NamedMatch[];
   readonly query: readonly NamedMatch[];
   readonly port: number | null;
-  /** Of the calling workload; empty: of any. */
+  /** Of the calling workload; empty: of any. In a compiled set these, the namespace and the port are settled. */
   readonly sourceLabels: ReadonlyMap<string, string>;
   readonly sourceNamespace: string | null;
 }

@@ -67,14 +67,16 @@ async function load(
 
 async function putInForce(
   files: readonly PolicyFile[],
-  { revision, documents }: PolicyFiles,
+  set: PolicyFiles,
   { options, content }: { options: PolicyStoreOptions; content: LatestSource<PolicyContent | null> },
 ): Promise<void> {
-  const next = createPolicyContent(revision, documents, options.api);
+  const { revision } = set;
+  const next = createPolicyContent(set, options.api);
   await keep(revision, files, options);
   const before = content.get()?.revision ?? null;
   content.set(next);
-  options.logger.log("info", "policies-in-force", { revision, before, policies: documents.length });
+  const counts = { policies: set.documents.length, trafficRules: set.traffic.length };
+  options.logger.log("info", "policies-in-force", { revision, before, ...counts });
 }
 
 interface ReadPolicies {
@@ -85,7 +87,7 @@ interface ReadPolicies {
 /** Whatever cannot be read is a fault like one in a text. */
 async function readPolicies(source: PolicySource): Promise<ReadPolicies> {
   const { files, faults } = await source.read();
-  if (faults.length > 0) return { files: [], set: { documents: [], tests: [], faults, revision: "" } };
+  if (faults.length > 0) return { files: [], set: { documents: [], traffic: [], tests: [], faults, revision: "" } };
   return { files, set: parsePolicyFiles(files) };
 }
 
@@ -117,7 +119,7 @@ async function restore(options: PolicyStoreOptions, content: LatestSource<Policy
     const saved = await archive.newest();
     const set = saved === null ? null : parsePolicyFiles(saved.files);
     if (saved === null || set === null || set.faults.length > 0) return;
-    content.set(createPolicyContent(saved.revision, set.documents, api));
+    content.set(createPolicyContent({ ...set, revision: saved.revision }, api));
     logger.log("warn", "policies-restored", { revision: saved.revision, policies: set.documents.length });
   } catch (thrown) {
     logger.log("error", "policies-not-restored", { error: toCardeaError(thrown).message });

@@ -5,6 +5,8 @@ import { type SpiffeId, workloadNameOf } from "../../core/spiffe-id.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { selectPolicies } from "../../policy/select.ts";
+import { concerns } from "../../traffic/concerns.ts";
+import type { TrafficDocument } from "../../traffic/document.ts";
 import type { PolicyContent } from "./policy-content.ts";
 import { createPolicySet, type LabelSet } from "./policy-set.ts";
 import type { RegistryContent } from "./registry-content.ts";
@@ -19,7 +21,8 @@ interface ScopeOptions {
 
 /**
  * Decides who gets what. The caller is who its certificate says: nothing in a request widens its view. A sidecar gets
- * all services, and of the policies those that can select a workload of its identity.
+ * all services, of the policies those that can select a workload of its identity, and of the traffic rules those that a
+ * client of its namespace heeds.
  */
 export function createScope(options: ScopeOptions): (caller: SpiffeId) => ResourceView {
   let views = new Map<SpiffeId, ResourceView>();
@@ -51,7 +54,8 @@ function policyViews(
   const { revision } = policies;
   const scope = labelSetsOf(caller, registry);
   const selected = selectFor(caller, scope, policies.documents, settings.rootNamespace);
-  const resources = selected.flatMap((document) => policies.resources.get(document) ?? []);
+  const traffic = trafficFor(caller, policies.traffic, settings.rootNamespace);
+  const resources = [...selected, ...traffic].flatMap((document) => policies.resources.get(document) ?? []);
   const set = createPolicySet({ revision, settings, policies: resources, scope }, api);
   return new Map([
     [POLICY_TYPE, { version: revision, resources: byName(resources) }],
@@ -81,6 +85,16 @@ function selectFor(
   if (scope.length === 0)
     return documents.filter((document) => document.namespace === namespace || document.namespace === rootNamespace);
   return [...new Set(scope.flatMap((labels) => selectPolicies(documents, { namespace, labels }, rootNamespace)))];
+}
+
+/** What a client of the caller's namespace can heed. */
+function trafficFor(
+  caller: SpiffeId,
+  documents: readonly TrafficDocument[],
+  rootNamespace: string,
+): readonly TrafficDocument[] {
+  const namespace = workloadNameOf(caller)?.namespace;
+  return namespace === undefined ? [] : documents.filter((each) => concerns(each, namespace, rootNamespace));
 }
 
 function byName(resources: readonly Resource[]): ReadonlyMap<string, Resource> {

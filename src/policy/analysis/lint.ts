@@ -1,7 +1,8 @@
 import type { Fault } from "../../core/located.ts";
 import { needsHttp } from "../attributes.ts";
 import type { Clause } from "../clause.ts";
-import { type AuthorizationPolicy, NAMESPACE_WHEN_ABSENT } from "../document.ts";
+import { NAMESPACE_WHEN_ABSENT } from "../../core/object-metadata.ts";
+import type { AuthorizationPolicy } from "../document.ts";
 import type { Rule } from "../rule.ts";
 
 /** What is valid, and means something else than it seems to: one warning each, shaped like a fault. */

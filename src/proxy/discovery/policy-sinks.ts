@@ -3,10 +3,13 @@ import { POLICY_SET_NAME, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resourc
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
+import { runInSlices } from "../../core/slices.ts";
 import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import { type CompiledTraffic, trafficSteps } from "../../traffic/compile.ts";
+import type { TrafficDocument } from "../../traffic/document.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import { readWirePolicy, readWirePolicySet, type WirePolicy, type WirePolicySet } from "./wire-policy.ts";
@@ -42,7 +45,8 @@ interface WaitingSet {
 }
 
 /**
- * Holds policies as they come, and swaps to a set when every policy of it is held by its hash and all are compiled.
+ * Holds policies and traffic rules as they come, and swaps to a set when every document of it is held by its hash and
+ * all are compiled.
  * Whatever goes wrong on the way, the set before stays in force.
  */
 export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
@@ -53,6 +57,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   let versionInForce: string | null = null;
   let waiting: WaitingSet | null = null;
   let newest: WirePolicySet | null = null;
+  let compiledTraffic: CompiledTraffic | null = null;
 
   function applyPolicies(response: DeltaDiscoveryResponse): string | null {
     try {
@@ -93,20 +98,33 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
     void putInForce(ready.set, documents).then(ready.settle);
   }
 
-  async function putInForce(set: WirePolicySet, documents: readonly AuthorizationPolicy[]): Promise<string | null> {
+  /** Both are compiled before either is put in force: a revision holds whole or not at all. */
+  async function putInForce(set: WirePolicySet, documents: SetDocuments): Promise<string | null> {
     newest = set;
+    const { revision, settings, version } = set;
     try {
-      const compiled = await compileSliced(documents, workload, set.settings, clock);
+      const compiled = await compileSliced(documents.policies, workload, settings, clock);
+      const { rootNamespace } = settings;
+      const steps = trafficSteps(documents.traffic, {
+        revision,
+        client: workload,
+        rootNamespace,
+        previous: compiledTraffic,
+      });
+      const nextTraffic = await runInSlices(steps, clock);
       // Of two that were compiled at a time, the older must not be the last word.
       if (newest !== set) return `superseded by revision ${newest.revision}`;
-      versionInForce = set.version;
-      inForce.set({ revision: set.revision, settings: set.settings, compiled, documents });
-      logger.log("info", "policies-in-force", { revision: set.revision, policies: documents.length });
+      versionInForce = version;
+      compiledTraffic = nextTraffic;
+      traffic.set(nextTraffic.set);
+      inForce.set({ revision, settings, compiled, documents: documents.policies });
+      const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
+      logger.log("info", "policies-in-force", { revision, ...counts });
       return null;
     } catch (thrown) {
       const error = toCardeaError(thrown).message;
-      logger.log("error", "policies-not-compiled", { revision: set.revision, error });
-      return `revision ${set.revision} cannot be compiled: ${error}`;
+      logger.log("error", "policies-not-compiled", { revision, error });
+      return `revision ${revision} cannot be compiled: ${error}`;
     }
   }
 
@@ -126,15 +144,22 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   };
 }
 
-/** The set's policies, or null while one is missing or has another version. */
-function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>): readonly AuthorizationPolicy[] | null {
-  const documents: AuthorizationPolicy[] = [];
+interface SetDocuments {
+  readonly policies: readonly AuthorizationPolicy[];
+  readonly traffic: readonly TrafficDocument[];
+}
+
+/** The set's documents, or null while one is missing or has another version. */
+function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>): SetDocuments | null {
+  const policies: AuthorizationPolicy[] = [];
+  const traffic: TrafficDocument[] = [];
   for (const [name, version] of set.hashes) {
-    const policy = held.get(name);
-    if (policy?.version !== version) return null;
-    documents.push(policy.document);
+    const found = held.get(name);
+    if (found?.version !== version) return null;
+    if (found.content.kind === "policy") policies.push(found.content.document);
+    else traffic.push(found.content.document);
   }
-  return documents;
+  return { policies, traffic };
 }
 
 /**

@@ -7,14 +7,19 @@ import { type Fault, formatFault, locatePlain } from "../../core/located.ts";
 import { parseTrustDomain } from "../../core/spiffe-id.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import { isTrafficKind, parseTrafficDocument, type TrafficDocument } from "../../traffic/document.ts";
 
-/** A policy as it arrived, checked against its hash and its schema. */
+/** A policy or traffic rule as it arrived, checked against its hash and its schema. */
 export interface WirePolicy {
   readonly name: string;
   /** SHA-256 of its bytes. */
   readonly version: string;
-  readonly document: AuthorizationPolicy;
+  readonly content: WireContent;
 }
+
+export type WireContent =
+  | { readonly kind: "policy"; readonly document: AuthorizationPolicy }
+  | { readonly kind: "traffic"; readonly document: TrafficDocument };
 
 /** A policy set as it arrived: what it is made of, not yet the policies themselves. */
 export interface WirePolicySet {
@@ -32,14 +37,32 @@ export function readWirePolicy(resource: Resource): WirePolicy {
   const version = checkedVersion(resource);
   const policy = unpackAny(POLICY, POLICY_TYPE, resource.resource);
   const source = { file: policy.file, line: policy.line === 0 ? null : policy.line };
-  if (policy.kind !== "AuthorizationPolicy")
-    throw refused(policy, `a policy of kind ${JSON.stringify(policy.kind)} is not known here`);
   const faults: Fault[] = [];
-  const document = parseAuthorizationPolicy(locatePlain(parseJson(policy)), source, faults);
-  if (document === null) throw refused(policy, faults.map((fault) => formatFault({ ...fault, ...source })).join("; "));
-  if (resource.name !== `${policy.kind}/${document.id}`)
-    throw refused(policy, `the document is ${document.id}, the resource is named otherwise`);
-  return { name: resource.name, version, document: { ...document, source } };
+  const content = readContent(policy, faults);
+  if (content === null) throw refused(policy, faults.map((fault) => formatFault({ ...fault, ...source })).join("; "));
+  if (resource.name !== `${policy.kind}/${content.document.id}`)
+    throw refused(policy, `the document is ${content.document.id}, the resource is named otherwise`);
+  return { name: resource.name, version, content: placed(content, source) };
+}
+
+function readContent(policy: Policy__Output, faults: Fault[]): WireContent | null {
+  const { kind, file } = policy;
+  const isTraffic = isTrafficKind(kind);
+  if (!isTraffic && kind !== "AuthorizationPolicy")
+    throw refused(policy, `a policy of kind ${JSON.stringify(kind)} is not known here`);
+  const located = locatePlain(parseJson(policy));
+  if (isTraffic) {
+    const document = parseTrafficDocument(kind, located, { file }, faults);
+    return document === null ? null : { kind: "traffic", document };
+  }
+  const document = parseAuthorizationPolicy(located, { file }, faults);
+  return document === null ? null : { kind: "policy", document };
+}
+
+/** With the line that it has in its file: on the wire it has none. */
+function placed(content: WireContent, source: { readonly file: string; readonly line: number | null }): WireContent {
+  if (content.kind === "policy") return { kind: "policy", document: { ...content.document, source } };
+  return { kind: "traffic", document: { ...content.document, source } };
 }
 
 /** Errors: `bad-input`, `spiffe-id-invalid`. */

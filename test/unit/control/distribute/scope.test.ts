@@ -134,9 +134,9 @@ function versionOf(view: ResourceView): string {
 }
 
 function contentOf(...texts: readonly string[]): PolicyContent {
-  const { documents, faults, revision } = parsePolicyFiles([{ path: "p.yaml", text: texts.join("---\n") }]);
-  expect(faults).toEqual([]);
-  return createPolicyContent(revision, documents, api);
+  const files = parsePolicyFiles([{ path: "p.yaml", text: texts.join("---\n") }]);
+  expect(files.faults).toEqual([]);
+  return createPolicyContent(files, api);
 }
 
 function registryWith(...workloads: readonly RegisteredWorkload[]): RegistryContent {

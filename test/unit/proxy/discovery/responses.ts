@@ -49,6 +49,26 @@ export function policyResource(name: string, spec: object, change: Partial<Polic
   return resourceOf(`AuthorizationPolicy/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
 }
 
+/** A DestinationRule of namespace shop for orders. */
+export function ruleResource(name: string, maxConnections: number, change: Partial<Policy> = {}): Resource__Output {
+  const document = {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    metadata: { name, namespace: "shop" },
+    spec: { host: "orders", trafficPolicy: { connectionPool: { tcp: { maxConnections } } } },
+  };
+  const message = {
+    namespace: "shop",
+    name,
+    kind: "DestinationRule",
+    document: JSON.stringify(document),
+    file: "t.yaml",
+    line: 3,
+    ...change,
+  };
+  return resourceOf(`DestinationRule/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
+}
+
 export const SETTINGS: MeshSettings__Output = {
   trustDomain: "cluster.local",
   trustDomainAliases: [],

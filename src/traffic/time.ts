@@ -1,0 +1,14 @@
+import { parseDuration, parseGatewayDuration } from "../core/duration.ts";
+import { parsed, string } from "../core/schema.ts";
+
+/** A duration in milliseconds; 0 is one. */
+export const DURATION = parsed(string(), parseDuration);
+
+/** A duration of a millisecond at least, which is what Istio asks for nearly everywhere. */
+export const POSITIVE_DURATION = parsed(DURATION, (ms) => {
+  if (ms < 1) throw new Error("must be at least 1ms");
+  return ms;
+});
+
+/** Gateway API's, in milliseconds. */
+export const GATEWAY_DURATION = parsed(string(), parseGatewayDuration);
