@@ -45,7 +45,7 @@ export function readWirePolicy(resource: Resource): WirePolicy {
   return { name: resource.name, version, content: placed(content, source) };
 }
 
-function readContent(policy: Policy__Output, faults: Fault[]): WireContent | null {
+function readContent(policy: Policy, faults: Fault[]): WireContent | null {
   const { kind, file } = policy;
   const isTraffic = isTrafficKind(kind);
   if (!isTraffic && kind !== "AuthorizationPolicy")

@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Resource__Output } from "../../../../src/api/generated/envoy/service/discovery/v3/Resource.ts";
-import { loadMeshApi } from "../../../../src/api/load.ts";
 import { createPolicySinks, type PolicySinks } from "../../../../src/proxy/discovery/policy-sinks.ts";
 import { NO_TRAFFIC, trafficOf } from "../../../../src/traffic/traffic-set.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
@@ -17,7 +16,6 @@ let sinks: PolicySinks;
 beforeEach(() => {
   sinks = createPolicySinks({
     workload: { namespace: "shop", labels: { app: "web" } },
-    api: loadMeshApi(),
     clock: createSimulatedClock(0),
     logger: createKeptLog(),
   });
