@@ -107,6 +107,11 @@ export const LIMIT_TABLE = {
     "bytes",
     "Held for the slow readers of one connection; above it the connection's window is no longer returned.",
   ),
+  http2ProcessBytesMax: limit(
+    134_217_728,
+    "bytes",
+    "Held and queued for slow peers by all streams of the process; above it connections that hold something get no more window and sources wait, at twice as much a stream that would hold more is reset.",
+  ),
   http2StreamQueueBytesMax: limit(65_536, "bytes", "Unsent bytes of one stream before its source is paused."),
   http2UnsentBytesMax: limit(
     2_097_152,

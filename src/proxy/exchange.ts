@@ -297,7 +297,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   #sendHead(head: ResponseHead): void {
-    const { status, reason, framing } = head;
+    const { status, reason, framing, neverIndexed = null } = head;
     this.#isAnswerBegun = true;
     this.#kept?.drop();
     this.status = status;
@@ -305,7 +305,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     const headers = answerHeadersOf(head, this.#side.ownHeaders);
     this.#changeAnswer?.(headers);
     if (head.upgrade !== null) headers.push("upgrade", head.upgrade);
-    this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, ignoresBody: false });
+    this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, ignoresBody: false, neverIndexed });
   }
 
   #switchProtocols(head: ResponseHead): void {

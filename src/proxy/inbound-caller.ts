@@ -61,8 +61,8 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     return exchange;
   }
 
-  refuse(error: CardeaError, stream: DownstreamStream): void {
-    refuseUnread(error, { recorder: this.recorder, pair: this.#options.pair, stream });
+  refuse(error: CardeaError, stream: DownstreamStream, isGrpc: boolean): void {
+    refuseUnread(error, { recorder: this.recorder, pair: this.#options.pair, stream, isGrpc });
   }
 
   /** A new policy is in force. */
@@ -101,14 +101,22 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
   #decide(head: RequestHead, { path, pathForMatch }: { path: string; pathForMatch: string }): Admission {
     const { authorizer, pair, traceIds, xfcc } = this.#options;
     const headers = requestHeadersOf(head);
-    const { method, framing } = head;
+    const { method, framing, neverIndexed = null } = head;
     const seen = new SeenRequest({ method, path: pathForMatch, host: head.host ?? "", headers });
     const authorization = authorizer.authorizeRequest(seen);
     const trace = traceThrough(headers, traceIds);
     if (!authorization.allow) return { ...this.#denied(authorization.denial, trace), path: pathForMatch };
     const upgrade = allowedUpgradeOf(head);
     headers.push("x-forwarded-client-cert", xfcc);
-    const request = { method, target: path, headers, framing, upgrade, takesTrailers: takesTrailers(head) };
+    const request = {
+      method,
+      target: path,
+      headers,
+      framing,
+      upgrade,
+      takesTrailers: takesTrailers(head),
+      neverIndexed,
+    };
     const { permit } = authorization;
     const seenAs = { facts: seen, path: pathForMatch, pair, servicePort: null, trace };
     return { at: "admitted", permit, request, ...seenAs, tries: this.#options.tries, changeAnswer: null };

@@ -54,8 +54,8 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
     return request;
   }
 
-  refuse(error: CardeaError, stream: DownstreamStream): void {
-    refuseUnread(error, { recorder: this.recorder, pair: this.#unknownPair(), stream });
+  refuse(error: CardeaError, stream: DownstreamStream, isGrpc: boolean): void {
+    refuseUnread(error, { recorder: this.recorder, pair: this.#unknownPair(), stream, isGrpc });
   }
 
   onDone(): void {}
@@ -87,6 +87,7 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
           framing: head.framing,
           upgrade,
           takesTrailers: takesTrailers(head),
+          neverIndexed: head.neverIndexed ?? null,
         },
         facts: null,
         path: null,

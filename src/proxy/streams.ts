@@ -21,6 +21,8 @@ export interface Answer {
   readonly isLast: boolean;
   /** Nobody will read the rest of the request's body. */
   readonly ignoresBody: boolean;
+  /** Names that no hop may index, as the upstream said. */
+  readonly neverIndexed?: readonly string[] | null;
 }
 
 export type InformationalAnswer = Pick<Answer, "status" | "reason" | "headers">;
@@ -69,7 +71,7 @@ export interface RequestHandler {
   /** May answer through `stream` before it returns. */
   begin(head: RequestHead, stream: DownstreamStream): RequestEvents;
   /** A request whose head cannot be read: answers and records it. */
-  refuse(error: CardeaError, stream: DownstreamStream): void;
+  refuse(error: CardeaError, stream: DownstreamStream, isGrpc: boolean): void;
 }
 
 /** A request head for the next hop. The channel may add to `headers`. */
@@ -82,6 +84,8 @@ export interface OutgoingRequest {
   readonly upgrade: string | null;
   /** Whether the caller takes trailers; over HTTP/2 the upstream is told (`te`). */
   readonly takesTrailers: boolean;
+  /** Names that no hop may index, as the caller said. */
+  readonly neverIndexed?: readonly string[] | null;
 }
 
 /** A connection to an upstream that takes requests: one at a time over HTTP/1.1, many over HTTP/2. */

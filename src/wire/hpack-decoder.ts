@@ -9,7 +9,12 @@ import { COLON, FIELD_VALUE, HTAB, LOWER_TOKEN, SP } from "./octets.ts";
  * COMPRESSION_ERROR that ends the connection.
  */
 export type HeaderBlock =
-  | { readonly at: "fields"; readonly fields: string[] }
+  | {
+      readonly at: "fields";
+      readonly fields: string[];
+      /** Names whose sender says that no hop may index them; null when there is none. RFC 7541 section 6.2.3. */
+      readonly neverIndexed: readonly string[] | null;
+    }
   | { readonly at: "too-large" }
   | { readonly at: "malformed"; readonly why: string }
   | { readonly at: "refused"; readonly why: string };
@@ -37,6 +42,7 @@ export class HpackDecoder {
   /** The block as latin-1, once a string of it is wanted. */
   #text: string | null = null;
   #fields: string[] = [];
+  #neverIndexed: string[] | null = null;
   #listBytes = 0;
   #isTooLarge = false;
   #fault: string | null = null;
@@ -61,12 +67,13 @@ export class HpackDecoder {
     this.#begin(block);
     const isRead = this.#readUpdates() && this.#readFields();
     const fields = this.#fields;
+    const neverIndexed = this.#neverIndexed;
     this.#block = NO_BLOCK;
     this.#text = null;
     this.#fields = [];
     if (!isRead) return { at: "refused", why: this.#failure };
     if (this.#fault !== null) return { at: "malformed", why: this.#fault };
-    return this.#isTooLarge ? TOO_LARGE : { at: "fields", fields };
+    return this.#isTooLarge ? TOO_LARGE : { at: "fields", fields, neverIndexed };
   }
 
   #begin(block: Buffer): void {
@@ -75,6 +82,7 @@ export class HpackDecoder {
     this.#listBytes = 0;
     this.#isTooLarge = false;
     this.#fault = null;
+    this.#neverIndexed = null;
   }
 
   /** Only at a block's beginning; two suffice to say how far the table shrank meanwhile. RFC 7541 section 4.2. */
@@ -98,7 +106,10 @@ export class HpackDecoder {
       if (first >= 0x80) isRead = this.#readIndexed();
       else if (first >= 0x40) isRead = this.#readLiteral(0x3f, true);
       else if (first >= 0x20) return this.#fail("a table size update stands behind a field");
-      else isRead = this.#readLiteral(0x0f, false);
+      else {
+        isRead = this.#readLiteral(0x0f, false);
+        if (first >= 0x10 && isRead) this.#noteNeverIndexed();
+      }
       if (!isRead) return false;
     }
     return true;
@@ -134,6 +145,12 @@ export class HpackDecoder {
     this.#fault ??= nameFault ?? valueFault;
     this.#addField(name, value);
     return true;
+  }
+
+  /** Of the field that was read last; bounded as the fields are. */
+  #noteNeverIndexed(): void {
+    const name = this.#fields.at(-2);
+    if (name !== undefined) (this.#neverIndexed ??= []).push(name);
   }
 
   #nameAt(index: number): string | null {

@@ -40,14 +40,28 @@ export class HpackEncoder {
 
   /**
    * One block: the fields of `first` (pseudo-header fields), then those of `headers`. Names may have any case. Both
-   * must come from a parsed head or be constants: their octets are not looked at again.
+   * must come from a parsed head or be constants: their octets are not looked at again. `neverIndexed`: names in lower
+   * case that are to be written so that no hop enters them, as they came (RFC 7541 section 6.2.3).
    */
-  encode(first: Headers, headers: Headers): string {
+  encode(first: Headers, headers: Headers, neverIndexed: readonly string[] | null = null): string {
     let block = this.#updates;
     this.#updates = "";
     this.#lowestMax = this.#bytesMax;
     for (let i = 0; i < first.length; i += 2) block += this.#encodeField(first[i]!, first[i + 1]!);
+    if (neverIndexed !== null) return block + this.#encodeSome(headers, neverIndexed);
     for (let i = 0; i < headers.length; i += 2) block += this.#encodeField(headers[i]!, headers[i + 1]!);
+    return block;
+  }
+
+  #encodeSome(headers: Headers, neverIndexed: readonly string[]): string {
+    let block = "";
+    for (let i = 0; i < headers.length; i += 2) {
+      const { name, indexing } = fieldNameOf(headers[i]!);
+      const isNever = indexing !== "dropped" && neverIndexed.includes(name);
+      block += isNever
+        ? NEVER_INDEXED + encodeString(name) + encodeString(headers[i + 1]!)
+        : this.#encodeField(headers[i]!, headers[i + 1]!);
+    }
     return block;
   }
 
@@ -96,6 +110,8 @@ export class HpackEncoder {
   }
 }
 
+/** With a name of its own. RFC 7541 section 6.2.3. */
+const NEVER_INDEXED = "\x10";
 /** RFC 9113 section 6.5.2. */
 const DEFAULT_TABLE_BYTES = 4_096;
 /** An entry larger than this part of the table would drive out too many others. */

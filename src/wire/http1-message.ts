@@ -31,6 +31,8 @@ export interface RequestHead {
   readonly expectsContinue: boolean;
   /** Lower-case names that Connection nominates, to be stripped besides the fixed list (hop-by-hop.ts). */
   readonly nominated: readonly string[];
+  /** Over HTTP/2: names in lower case that the sender wants no hop to index. RFC 7541 section 7.1.3. */
+  readonly neverIndexed?: readonly string[] | null;
 }
 
 export interface ResponseHead {
@@ -44,6 +46,8 @@ export interface ResponseHead {
   /** The protocol that a 101 switches to, in lower case. */
   readonly upgrade: string | null;
   readonly nominated: readonly string[];
+  /** Over HTTP/2: names in lower case that the sender wants no hop to index. RFC 7541 section 7.1.3. */
+  readonly neverIndexed?: readonly string[] | null;
 }
 
 /** `bytes` is the head's length in octets; what follows it in the buffer is body or the next message. */

@@ -18,7 +18,11 @@ export type Http2RequestReading =
  * with `upgrade` that it stands for (RFC 8441). `isEnd`: the stream ends with it.
  * Refuses with `bad-request`, `expectation-failed`. RFC 9113 sections 8.2 and 8.3.
  */
-export function readRequestHead(fields: readonly string[], isEnd: boolean): Http2RequestReading {
+export function readRequestHead(
+  fields: readonly string[],
+  isEnd: boolean,
+  neverIndexed: readonly string[] | null = null,
+): Http2RequestReading {
   const pseudo = readPseudoFields(fields);
   if (pseudo.fault !== null) return refuse("bad-request", pseudo.fault);
   const facts = readFieldFacts(fields, pseudo.count);
@@ -46,6 +50,7 @@ export function readRequestHead(fields: readonly string[], isEnd: boolean): Http
     upgrade: protocol?.toLowerCase() ?? null,
     expectsContinue: facts.expect !== null && framing.kind !== "none",
     nominated: NONE,
+    neverIndexed,
   };
   return { at: "head", head };
 }

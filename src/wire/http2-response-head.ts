@@ -1,5 +1,6 @@
 import { CardeaError } from "../core/errors.ts";
 import type { Headers } from "./headers.ts";
+import type { HeaderBlock } from "./hpack-decoder.ts";
 import { type BodyFraming, CHUNKED, NO_BODY, type ResponseHead } from "./http1-message.ts";
 import { type Http2FieldFacts, readFieldFacts, regularFields } from "./http2-fields.ts";
 import { DIGIT_ZERO } from "./octets.ts";
@@ -16,11 +17,18 @@ export interface Asked {
   readonly protocol: string | null;
 }
 
+/** A header block that could be read. */
+type Http2Block = Extract<HeaderBlock, { at: "fields" }>;
+
 /**
  * The field list that opens an answer (or an informational one) as the head that it would be in HTTP/1.1.
  * Refuses with `upstream-protocol-error`. RFC 9113 sections 8.2, 8.3.2 and 8.6.
  */
-export function readResponseHead(fields: readonly string[], isEnd: boolean, asked: Asked): Http2ResponseReading {
+export function readResponseHead(
+  { fields, neverIndexed }: Http2Block,
+  isEnd: boolean,
+  asked: Asked,
+): Http2ResponseReading {
   const status = parseStatus(fields[1] ?? "");
   if (fields[0] !== ":status" || status === 0) return refuse("the answer does not begin with a valid :status");
   const facts = readFieldFacts(fields, 2);
@@ -37,6 +45,7 @@ export function readResponseHead(fields: readonly string[], isEnd: boolean, aske
     isKeepAlive: true,
     upgrade: isSwitch ? asked.protocol : null,
     nominated: NONE,
+    neverIndexed: neverIndexed,
   };
   return { at: "head", head };
 }

@@ -5,7 +5,7 @@ import type { Address, Clock, Network, Random } from "../../src/core/ports.ts";
 import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
 import type { FlowRecord } from "../../src/observe/flow.ts";
-import { createDataPathMetrics } from "../../src/observe/metrics.ts";
+import { createDataPathMetrics, type DataPathMetrics } from "../../src/observe/metrics.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../src/policy/mesh-settings.ts";
@@ -33,6 +33,7 @@ export interface TestSidecar {
   readonly registry: LatestSource<RegistrySnapshot>;
   readonly traffic: LatestSource<TrafficSet>;
   readonly flows: FlowRecord[];
+  readonly metrics: DataPathMetrics;
 }
 
 /** web's sidecar, and the sidecar before orders (HTTP, service port 80) and ledger (TCP, service port 5432). */
@@ -181,6 +182,7 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
   const registry = createLatest(EMPTY_REGISTRY);
   const traffic = createLatest(NO_TRAFFIC);
   const flows: FlowRecord[] = [];
+  const metrics = createDataPathMetrics();
   const detection = protocolDetectionTimeoutMs === undefined ? {} : { protocolDetectionTimeoutMs };
   const sidecar = await openSidecar(
     { ...config, ...detection },
@@ -193,11 +195,11 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
       policy: inForce,
       traffic,
       flows: { record: (flow) => void flows.push(flow) },
-      metrics: createDataPathMetrics(),
+      metrics,
       logger: { log: () => {}, isEnabled: () => false },
     },
   );
-  return { sidecar, identity, policy: inForce, registry, traffic, flows };
+  return { sidecar, identity, policy: inForce, registry, traffic, flows, metrics };
 }
 
 function parsePolicy(raw: object): AuthorizationPolicy {

@@ -83,10 +83,12 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
   }
 
   send(request: OutgoingRequest, events: AnswerEvents): UpstreamStream {
-    const { framing, headers, upgrade } = request;
+    const { framing, headers, upgrade, takesTrailers } = request;
     if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
     if (framing.kind === "chunked") headers.push("transfer-encoding", "chunked");
     if (upgrade !== null) headers.push("connection", "upgrade", "upgrade", upgrade);
+    // It is of this connection, and said to be. RFC 9110 section 10.1.4.
+    else if (takesTrailers) headers.push("connection", "te", "te", "trailers");
     const head = serializeRequestHead(request);
     this.#state = "head";
     this.#events = events;

@@ -350,7 +350,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   #refuse(error: CardeaError): void {
     this.#state = "busy";
     this.#head = null;
-    this.#handler.refuse(error, this);
+    this.#handler.refuse(error, this, false);
   }
 
   #canDiscardBody(): boolean {

@@ -71,7 +71,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
 
   /** Errors: `upgrade-not-allowed` unless `upgrades` is "yes". A `target` for CONNECT is its authority. */
   send(request: OutgoingRequest, events: AnswerEvents): UpstreamStream {
-    const { method, target, headers, framing, upgrade, takesTrailers } = request;
+    const { method, target, headers, framing, upgrade, takesTrailers, neverIndexed } = request;
     if (upgrade !== null && this.upgrades !== "yes") {
       throw new CardeaError("upgrade-not-allowed", "the upstream takes no upgrades over HTTP/2");
     }
@@ -90,7 +90,10 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
       wasSilent: this.#silenceSince(this.#connection.bytesReceived),
     });
     this.#wasFree = this.isFree;
-    stream.sendHeaders({ pseudo, headers }, !isConnect && upgrade === null && !hasBody(framing));
+    stream.sendHeaders(
+      { pseudo, headers, neverIndexed: neverIndexed ?? null },
+      !isConnect && upgrade === null && !hasBody(framing),
+    );
     return sent;
   }
 

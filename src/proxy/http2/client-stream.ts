@@ -75,7 +75,7 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
   onBlock(block: HeaderBlock, isEnd: boolean): void {
     if (this.#state === "over") return;
     if (block.at !== "fields") this.#refuse(block.at === "malformed" ? block.why : "an answer's head is too long");
-    else if (this.#state === "head") this.#takeHead(block.fields, isEnd);
+    else if (this.#state === "head") this.#takeHead(block, isEnd);
     else if (isEnd) this.#takeTrailers(block.fields);
     else this.#refuse("a second header block does not end its stream");
   }
@@ -105,7 +105,10 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
 
   onFault(code: ErrorName, why: string): void {
     this.#stream.reset(code);
-    this.#fail(new CardeaError("upstream-protocol-error", why), "unknown");
+    this.#fail(
+      new CardeaError(code === "ENHANCE_YOUR_CALM" ? "overloaded" : "upstream-protocol-error", why),
+      "unknown",
+    );
   }
 
   onLost(error: CardeaError, isUnprocessed: boolean): void {
@@ -122,8 +125,8 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
     this.#fail(new CardeaError("upstream-timeout", "the upstream takes nothing of the request"), "unknown");
   }
 
-  #takeHead(fields: readonly string[], isEnd: boolean): void {
-    const reading = readResponseHead(fields, isEnd, this.#asked);
+  #takeHead(block: Extract<HeaderBlock, { at: "fields" }>, isEnd: boolean): void {
+    const reading = readResponseHead(block, isEnd, this.#asked);
     if (reading.at === "refused") this.#refuse(reading.error.message);
     else if (reading.head.status >= 200 || reading.head.status === 101) this.#beginAnswer(reading.head, isEnd);
     else if (++this.#informationals > LIMITS.informationalMax) this.#refuse("informational answers come without end");

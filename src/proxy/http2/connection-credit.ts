@@ -1,5 +1,6 @@
 import { LIMITS } from "../../core/limits.ts";
 import { WINDOW_BYTES } from "../../wire/http2-codes.ts";
+import { processMemory } from "./process-memory.ts";
 
 /**
  * What the peer may still send on a connection. Credit is returned on receipt, whoever reads slowly, so that one slow
@@ -20,15 +21,22 @@ export class ConnectionCredit {
 
   hold(bytes: number): void {
     this.#heldBytes += bytes;
+    processMemory.add(bytes);
   }
 
   release(bytes: number): void {
     this.#heldBytes -= bytes;
+    processMemory.remove(bytes);
+  }
+
+  /** A connection that holds nothing is nobody's burden. */
+  get #heldBytesMax(): number {
+    return processMemory.isTight ? 1 : LIMITS.http2HeldBytesMax;
   }
 
   /** What to return now; 0 when it is not worth a frame, or not to be returned yet. */
   collect(): number {
-    if (this.#owed < LIMITS.http2ConnectionWindowBytes / 2 || this.#heldBytes >= LIMITS.http2HeldBytesMax) return 0;
+    if (this.#owed < LIMITS.http2ConnectionWindowBytes / 2 || this.#heldBytes >= this.#heldBytesMax) return 0;
     const increment = this.#owed;
     this.#owed = 0;
     this.#window += increment;

@@ -53,7 +53,7 @@ export class Output {
 
   headers(streamId: number, fields: FieldLists, isEnd: boolean): void {
     // A block that is not sent would leave the tables out of step, but then nothing is sent any more.
-    const block = this.#encoder.encode(fields.pseudo, fields.headers);
+    const block = this.#encoder.encode(fields.pseudo, fields.headers, fields.neverIndexed);
     this.write(writeHeaders(streamId, block, isEnd, this.frameBytesMax));
   }
 
@@ -104,6 +104,8 @@ export class Output {
 export interface FieldLists {
   readonly pseudo: Headers;
   readonly headers: Headers;
+  /** Of `headers`, in lower case: what no hop may index. */
+  readonly neverIndexed?: readonly string[] | null;
 }
 
 /** Above this, copying a piece costs more than writing it by itself. */

@@ -2,7 +2,10 @@ import { CardeaError, type ErrorCode } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Connection } from "../../core/ports.ts";
 import type { HeaderBlock } from "../../wire/hpack-decoder.ts";
+import type { Headers } from "../../wire/headers.ts";
 import { readRequestHead } from "../../wire/http2-request-head.ts";
+import { isGrpcType } from "../grpc.ts";
+import { joinedHeader } from "../headers.ts";
 import type { ServerOptions } from "../http1/server-connection.ts";
 import { type LiveConnection, type Moment, Stillness } from "../live.ts";
 import type { Detached, RequestHandler } from "../streams.ts";
@@ -43,7 +46,7 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
   onStream(stream: Http2Stream, block: HeaderBlock, { isEnd, dependsOnItself }: Opening): void {
     if (dependsOnItself) this.#refuse(stream, "a stream depends on itself");
     else if (block.at === "malformed") this.#refuse(stream, block.why);
-    else if (block.at === "fields") this.#begin(stream, block.fields, isEnd);
+    else if (block.at === "fields") this.#begin(stream, block, isEnd);
     else this.#answer(stream, new CardeaError("head-too-large", "the request's head is too long"));
   }
 
@@ -81,23 +84,24 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
     this.#session.cut(error);
   }
 
-  #begin(stream: Http2Stream, fields: readonly string[], isEnd: boolean): void {
-    const reading = readRequestHead(fields, isEnd);
+  #begin(stream: Http2Stream, { fields, neverIndexed }: Extract<HeaderBlock, { at: "fields" }>, isEnd: boolean): void {
+    const reading = readRequestHead(fields, isEnd, neverIndexed);
     if (reading.at === "head") {
       const served = new Http2ServerStream(stream, reading.head, this.#detach);
       served.attach(this.#handler.begin(reading.head, served));
-    } else if (reading.error.code === "bad-request") this.#refuse(stream, reading.error.message);
-    else this.#answer(stream, reading.error);
+    } else if (reading.error.code === "bad-request") this.#refuse(stream, reading.error.message, fields);
+    else this.#answer(stream, reading.error, fields);
   }
 
   /** A malformed request: answered, for clients that look before the reset comes, and reset. RFC 9113 section 8.1.1. */
-  #refuse(stream: Http2Stream, why: string): void {
+  #refuse(stream: Http2Stream, why: string, fields: Headers = UNREAD): void {
     stream.takeFault("PROTOCOL_ERROR", why);
-    this.#answer(stream, new CardeaError("bad-request", why));
+    this.#answer(stream, new CardeaError("bad-request", why), fields);
   }
 
-  #answer(stream: Http2Stream, error: CardeaError): void {
-    this.#handler.refuse(error, new Http2ServerStream(stream, null, this.#detach));
+  #answer(stream: Http2Stream, error: CardeaError, fields: Headers = UNREAD): void {
+    const isGrpc = isGrpcType(joinedHeader(fields, "content-type", fields.length) ?? "");
+    this.#handler.refuse(error, new Http2ServerStream(stream, null, this.#detach), isGrpc);
   }
 
   readonly #detach = (stream: Http2Stream): Detached => {
@@ -106,6 +110,9 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
     return { connection, early: null, lifetime: this.#options.lifetime };
   };
 }
+
+/** Of a head whose fields were lost. */
+const UNREAD: Headers = Object.freeze([]);
 
 /** What is worth a record of its own: all else has been recorded with its requests, or is no fault. */
 const FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["http2-protocol-error", "http2-flood", "request-timeout"]);

@@ -9,6 +9,7 @@ import { responsePseudoFields } from "../../wire/http2-response-head.ts";
 import { readTrailers } from "../../wire/http2-trailers.ts";
 import type { Answer, Detached, DownstreamStream, InformationalAnswer, RequestEvents } from "../streams.ts";
 import { BodyTail } from "./body-tail.ts";
+import type { FieldLists } from "./output.ts";
 import type { Http2Stream, StreamEvents } from "./stream.ts";
 
 /** What a stream needs of its connection when it becomes a tunnel. */
@@ -22,6 +23,8 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
   readonly #detach: DetachStream;
   readonly #tail: BodyTail;
   #events: RequestEvents | null = null;
+  /** The head of an answer without content, of which only its end tells whether trailers follow. */
+  #lateHead: FieldLists | null = null;
   #isOver = false;
 
   constructor(stream: Http2Stream, head: RequestHead | null, detach: DetachStream) {
@@ -49,14 +52,15 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
   }
 
   /** `isLast` is passed over: an answer never ends the neighbours' connection. */
-  sendAnswer({ status, headers, framing }: Answer): void {
+  sendAnswer({ status, headers, framing, neverIndexed = null }: Answer): void {
     if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
     // The 101 of HTTP/1.1 is a 200 here. RFC 8441 section 5.
     const pseudo = responsePseudoFields(status === 101 ? 200 : status);
     const isTunnel = this.#opensTunnel && (status === 101 || (status >= 200 && status < 300));
-    const isEnd = !isTunnel && !hasBody(framing);
     this.#tail.begin(framing);
-    this.#stream.sendHeaders({ pseudo, headers }, isEnd);
+    if (!isTunnel && framing.kind === "length" && framing.bytes === 0)
+      this.#lateHead = { pseudo, headers, neverIndexed };
+    else this.#stream.sendHeaders({ pseudo, headers, neverIndexed }, !isTunnel && !hasBody(framing));
   }
 
   sendBody(piece: Buffer): boolean {
@@ -65,6 +69,7 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
 
   sendEnd(trailers: Headers): void {
     this.#leave();
+    if (this.#lateHead !== null) this.#stream.sendHeaders(this.#lateHead, trailers.length === 0);
     this.#tail.end(trailers);
     this.#stream.stopReading();
   }
@@ -113,9 +118,10 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
 
   onFault(code: ErrorName, why: string): void {
     const events = this.#events;
-    this.#fail(new CardeaError("bad-request", why));
-    // Where there was nobody left to answer.
-    if (events === null) this.#stream.reset(code);
+    const isOurs = code === "ENHANCE_YOUR_CALM";
+    this.#fail(new CardeaError(isOurs ? "overloaded" : "bad-request", why));
+    // Where there was nobody left to answer, or no room.
+    if (events === null || isOurs) this.#stream.reset(code);
   }
 
   onLost(error: CardeaError): void {

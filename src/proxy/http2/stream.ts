@@ -9,6 +9,8 @@ import type { Ending } from "./closed-streams.ts";
 import type { ConnectionCredit } from "./connection-credit.ts";
 import type { DataSender, DataSource } from "./data-sender.ts";
 import type { FieldLists, Output } from "./output.ts";
+import { processMemory } from "./process-memory.ts";
+import { UNHEARD } from "./unheard.ts";
 
 /** What happens on a stream. After `onReset`, `onFault` and `onLost` nothing more comes from the peer. */
 export interface StreamEvents {
@@ -133,7 +135,8 @@ export class Http2Stream implements DataSource {
   sendData(piece: Buffer): boolean {
     if (!this.#maySend() || piece.length === 0) return true;
     this.#enqueue(piece);
-    this.#isFull ||= this.queuedBytes >= LIMITS.http2StreamQueueBytesMax;
+    this.#isFull ||=
+      this.queuedBytes >= LIMITS.http2StreamQueueBytesMax || (this.queuedBytes > 0 && processMemory.isTight);
     return !this.#isFull;
   }
 
@@ -173,6 +176,7 @@ export class Http2Stream implements DataSource {
     else this.#queue[0] = first.subarray(bytes);
     this.#sendWindow -= bytes;
     this.queuedBytes -= bytes;
+    processMemory.remove(bytes);
     this.sentBytes += bytes;
     const ending = this.#queue.length === 0 ? this.#ending : null;
     const isEnd = ending !== null && ending.length === 0 && !this.#isFaulty();
@@ -264,6 +268,7 @@ export class Http2Stream implements DataSource {
   #enqueue(piece: Buffer): void {
     this.#queue.push(piece);
     this.queuedBytes += piece.length;
+    processMemory.add(piece.length);
     this.#host.sender.submit(this);
   }
 
@@ -307,6 +312,7 @@ export class Http2Stream implements DataSource {
   #close(ending: Ending): void {
     this.#state = "closed";
     this.#queue.length = 0;
+    processMemory.remove(this.queuedBytes);
     this.queuedBytes = 0;
     this.#host.sender.remove(this);
     if (this.#isDeaf) this.#dropHeld();
@@ -324,6 +330,7 @@ export class Http2Stream implements DataSource {
     if (this.#isPaused || this.#held.length > 0) {
       this.#held.push(piece);
       this.#host.credit.hold(piece.length);
+      if (processMemory.isExhausted) this.#fail("ENHANCE_YOUR_CALM", "too much is held for slow readers");
       return;
     }
     this.#owedBytes += piece.length;
@@ -385,16 +392,3 @@ export class Http2Stream implements DataSource {
 const EMPTY = Buffer.alloc(0);
 const NO_HEADERS: Headers = Object.freeze([]);
 const LENGTH_FAULT = "there is more or less DATA than content-length says";
-
-/** Before anybody has taken the stream over, and after it was given up. */
-const UNHEARD: StreamEvents = {
-  onBlock: () => {},
-  onData: () => {},
-  onEnd: () => {},
-  onDrain: () => {},
-  onReset: () => {},
-  onFault: () => {},
-  onLost: () => {},
-  onClosed: () => {},
-  onStill: () => {},
-};

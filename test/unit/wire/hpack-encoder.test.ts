@@ -180,3 +180,27 @@ const DROPPED = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+
+describe("a field that its sender wants no hop to index", () => {
+  test("is told from others, and written so", () => {
+    const decoder = new HpackDecoder(BOUNDS);
+    const read = decoder.decode(octets("\x10\x05x-pin\x041234\x00\x01a\x01b\x14\x02/x"));
+    expect(read).toEqual({
+      at: "fields",
+      fields: ["x-pin", "1234", "a", "b", ":path", "/x"],
+      neverIndexed: ["x-pin", ":path"],
+    });
+    const encoder = new HpackEncoder(4_096);
+    const headers = ["X-Pin", "1234", "accept-encoding", "gzip, deflate", "connection", "x"];
+    for (let i = 0; i < 2; i++) {
+      const block = encoder.encode([], headers, ["x-pin", "accept-encoding", "connection"]);
+      expect(block).toBe("\x10\x05x-pin\x041234\x10\x0faccept-encoding\x0dgzip, deflate");
+    }
+  });
+
+  test("and one that is refused with its block leaves nothing behind", () => {
+    const decoder = new HpackDecoder(BOUNDS);
+    expect(decoder.decode(octets("\x10\x01A\x01b")).at).toBe("malformed");
+    expect(decoder.decode(octets("\x00\x01a\x01b"))).toEqual({ at: "fields", fields: ["a", "b"], neverIndexed: null });
+  });
+});

@@ -126,6 +126,7 @@ describe("a request reads as it would in HTTP/1.1", () => {
       upgrade: null,
       expectsContinue: false,
       nominated: [],
+      neverIndexed: null,
     });
   });
 
@@ -196,12 +197,16 @@ describe("a request reads as it would in HTTP/1.1", () => {
 
 const ASKED = { method: "GET", protocol: null };
 
+function blockOf(fields: readonly string[]): Parameters<typeof readResponseHead>[0] {
+  return { at: "fields", fields: [...fields], neverIndexed: null };
+}
+
 function answer(
   fields: readonly string[],
   isEnd = true,
   asked: Parameters<typeof readResponseHead>[2] = ASKED,
 ): ResponseHead {
-  const reading = readResponseHead(fields, isEnd, asked);
+  const reading = readResponseHead(blockOf(fields), isEnd, asked);
   if (reading.at !== "head") throw new Error(`not accepted: ${reading.error.message}`);
   return reading.head;
 }
@@ -226,7 +231,7 @@ describe("an answer is refused", () => {
     ["with two content-lengths", [":status", "200", "content-length", "1", "content-length", "1"], false],
     ["that promises a body and ends", [":status", "200", "content-length", "1"], true],
   ])("%s", (_, fields, isEnd) => {
-    expect(readResponseHead(fields, isEnd, ASKED)).toMatchObject({
+    expect(readResponseHead(blockOf(fields), isEnd, ASKED)).toMatchObject({
       at: "refused",
       error: { code: "upstream-protocol-error" },
     });

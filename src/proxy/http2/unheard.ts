@@ -1,0 +1,14 @@
+import type { StreamEvents } from "./stream.ts";
+
+/** Before anybody has taken the stream over, and after it was given up. */
+export const UNHEARD: StreamEvents = {
+  onBlock: () => {},
+  onData: () => {},
+  onEnd: () => {},
+  onDrain: () => {},
+  onReset: () => {},
+  onFault: () => {},
+  onLost: () => {},
+  onClosed: () => {},
+  onStill: () => {},
+};
