@@ -1,4 +1,5 @@
 import type { CardeaError, ErrorCode } from "../core/errors.ts";
+import { HexIds } from "../core/hex-ids.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import type {
   EndedBy,
@@ -69,19 +70,19 @@ export class Recorder {
   readonly #flows: FlowSink;
   readonly #metrics: DataPathMetrics;
   readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #ids: HexIds;
 
   constructor({ reporter, flows, metrics, clock, random }: RecorderOptions) {
     this.#reporter = reporter;
     this.#flows = flows;
     this.#metrics = metrics;
     this.#clock = clock;
-    this.#random = random;
+    this.#ids = new HexIds(random);
   }
 
   /** 16 hexadecimal digits. */
   newId(): string {
-    return this.#random.bytes(8).toString("hex");
+    return this.#ids.next(16);
   }
 
   nowMs(): number {
