@@ -121,6 +121,8 @@ export interface Network {
 
 export interface DialOptions {
   readonly timeoutMs: number;
+  /** No TLS will be laid over the connection: it can be read in a cheaper way. */
+  readonly isPlain?: boolean;
   /** Source IP to dial from, where that matters (127.0.0.6 in Kubernetes). */
   readonly localHost?: string;
   readonly signal?: AbortSignal;

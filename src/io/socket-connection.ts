@@ -2,9 +2,17 @@ import type net from "node:net";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, ConnectionHandlers, SecureConnection, TlsFacts } from "../core/ports.ts";
+import type { SharedRead } from "./shared-read.ts";
 
 /** Whom the connection leads to; decides the code of its errors. */
 export type ConnectionSide = "downstream" | "upstream";
+
+interface SocketConnectionOptions {
+  /** Under TLS, the TCP socket. */
+  readonly transport?: net.Socket;
+  /** Reads the socket, which was made with its `onread`. */
+  readonly reads?: SharedRead;
+}
 
 /**
  * A connection over a socket of the runtime, plain or TLS. What is written within one turn of the event loop leaves in
@@ -17,19 +25,23 @@ export class SocketConnection implements Connection {
   readonly #socket: net.Socket;
   /** Under TLS the TCP socket, without it the same as #socket. */
   readonly #transport: net.Socket;
+  /** Null: the runtime hands out what it reads by "data". */
+  readonly #reads: SharedRead | null;
   #handlers: ConnectionHandlers | null = null;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
   #state: "open" | "ending" | "ended" | "destroyed" | "closed" | "detached" = "open";
   #isFlushDue = false;
   #isBlocked = false;
+  #isPaused = false;
   #error: CardeaError | undefined;
   #local: Address | null = null;
   #remote: Address | null = null;
 
-  constructor(socket: net.Socket, side: ConnectionSide, transport: net.Socket = socket) {
+  constructor(socket: net.Socket, side: ConnectionSide, options: SocketConnectionOptions = {}) {
     this.#socket = socket;
-    this.#transport = transport;
+    this.#transport = options.transport ?? socket;
+    this.#reads = options.reads ?? null;
     this.side = side;
     // Asked for at once: a socket that has closed no longer knows.
     this.#remote = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -53,8 +65,16 @@ export class SocketConnection implements Connection {
     const isFirst = this.#handlers === null;
     this.#handlers = handlers;
     if (!isFirst) return;
-    if (this.#state === "closed") queueMicrotask(() => this.#handlers!.onClose(this.#error));
-    else this.#socket.on("data", this.#onData).on("end", this.#onEnd).on("drain", this.#onDrain);
+    if (this.#state === "closed") {
+      queueMicrotask(() => this.#handlers!.onClose(this.#error));
+      return;
+    }
+    this.#socket.on("end", this.#onEnd).on("drain", this.#onDrain);
+    if (this.#reads === null) this.#socket.on("data", this.#onData);
+    else {
+      this.#reads.deliverTo(this.#onData);
+      queueMicrotask(this.#deliverEarly);
+    }
   }
 
   write(chunk: Buffer): boolean {
@@ -86,15 +106,19 @@ export class SocketConnection implements Connection {
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#socket.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#socket.resume();
+    if (this.#reads !== null) queueMicrotask(this.#deliverEarly);
   }
 
   /** Gives the socket away, for TLS to be laid over it. Nothing may have been written before. */
   detach(): net.Socket {
+    if (this.#reads !== null) throw new CardeaError("internal", "a connection that was dialled as plain gets no TLS");
     this.#state = "detached";
     this.#socket.pause();
     this.#socket.removeListener("data", this.#onData).removeListener("end", this.#onEnd);
@@ -147,6 +171,15 @@ export class SocketConnection implements Connection {
     this.#handlers!.onData(chunk);
   };
 
+  /** What came before there was anybody to take it, then what follows. */
+  readonly #deliverEarly = (): void => {
+    if (this.#isPaused || this.#state === "destroyed" || this.#state === "closed") return;
+    const early = this.#reads!.takeEarly();
+    if (early === null) return;
+    this.#onData(early);
+    if (!this.#isPaused) this.#socket.resume();
+  };
+
   readonly #onEnd = (): void => {
     if (this.#state !== "destroyed") this.#handlers!.onEnd();
   };
@@ -174,7 +207,7 @@ export class SecureSocketConnection extends SocketConnection implements SecureCo
   readonly tls: TlsFacts;
 
   constructor(socket: net.Socket, transport: net.Socket, options: { side: ConnectionSide; tls: TlsFacts }) {
-    super(socket, options.side, transport);
+    super(socket, options.side, { transport });
     this.tls = options.tls;
   }
 }

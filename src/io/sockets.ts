@@ -2,6 +2,7 @@ import net from "node:net";
 import { CardeaError, type ErrorCode } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, DialOptions, Listening, Network } from "../core/ports.ts";
+import { SharedRead } from "./shared-read.ts";
 import { SocketConnection } from "./socket-connection.ts";
 import { createTlsContext, serveTls, startTls } from "./tls.ts";
 
@@ -32,7 +33,9 @@ function dial(to: Address, options: DialOptions): Promise<Connection> {
     }
     const { localHost } = options;
     const from = localHost === undefined ? {} : { localAddress: localHost };
-    const socket = net.connect({ host: to.host, port: to.port, ...from, ...SOCKET_OPTIONS });
+    const reads = options.isPlain === true ? new SharedRead() : null;
+    const onread = reads === null ? {} : { onread: reads.onread };
+    const socket = net.connect({ host: to.host, port: to.port, ...from, ...onread, ...SOCKET_OPTIONS });
     const timer = setTimeout(() => fail("upstream-connect-timeout", "no answer"), options.timeoutMs).unref();
     const onAbort = () => fail("upstream-connect-failed", "given up");
     const onError = (error: NodeJS.ErrnoException) => fail("upstream-connect-failed", error.code ?? error.message);
@@ -50,7 +53,7 @@ function dial(to: Address, options: DialOptions): Promise<Connection> {
     socket.once("error", onError);
     socket.once("connect", () => {
       settle();
-      resolve(new SocketConnection(socket, "upstream"));
+      resolve(new SocketConnection(socket, "upstream", reads === null ? {} : { reads }));
     });
   });
 }

@@ -119,6 +119,98 @@ describe("sockets", () => {
   });
 });
 
+describe.each([
+  ["as plain", true],
+  ["for TLS to be laid over it", false],
+])("a connection that was dialled %s", (_, isPlain) => {
+  it("holds back what comes before anybody handles it, and then reads on to the end", async () => {
+    const { dialled, far } = await dialInto(isPlain);
+    await new Promise((resolve) => far.write("early ", resolve));
+    // Long enough for a reader that reads ahead to have read ahead: another round trip of the event loop's.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    far.end("and late");
+    const near = collect(dialled);
+    await near.ended;
+    expect(near.text()).toBe("early and late");
+    expect(near.connection.bytesReceived).toBe(14);
+  });
+
+  it("delivers nothing while it is paused, and all of it afterwards", async () => {
+    const { dialled, far } = await dialInto(isPlain);
+    const near = collect(dialled);
+    dialled.pause();
+    await new Promise((resolve) => far.end("x".repeat(300_000), () => resolve(null)));
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    expect(near.bytes).toBe(0);
+    dialled.resume();
+    await near.ended;
+    expect(near.bytes).toBe(300_000);
+  });
+
+  it("pauses in the middle of what it is handed", async () => {
+    const { dialled, far } = await dialInto(isPlain);
+    let pieces = 0;
+    const second = Promise.withResolvers<void>();
+    dialled.setHandlers({
+      onData: () => {
+        dialled.pause();
+        if (++pieces === 2) second.resolve();
+      },
+      onEnd: () => {},
+      onDrain: () => {},
+      onClose: () => {},
+    });
+    await new Promise((resolve) => far.write(Buffer.alloc(1_000_000), resolve));
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    expect(pieces).toBe(1);
+    dialled.resume();
+    await second.promise;
+    expect(pieces).toBe(2);
+  });
+
+  it("hands out bytes that nobody writes over", async () => {
+    const one = await dialInto(isPlain);
+    const other = await dialInto(isPlain);
+    const [first, second] = [collect(one.dialled), collect(other.dialled)];
+    for (let i = 0; i < 50; i++) {
+      await Promise.all([
+        new Promise((resolve) => one.far.write("a".repeat(1_000), resolve)),
+        new Promise((resolve) => other.far.write("b".repeat(1_000), resolve)),
+      ]);
+    }
+    one.far.end();
+    other.far.end();
+    await Promise.all([first.ended, second.ended]);
+    expect(first.text()).toBe("a".repeat(50_000));
+    expect(second.text()).toBe("b".repeat(50_000));
+  });
+
+  it("is told of a reset", async () => {
+    const { dialled, far } = await dialInto(isPlain);
+    const near = collect(dialled);
+    far.resetAndDestroy();
+    await near.closed;
+    expect(near.error?.code).toBe("upstream-reset");
+  });
+});
+
+/** A dialled connection that nobody handles yet, and the socket at its other end. */
+async function dialInto(isPlain: boolean): Promise<{ readonly dialled: Connection; readonly far: net.Socket }> {
+  const accepted = Promise.withResolvers<net.Socket>();
+  const server = net.createServer({ allowHalfOpen: true }, accepted.resolve).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const dialled = await network.dial({ host: "127.0.0.1", port }, { timeoutMs: 1_000, isPlain });
+  const far = await accepted.promise;
+  far.on("error", () => {});
+  cleanups.push(
+    () => dialled.destroy(),
+    () => far.destroy(),
+    () => server.close(),
+  );
+  return { dialled, far };
+}
+
 async function listen(onConnection: (connection: Connection) => void): Promise<Listening> {
   const listening = await network.listen(LOOPBACK, onConnection);
   cleanups.push(() => listening.close());
