@@ -2,7 +2,7 @@ import type net from "node:net";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, ConnectionHandlers, SecureConnection, TlsFacts } from "../core/ports.ts";
-import type { SharedRead } from "./shared-read.ts";
+import type { SocketReader } from "./socket-reader.ts";
 
 /** Whom the connection leads to; decides the code of its errors. */
 export type ConnectionSide = "downstream" | "upstream";
@@ -11,7 +11,7 @@ interface SocketConnectionOptions {
   /** Under TLS, the TCP socket. */
   readonly transport?: net.Socket;
   /** Reads the socket, which was made with its `onread`. */
-  readonly reads?: SharedRead;
+  readonly reads?: SocketReader;
 }
 
 /**
@@ -26,7 +26,7 @@ export class SocketConnection implements Connection {
   /** Under TLS the TCP socket, without it the same as #socket. */
   readonly #transport: net.Socket;
   /** Null: the runtime hands out what it reads by "data". */
-  readonly #reads: SharedRead | null;
+  readonly #reads: SocketReader | null;
   #handlers: ConnectionHandlers | null = null;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;

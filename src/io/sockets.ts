@@ -2,7 +2,7 @@ import net from "node:net";
 import { CardeaError, type ErrorCode } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, DialOptions, Listening, Network } from "../core/ports.ts";
-import { SharedRead } from "./shared-read.ts";
+import { SocketReader } from "./socket-reader.ts";
 import { SocketConnection } from "./socket-connection.ts";
 import { createTlsContext, serveTls, startTls } from "./tls.ts";
 
@@ -33,7 +33,7 @@ function dial(to: Address, options: DialOptions): Promise<Connection> {
     }
     const { localHost } = options;
     const from = localHost === undefined ? {} : { localAddress: localHost };
-    const reads = options.isPlain === true ? new SharedRead() : null;
+    const reads = options.isPlain === true ? new SocketReader() : null;
     const onread = reads === null ? {} : { onread: reads.onread };
     const socket = net.connect({ host: to.host, port: to.port, ...from, ...onread, ...SOCKET_OPTIONS });
     const timer = setTimeout(() => fail("upstream-connect-timeout", "no answer"), options.timeoutMs).unref();

@@ -10,10 +10,11 @@ import { fileNameOf, type ServicePlan } from "./plan.ts";
 const HARDENING = ["--disable-sigusr1"];
 
 /**
- * MiB for each half of the young generation, not Node's 32: a proxy's objects die young or stay for good. Measured under
- * load: 30 to 50 MB less in each sidecar at the same processor time; 1 MiB costs a fifth more of that.
+ * MiB for each half of the young generation, not Node's 32. It must hold what the requests of some 10 ms leave behind:
+ * with 2 MiB most of what was under way was carried over to the old generation, which grew by it, and a GET cost the
+ * pair of sidecars a fifth more. Beyond 8 there is little left to gain (docs/adr/0012-what-a-request-leaves-behind.md).
  */
-const SMALL_HEAP = ["--max-semi-space-size=2"];
+const SMALL_HEAP = ["--max-semi-space-size=8"];
 
 /**
  * MiB that the old generation and what was read into buffers may come to before the whole heap is looked through. A

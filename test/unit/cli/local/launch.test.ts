@@ -25,7 +25,7 @@ test("a role's young generation is small", () => {
   const limit = Number(ask(space));
   const plain = Number(spawnSync(program, ["-p", space], { env, encoding: "utf8" }).stdout);
   // The limit counts the young generation in, as three semi-spaces: 16 or 32 MiB each by default, after the machine's size.
-  expect(plain - limit).toBeGreaterThanOrEqual(3 * (16 - 2) * 1024 * 1024);
+  expect(plain - limit).toBeGreaterThanOrEqual(3 * (16 - 8) * 1024 * 1024);
 });
 
 test("a role sees nothing of our surroundings that could turn it: no NODE_OPTIONS, no proxy", () => {

@@ -11,7 +11,7 @@ const READ_BYTES = 65_536;
 const READ_BUFFER = Buffer.allocUnsafeSlow(READ_BYTES);
 
 /** Reads a socket that we have dialled (`onread` is the runtime's option for those alone). */
-export class SharedRead {
+export class SocketReader {
   readonly onread: OnReadOpts;
   #deliver: ((piece: Buffer) => void) | null = null;
   /** Came before anybody took the connection over; no more is read until then. */
