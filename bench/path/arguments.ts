@@ -1,21 +1,40 @@
 import { parseArgs } from "node:util";
 
 /** What one run of the bench is to do. */
-export interface BenchArguments {
+export type BenchArguments = CompareArguments | SoakArguments;
+
+/** Ours beside the peers. */
+export interface CompareArguments {
+  readonly task: "compare";
   readonly jsonFile: string | null;
+  /** The result is put into bench/README.md. */
+  readonly isForReadme: boolean;
   /** Names, in the order of the tables; all where none were asked for. */
   readonly loads: readonly string[];
   readonly peers: readonly string[];
+  /** Each load with the peers that the bar names for it, and no others. */
+  readonly isQuick: boolean;
   readonly rounds: number;
   readonly secondsPerRound: number;
 }
 
-export const USAGE = `npm run bench -- [--quick] [--json FILE] [--loads A,B] [--peers A,B] [--rounds N] [--seconds N]`;
+/** Ours alone, for long. */
+export interface SoakArguments {
+  readonly task: "soak";
+  readonly jsonFile: string | null;
+  readonly isForReadme: boolean;
+  readonly minutes: number;
+}
 
-const FULL = { rounds: 5, secondsPerRound: 5 };
+export const USAGE = `npm run bench -- [--quick] [--json FILE] [--readme] [--loads A,B] [--peers A,B] [--rounds N] [--seconds N]
+npm run bench -- --soak [--minutes N] [--json FILE] [--readme]`;
+
+const FULL = { rounds: 5, secondsPerRound: 3 };
 const QUICK = { rounds: 3, secondsPerRound: 1 };
+const SOAK_MINUTES = 10;
 const ROUNDS_MAX = 100;
 const SECONDS_MAX = 600;
+const MINUTES_MAX = 24 * 60;
 
 /** Command line → what to do. Errors: in a sentence, for names and numbers that are none. */
 export function parseBenchArguments(
@@ -23,26 +42,44 @@ export function parseBenchArguments(
   known: { readonly loads: readonly string[]; readonly peers: readonly string[] },
 ): BenchArguments {
   const string = { type: "string" } as const;
+  const boolean = { type: "boolean" } as const;
   const { values } = parseArgs({
     args: [...words],
     options: {
-      quick: { type: "boolean" },
+      quick: boolean,
+      soak: boolean,
+      readme: boolean,
       json: string,
       loads: string,
       peers: string,
       rounds: string,
       seconds: string,
+      minutes: string,
     },
   });
+  const common = { jsonFile: values.json ?? null, isForReadme: values.readme === true };
+  if (values.soak === true) {
+    refuseBeside("--soak", values, ["quick", "loads", "peers", "rounds", "seconds"]);
+    const minutes = parseCount("--minutes", values.minutes, { usual: SOAK_MINUTES, max: MINUTES_MAX });
+    return { task: "soak", ...common, minutes };
+  }
+  refuseBeside("no --soak", values, ["minutes"]);
   const isQuick = values.quick === true;
   const usual = isQuick ? QUICK : FULL;
   return {
-    jsonFile: values.json ?? null,
+    task: "compare",
+    ...common,
+    isQuick: isQuick && values.peers === undefined,
     loads: parseNames("--loads", values.loads, known.loads),
     peers: parseNames("--peers", values.peers, known.peers),
     rounds: parseCount("--rounds", values.rounds, { usual: usual.rounds, max: ROUNDS_MAX }),
     secondsPerRound: parseCount("--seconds", values.seconds, { usual: usual.secondsPerRound, max: SECONDS_MAX }),
   };
+}
+
+function refuseBeside(what: string, values: Readonly<Record<string, unknown>>, names: readonly string[]): void {
+  const strange = names.filter((name) => values[name] !== undefined);
+  if (strange.length > 0) throw new Error(`--${strange.join(", --")} means nothing with ${what}`);
 }
 
 function parseNames(flag: string, text: string | undefined, known: readonly string[]): readonly string[] {

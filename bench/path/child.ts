@@ -7,6 +7,21 @@ const living = new Set<ChildProcess>();
 // Whatever happens to the bench, what it started goes with it.
 process.on("exit", () => living.forEach((child) => child.kill("SIGKILL")));
 
+/** Ends a process with this one, whatever happens. */
+export function keepUntilExit(child: ChildProcess): void {
+  living.add(child);
+  child.once("exit", () => living.delete(child));
+}
+
+/** Ends everything that was started, in good order where it heeds SIGTERM: `cardea up` has processes of its own to end. */
+export async function endAll(): Promise<void> {
+  const ended = [...living].map((child) => new Promise((resolve) => child.once("exit", resolve)));
+  for (const child of living) child.kill("SIGTERM");
+  const timer = setTimeout(() => living.forEach((child) => child.kill("SIGKILL")), GRACE_MS);
+  await Promise.all(ended);
+  clearTimeout(timer);
+}
+
 /** A process of ours whose output goes to a file. */
 export interface Child {
   readonly pid: number;
@@ -25,8 +40,8 @@ export function startChild(program: string, args: readonly string[], logFile: st
   // Without a listener an error would end the bench; `pid` below tells the same.
   child.on("error", () => {});
   if (child.pid === undefined) throw new Error(`${program} can't be started`);
-  living.add(child);
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve(void living.delete(child))));
+  keepUntilExit(child);
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     pid: child.pid,
@@ -46,14 +61,13 @@ export function startChild(program: string, args: readonly string[], logFile: st
 export function runToEnd(program: string, args: readonly string[], timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs });
-    living.add(child);
+    keepUntilExit(child);
     let stdout = "";
     let stderr = "";
     child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString("latin1")));
     child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString("latin1")));
     child.once("error", reject);
     child.once("close", (code) => {
-      living.delete(child);
       if (code === 0) resolve(stdout);
       else reject(new Error(`${program} ended with ${code}: ${stderr.slice(-500)}${stdout.slice(-500)}`));
     });

@@ -1,90 +1,129 @@
-import { join } from "node:path";
-import { runToEnd } from "./child.ts";
-import { ALLOWED_PATH } from "./rules.ts";
-import type { RunningSide } from "./side.ts";
-
-/** What one round of a load came to, by metric. */
-export type Measured = Readonly<Record<string, number>>;
+import { readAcceptedConnections } from "./accepted-connections.ts";
+import { holdClient, runClient, runWrk } from "./client.ts";
+import { STREAM_MESSAGES } from "./grpc-message.ts";
+import {
+  bulkMetrics,
+  type Counted,
+  handshakeMetrics,
+  type Measured,
+  messageMetrics,
+  requestMetrics,
+} from "./metrics.ts";
+import { readCpuMs, readRssMiB } from "./process-times.ts";
+import { ALLOWED_PATH, GRPC_STREAM_PATH, GRPC_UNARY_PATH, LARGE_PATH } from "./rules.ts";
+import type { Carried, RunningSide } from "./side.ts";
 
 /** Work that every side is given in turn. */
 export interface Load {
   readonly name: string;
   readonly summary: string;
-  readonly kind: "http" | "tcp";
-  /** Turns what the client counted, and the pair's processor time, into metrics. */
-  readonly metrics: (counted: Counted, cpuMs: number) => Measured;
-  /** Gives the side work for some seconds. Errors: when the client fails. */
-  readonly drive: (side: RunningSide, seconds: number) => Promise<Counted>;
+  /** What a side must be able to carry to take part. */
+  readonly carried: Carried | "any";
+  /** With whom `--quick` compares: whom the bar names, and one at least. */
+  readonly quickPeers: readonly string[];
+  /** A round that is shorter says nothing. */
+  readonly secondsMin: number;
+  /** One round; a sentence where the side failed. Errors: when the client does. */
+  readonly measure: (side: RunningSide, seconds: number) => Promise<Measured | string>;
 }
 
-/** What the clients print. */
-export interface Counted {
-  readonly requests?: number;
-  readonly bytes?: number;
-  readonly failed: number;
-  readonly durationUs: number;
-  readonly p50Us?: number;
-  readonly p99Us?: number;
-}
+const ENVOY = ["envoy"];
+const HTTP_BAR = ["envoy", "nginx", "haproxy-h1", "haproxy-h2"];
+const TCP_BAR = ["envoy", "haproxy-h1"];
+const HANDSHAKE_BAR = ["envoy", "nginx", "haproxy-h1"];
 
-/** Every metric, with what makes it good and how it is shown. */
-export const METRICS = {
-  cpuUsPerRequest: { better: "lower", unit: "µs CPU a request", digits: 1 },
-  cpuMsPerGiB: { better: "lower", unit: "ms CPU a GiB", digits: 0 },
-  requestsPerSec: { better: "higher", unit: "requests/s", digits: 0 },
-  mibPerSec: { better: "higher", unit: "MiB/s", digits: 0 },
-  p50Ms: { better: "lower", unit: "ms, p50", digits: 2 },
-  p99Ms: { better: "lower", unit: "ms, p99", digits: 2 },
-  rssMiB: { better: "lower", unit: "MiB RSS a sidecar", digits: 0 },
-  readyMs: { better: "lower", unit: "ms to first answer", digits: 0 },
-} as const satisfies Record<string, { better: "lower" | "higher"; unit: string; digits: number }>;
+const IDLE_CONNECTIONS = 1_000;
+const HANDSHAKES_PARALLEL = 8;
+const UNARY_STREAMS = 50;
+const STREAMING_STREAMS = 10;
+const BULK_CONNECTIONS = 2;
 
-export type MetricName = keyof typeof METRICS;
-
-/** Loads that need no client: what the sides are when nothing is asked of them. */
-export const STILL_LOADS = { start: "start to ready", idle: "idle" } as const;
-
-const MIB = 1_048_576;
-const here = import.meta.dirname;
-const TIMEOUT_EXTRA_MS = 20_000;
-
-function getAt(connections: number): Load {
-  return closedLoop(`get-${connections}`, `GET 1 KiB, ${connections} connections`, connections, 0);
-}
+/** Small GETs and 1 MiB bodies a second: less than any side's most, so that the latencies are not of a full queue. */
+const MIXED_SMALL_RATE = 300;
+const MIXED_LARGE_RATE = 10;
 
 /** In the order in which they are run. */
 export const LOADS: readonly Load[] = [
-  getAt(1),
-  getAt(10),
-  getAt(50),
-  getAt(200),
+  closedLoop({ name: "get-1", connections: 1, quickPeers: ENVOY }),
+  closedLoop({ name: "get-10", connections: 10, quickPeers: ENVOY }),
+  closedLoop({ name: "get-50", connections: 50, quickPeers: HTTP_BAR }),
+  closedLoop({ name: "get-200", connections: 200, quickPeers: HTTP_BAR }),
   fixedRate(1_000),
-  closedLoop("post-64k", "POST 64 KiB, 10 connections", 10, 65_536),
+  fixedRate(4_000),
+  closedLoop({ name: "post-64k", connections: 10, quickPeers: ENVOY, bodyBytes: 65_536 }),
+  grpc({
+    name: "grpc-unary",
+    summary: `gRPC unary, ${UNARY_STREAMS} streams`,
+    path: GRPC_UNARY_PATH,
+    streams: UNARY_STREAMS,
+    messages: 1,
+  }),
+  grpc({
+    name: "grpc-stream",
+    summary: `gRPC server streaming, ${STREAMING_STREAMS} streams of ${STREAM_MESSAGES} messages`,
+    path: GRPC_STREAM_PATH,
+    streams: STREAMING_STREAMS,
+    messages: STREAM_MESSAGES,
+  }),
+  bulk("down"),
+  bulk("up"),
   {
-    name: "tcp-bulk",
-    summary: "TCP bulk down, 2 connections",
-    kind: "tcp",
-    metrics: (counted, cpuMs) => ({
-      cpuMsPerGiB: cpuMs / (counted.bytes! / MIB / 1_024),
-      mibPerSec: counted.bytes! / MIB / (counted.durationUs / 1e6),
-    }),
-    drive: (side, seconds) => runClient([join(here, "bulk.ts"), String(side.tcpPort), "2", String(seconds)], seconds),
+    name: "handshakes",
+    summary: `new TCP connections, a full handshake each, ${HANDSHAKES_PARALLEL} at a time`,
+    carried: "fresh",
+    quickPeers: HANDSHAKE_BAR,
+    secondsMin: 1,
+    measure: measured("fresh", handshakeMetrics, dialAfresh),
+  },
+  {
+    name: "idle-1000",
+    summary: `${IDLE_CONNECTIONS} idle connections, each after one GET`,
+    carried: "http",
+    quickPeers: HTTP_BAR,
+    secondsMin: 1,
+    measure: (side) =>
+      holdClient("idle", [side.ports.http!, ALLOWED_PATH, IDLE_CONNECTIONS], ({ failed }) =>
+        failed > 0 ? failureOf({ failed, durationUs: 0 }) : { rssMiB: readSidecarRssMiB(side, "http") },
+      ),
   },
 ];
 
-/** wrk: each connection asks again as soon as it has its answer. Its latencies are of a saturated machine. */
-function closedLoop(name: string, summary: string, connections: number, bodyBytes: number): Load {
+/** Loads that are run where packets get lost, by how many of a thousand. */
+export const LOSS_LOADS: readonly (Load & { readonly lostPerMille: number })[] = [
+  lossy("loss-0.1", 1),
+  lossy("loss-1", 10),
+];
+
+function lossy(name: string, lostPerMille: number): Load & { readonly lostPerMille: number } {
   return {
     name,
-    summary,
-    kind: "http",
-    metrics: requestMetrics,
-    async drive(side, seconds) {
-      const url = `http://127.0.0.1:${side.httpPort}`;
-      const script = join(here, "closed-loop.lua");
-      const words = ["-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url, "--", ALLOWED_PATH];
-      return lastLine(await runToEnd("wrk", [...words, String(bodyBytes)], seconds * 1_000 + TIMEOUT_EXTRA_MS));
-    },
+    lostPerMille,
+    summary: `GET 1 KiB at ${MIXED_SMALL_RATE}/s beside 1 MiB at ${MIXED_LARGE_RATE}/s, ${lostPerMille / 10} % of packets lost`,
+    carried: "http",
+    quickPeers: ENVOY,
+    // Of fewer requests one in a hundred is a handful.
+    secondsMin: 3,
+    measure: measured("http", requestMetrics, (port, seconds) =>
+      runClient("open-loop", [port, ALLOWED_PATH, MIXED_SMALL_RATE, seconds, LARGE_PATH, MIXED_LARGE_RATE], seconds),
+    ),
+  };
+}
+
+function closedLoop(options: {
+  readonly name: string;
+  readonly connections: number;
+  readonly quickPeers: readonly string[];
+  readonly bodyBytes?: number;
+}): Load {
+  const { name, connections, quickPeers, bodyBytes = 0 } = options;
+  const what = bodyBytes === 0 ? "GET 1 KiB" : `POST ${bodyBytes / 1_024} KiB`;
+  return {
+    name,
+    summary: `${what}, ${connections} connection${connections === 1 ? "" : "s"}`,
+    carried: "http",
+    quickPeers,
+    secondsMin: 1,
+    measure: measured("http", requestMetrics, (port, seconds) => runWrk(port, { connections, bodyBytes, seconds })),
   };
 }
 
@@ -92,28 +131,87 @@ function fixedRate(rate: number): Load {
   return {
     name: `rate-${rate}`,
     summary: `GET 1 KiB, fixed ${rate}/s, open loop`,
-    kind: "http",
-    metrics: requestMetrics,
-    drive: (side, seconds) => {
-      const words = [String(side.httpPort), ALLOWED_PATH, String(rate), String(seconds)];
-      return runClient([join(here, "open-loop.ts"), ...words], seconds);
-    },
+    carried: "http",
+    quickPeers: ENVOY,
+    secondsMin: 1,
+    measure: measured("http", requestMetrics, (port, seconds) =>
+      runClient("open-loop", [port, ALLOWED_PATH, rate, seconds], seconds),
+    ),
   };
 }
 
-function requestMetrics({ requests, durationUs, p50Us, p99Us }: Counted, cpuMs: number): Measured {
+function grpc(options: {
+  readonly name: string;
+  readonly summary: string;
+  readonly path: string;
+  readonly streams: number;
+  readonly messages: number;
+}): Load {
+  const { name, summary, path, streams, messages } = options;
   return {
-    cpuUsPerRequest: (cpuMs * 1_000) / requests!,
-    requestsPerSec: requests! / (durationUs / 1e6),
-    p50Ms: p50Us! / 1_000,
-    p99Ms: p99Us! / 1_000,
+    name,
+    summary,
+    carried: "grpc",
+    quickPeers: ENVOY,
+    secondsMin: 1,
+    measure: measured("grpc", messages === 1 ? requestMetrics : messageMetrics, (port, seconds) =>
+      runClient("grpc-loop", [port, path, streams, messages, seconds], seconds),
+    ),
   };
 }
 
-async function runClient(words: readonly string[], seconds: number): Promise<Counted> {
-  return lastLine(await runToEnd(process.execPath, words, seconds * 1_000 + TIMEOUT_EXTRA_MS));
+function bulk(direction: "down" | "up"): Load {
+  return {
+    name: `tcp-${direction}`,
+    summary: `TCP bulk ${direction}, ${BULK_CONNECTIONS} connections`,
+    carried: "tcp",
+    quickPeers: TCP_BAR,
+    secondsMin: 1,
+    measure: measured("tcp", bulkMetrics, (port, seconds) =>
+      runClient("bulk", [port, direction, BULK_CONNECTIONS, seconds], seconds),
+    ),
+  };
 }
 
-function lastLine(printed: string): Counted {
-  return JSON.parse(printed.trim().split("\n").at(-1)!) as Counted;
+/** Drives the side, and gives what the client counted and the pair's processor time as metrics; memory after it. */
+function measured(
+  carried: Carried,
+  metricsOf: (counted: Counted, cpuMs: number) => Measured,
+  drive: (port: number, seconds: number) => Promise<Counted>,
+): Load["measure"] {
+  return async (side, seconds) => {
+    const pids = side.pids(carried);
+    const beforeMs = readCpuMs(pids);
+    const counted = await drive(side.ports[carried]!, seconds);
+    const cpuMs = readCpuMs(pids) - beforeMs;
+    if (counted.failed > 0) return failureOf(counted);
+    if (counted.flaw !== undefined) return counted.flaw;
+    if ((counted.requests ?? counted.bytes) === 0) return "nothing came through";
+    return { ...metricsOf(counted, cpuMs), rssMiB: readSidecarRssMiB(side, carried) };
+  };
+}
+
+/** For each of the app's connections three are to be accepted: by the caller's sidecar, the server's, and the backend. */
+const ACCEPTED_PER_CONNECTION = 3;
+/** The kernel counts those of other programs too, but none too few. */
+const ACCEPTED_TOLERANCE = 0.02;
+
+/** New connections, of which those between the sidecars are new ones too: others would be of other work. */
+async function dialAfresh(port: number, seconds: number): Promise<Counted> {
+  const before = readAcceptedConnections();
+  const counted = await runClient("connections", [port, HANDSHAKES_PARALLEL, seconds], seconds);
+  const accepted = (readAcceptedConnections() - before) / counted.requests!;
+  if (accepted >= ACCEPTED_PER_CONNECTION * (1 - ACCEPTED_TOLERANCE)) return counted;
+  return { ...counted, flaw: `its sidecars share connections (${accepted.toFixed(1)} accepted for each of the app's)` };
+}
+
+function failureOf({ failed, requests, firstFailure }: Counted): string {
+  const why = firstFailure === undefined || firstFailure === "" ? "" : ` (${firstFailure})`;
+  return `${failed} failed${requests === undefined ? "" : `, ${requests} did not`}${why}`;
+}
+
+/** Half of the pair's. */
+export function readSidecarRssMiB(side: RunningSide, carried: Carried): number {
+  const pids = side.pids(carried);
+  return readRssMiB(pids) / pids.length;
 }

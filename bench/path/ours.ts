@@ -1,17 +1,28 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RunFile } from "../../src/cli/run-file.ts";
+import type { RunFile, RunningService } from "../../src/cli/run-file.ts";
 import { type Child, findFreePorts, startChild } from "./child.ts";
 import { awaitFirstAnswer } from "./first-answer.ts";
-import { readAgeMs } from "./process-times.ts";
-import { RULE_METHODS, RULE_PATHS } from "./rules.ts";
-import type { Backends, RunningSide, SideSetting } from "./side.ts";
+import { meshText, policyText } from "./ours-mesh.ts";
+import type { Carried, RunningSide, SideSetting } from "./side.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const POLL_MS = 5;
 const UP_TIMEOUT_MS = 30_000;
 const LOG_CHARS_SHOWN = 2_000;
+
+export const OURS = "cardea";
+
+/** What a sidecar of ours does for each request while it is measured. Trace context is passed on; spans are not there yet. */
+export const OURS_DOES = "policy of 100 rules, flow log, metrics, trace context; no spans, so no sampling of them";
+
+/** Our side, and what of it can be looked at from outside. */
+export interface OurSide extends RunningSide {
+  readonly policyFile: string;
+  /** A service as it runs now. */
+  service(name: string): RunningService;
+}
 
 /** The program as it ships: plain JavaScript in dist/. Errors: what the compiler says. */
 export function buildOurs(): void {
@@ -20,28 +31,39 @@ export function buildOurs(): void {
 }
 
 /**
- * A mesh of `cardea up`: three sidecars, of which a request passes caller and server, and TCP caller and bulk. Flow
- * log, metrics and trace context are on, as they always are; the certificates are the mesh's own.
+ * A mesh of `cardea up`: the caller's sidecar, and one for each kind of what is carried. Flow log, metrics and trace
+ * context are on, as they always are; the certificates are the mesh's own.
  */
-export async function openOurs({ directory, backends }: SideSetting): Promise<RunningSide> {
-  const [httpPort, tcpPort, outboundPort] = (await findFreePorts(3)) as [number, number, number];
-  const ports = { httpPort, tcpPort, outboundPort };
+export async function openOurs({ directory, backends }: SideSetting): Promise<OurSide> {
+  const [http, grpc, tcp, outbound] = (await findFreePorts(4)) as [number, number, number, number];
+  const policyFile = join(directory, "policies", "bench.yaml");
   mkdirSync(join(directory, "policies"), { recursive: true });
-  writeFileSync(join(directory, "policies", "bench.yaml"), policyText());
-  writeFileSync(join(directory, "mesh.yaml"), meshText(ports, backends));
+  writeFileSync(policyFile, policyText());
+  writeFileSync(join(directory, "mesh.yaml"), meshText({ http, grpc, tcp, outbound }, backends));
   const { up, state } = startMesh(directory);
   const failure = (): string | null =>
     up.hasEnded() ? `cardea up ended: ${up.output()}${readControlLog(state)}` : null;
+  const service = (name: string): RunningService => findService(join(state, "run.json"), name)!;
+  const pidOf = (name: string): number | null => findService(join(state, "run.json"), name)?.sidecar?.pid ?? null;
   try {
-    const { caller, server, bulk } = await awaitSidecars(join(state, "run.json"), failure);
-    await awaitFirstAnswer(httpPort, failure);
+    for (const name of ["caller", ...Object.values(SERVER_OF)]) await awaitSidecar(() => pidOf(name), failure);
+    await awaitFirstAnswer(http, failure);
     return {
-      name: "cardea",
+      name: OURS,
       version: `${packageVersion()} on Node ${process.versions.node}, HTTP/2 between`,
-      httpPort,
-      tcpPort,
-      pids: (kind) => (kind === "http" ? [caller, server] : [caller, bulk]),
-      readyMs: readAgeMs([caller, server]),
+      ports: { http, grpc, tcp, fresh: tcp },
+      betweenPort: service(SERVER_OF.http).inbound[0]!.listen.port,
+      policyFile,
+      service,
+      pids: (carried) => ["caller", SERVER_OF[carried]].map((name) => service(name).sidecar!.pid),
+      async restartCaller() {
+        const before = pidOf("caller");
+        if (before !== null) process.kill(before, "SIGKILL");
+        return awaitSidecar(() => {
+          const pid = pidOf("caller");
+          return pid === before ? null : pid;
+        }, failure);
+      },
       close: () => up.close(),
     };
   } catch (error) {
@@ -50,30 +72,8 @@ export async function openOurs({ directory, backends }: SideSetting): Promise<Ru
   }
 }
 
-interface CallerPorts {
-  readonly httpPort: number;
-  readonly tcpPort: number;
-  readonly outboundPort: number;
-}
-
-/** A mesh file; JSON is YAML. */
-function meshText({ httpPort, tcpPort, outboundPort }: CallerPorts, backends: Backends): string {
-  const upstreams = [
-    { service: "server.bench", port: 8080, localPort: httpPort },
-    { service: "bulk.bench", port: 9000, localPort: tcpPort },
-  ];
-  const services = [
-    { name: "caller", namespace: "bench", outboundPort, upstreams },
-    serving("server", 8080, "HTTP", backends.httpPort),
-    serving("bulk", 9000, "TCP", backends.tcpPort),
-  ];
-  const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec: { services } };
-  return `${JSON.stringify(mesh, null, 2)}\n`;
-}
-
-function serving(name: string, port: number, protocol: string, appPort: number): object {
-  return { name, namespace: "bench", ports: [{ port, protocol }], app: { address: `127.0.0.1:${appPort}` } };
-}
+/** The service whose sidecar is the second of the pair. */
+const SERVER_OF: Readonly<Record<Carried, string>> = { http: "server", grpc: "grpc", tcp: "bulk", fresh: "bulk" };
 
 function startMesh(directory: string): { readonly up: Child; readonly state: string } {
   const state = join(directory, "state");
@@ -91,50 +91,24 @@ function readControlLog(state: string): string {
   return existsSync(file) ? readFileSync(file, "utf8").slice(-LOG_CHARS_SHOWN) : "";
 }
 
-interface SidecarPids {
-  readonly caller: number;
-  readonly server: number;
-  readonly bulk: number;
-}
-
-async function awaitSidecars(runFile: string, failure: () => string | null): Promise<SidecarPids> {
+async function awaitSidecar(find: () => number | null, failure: () => string | null): Promise<number> {
   const untilMs = performance.now() + UP_TIMEOUT_MS;
   for (;;) {
-    const [caller, server, bulk] = ["caller", "server", "bulk"].map((name) => readSidecarPid(runFile, name));
-    if (caller != null && server != null && bulk != null) return { caller, server, bulk };
+    const pid = find();
+    if (pid !== null) return pid;
     const why = failure() ?? (performance.now() > untilMs ? "cardea up started no sidecars" : null);
     if (why !== null) throw new Error(why);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
-function readSidecarPid(runFile: string, name: string): number | null {
+function findService(runFile: string, name: string): RunningService | undefined {
   try {
-    const run = JSON.parse(readFileSync(runFile, "utf8")) as RunFile;
-    return run.services.find((service) => service.name === name)?.sidecar?.pid ?? null;
+    return (JSON.parse(readFileSync(runFile, "utf8")) as RunFile).services.find((service) => service.name === name);
   } catch {
     // Not written yet.
-    return null;
+    return undefined;
   }
-}
-
-function policyText(): string {
-  const from = [{ source: { principals: ["cluster.local/ns/bench/sa/caller"] } }];
-  const rules = RULE_PATHS.map((path) => ({
-    from,
-    to: [{ operation: { methods: RULE_METHODS, paths: [path], ports: ["8080"] } }],
-  }));
-  return [allow("server", rules), allow("bulk", [{ from, to: [{ operation: { ports: ["9000"] } }] }])].join("---\n");
-}
-
-function allow(app: string, rules: readonly object[]): string {
-  const policy = {
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: app, namespace: "bench" },
-    spec: { selector: { matchLabels: { app } }, action: "ALLOW", rules },
-  };
-  return `${JSON.stringify(policy)}\n`;
 }
 
 function packageVersion(): string {

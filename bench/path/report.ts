@@ -1,4 +1,4 @@
-import { type MetricName, METRICS } from "./loads.ts";
+import { type MetricName, METRICS } from "./metrics.ts";
 import { compareSides, type LoadResult, metricsOf } from "./rounds.ts";
 import { type Comparison, medianOf, type SpreadComparison, spreadOf, verdictOf } from "./statistics.ts";
 

@@ -1,6 +1,8 @@
-import { type Load, type Measured, type MetricName, METRICS, STILL_LOADS } from "./loads.ts";
-import { readCpuMs, readRssMiB } from "./process-times.ts";
+import { type Load, readSidecarRssMiB } from "./loads.ts";
+import { type Measured, type MetricName, METRICS } from "./metrics.ts";
+import { measureNoiseMs } from "./noise.ts";
 import type { RunningSide } from "./side.ts";
+import { measureStart } from "./start.ts";
 import { compareRounds, type SpreadComparison } from "./statistics.ts";
 
 /** All rounds of one load: of each side that took part, what each round came to. */
@@ -8,38 +10,55 @@ export interface LoadResult {
   readonly load: string;
   readonly summary: string;
   readonly bySide: ReadonlyMap<string, readonly Measured[]>;
+  /** The fixed loop's time before each side's turn, ms. */
+  readonly noiseMs: readonly number[];
 }
 
+export interface RoundOptions {
+  readonly rounds: number;
+  readonly secondsPerRound: number;
+  readonly report: (line: string) => void;
+}
+
+/** What needs no client: starting, and being there. */
+export const START_LOAD: Load = {
+  name: "start",
+  summary: "start of the caller's sidecar",
+  carried: "any",
+  quickPeers: ["envoy", "haproxy-h1", "haproxy-h2", "nginx"],
+  secondsMin: 1,
+  measure: (side) => measureStart(side),
+};
+
 /** Before anything is asked of the sides. */
-export function measureIdle(sides: readonly RunningSide[]): readonly LoadResult[] {
-  const still = (name: keyof typeof STILL_LOADS, measure: (side: RunningSide) => Measured): LoadResult => ({
-    load: name,
-    summary: STILL_LOADS[name],
-    bySide: new Map(sides.map((side) => [side.name, [measure(side)]])),
-  });
-  return [
-    still("start", (side) => ({ readyMs: side.readyMs })),
-    still("idle", (side) => ({ rssMiB: readSidecarRssMiB(side, "http") })),
-  ];
+export function measureIdle(sides: readonly RunningSide[]): LoadResult {
+  return {
+    load: "idle",
+    summary: "idle",
+    bySide: new Map(sides.map((side) => [side.name, [{ rssMiB: readSidecarRssMiB(side, carriedBy(side)) }]])),
+    noiseMs: [],
+  };
+}
+
+function carriedBy(side: RunningSide): "http" | "tcp" {
+  return side.ports.http === null ? "tcp" : "http";
 }
 
 /**
  * Gives a load to one side after the other, round by round, each round beginning with another side: what the machine
  * does meanwhile hits all alike. A side that fails requests is out: its numbers would be of other work.
  */
-export async function runLoad(
-  load: Load,
-  sides: readonly RunningSide[],
-  options: { readonly rounds: number; readonly secondsPerRound: number; readonly report: (line: string) => void },
-): Promise<LoadResult> {
-  const taking = sides.filter((side) => takesPart(load, side));
-  const bySide = new Map<string, Measured[]>(taking.map((side) => [side.name, []]));
+export async function runLoad(load: Load, sides: readonly RunningSide[], options: RoundOptions): Promise<LoadResult> {
+  const bySide = new Map<string, Measured[]>(sides.map((side) => [side.name, []]));
+  const noiseMs: number[] = [];
+  const seconds = Math.max(load.secondsMin, options.secondsPerRound);
   for (let round = 0; round < options.rounds; round++) {
-    for (let i = 0; i < taking.length; i++) {
-      const side = taking[(i + round) % taking.length]!;
+    for (let i = 0; i < sides.length; i++) {
+      const side = sides[(i + round) % sides.length]!;
       const measured = bySide.get(side.name);
       if (measured === undefined) continue;
-      const result = await runRound(load, side, options.secondsPerRound);
+      noiseMs.push(measureNoiseMs());
+      const result = await load.measure(side, seconds);
       if (typeof result !== "string") {
         measured.push(result);
         continue;
@@ -48,28 +67,7 @@ export async function runLoad(
       bySide.delete(side.name);
     }
   }
-  return { load: load.name, summary: load.summary, bySide };
-}
-
-/** Whether the side can do this kind of load at all. */
-export function takesPart(load: Load, side: RunningSide): boolean {
-  return load.kind === "http" || side.tcpPort !== null;
-}
-
-async function runRound(load: Load, side: RunningSide, seconds: number): Promise<Measured | string> {
-  const pids = side.pids(load.kind);
-  const beforeMs = readCpuMs(pids);
-  const counted = await load.drive(side, seconds);
-  const cpuMs = readCpuMs(pids) - beforeMs;
-  if (counted.failed > 0) return `${counted.failed} failed of ${counted.requests ?? "its connections"}`;
-  if ((counted.requests ?? counted.bytes) === 0) return "nothing came through";
-  return { ...load.metrics(counted, cpuMs), rssMiB: readSidecarRssMiB(side, load.kind) };
-}
-
-/** Half of the pair's. */
-function readSidecarRssMiB(side: RunningSide, kind: "http" | "tcp"): number {
-  const pids = side.pids(kind);
-  return readRssMiB(pids) / pids.length;
+  return { load: load.name, summary: load.summary, bySide, noiseMs };
 }
 
 /** Ours beside each peer, by metric. Nothing where ours or the peer is left out. */

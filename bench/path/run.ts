@@ -1,125 +1,110 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, loadavg, tmpdir } from "node:os";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseBenchArguments, USAGE } from "./arguments.ts";
-import { type Child, runToEnd, startChild } from "./child.ts";
-import { assertEnforces } from "./first-answer.ts";
-import { LOADS } from "./loads.ts";
-import { buildOurs, openOurs } from "./ours.ts";
-import { findPeer, openPeer, PEERS } from "./peers.ts";
+import { type CompareArguments, parseBenchArguments, type SoakArguments, USAGE } from "./arguments.ts";
+import { formatBar, judge } from "./bar.ts";
+import { endAll } from "./child.ts";
+import { compareAll } from "./compare.ts";
+import { LOADS, LOSS_LOADS } from "./loads.ts";
+import { runLossLoads } from "./loss.ts";
+import { describeLoadAverage, describeMachine } from "./machine.ts";
+import { describeNoise } from "./noise.ts";
+import { buildOurs, OURS, OURS_DOES } from "./ours.ts";
+import { PEERS } from "./peers.ts";
+import { fetchPackaged, findProgram } from "./programs.ts";
+import { chooseRounds } from "./quick-budget.ts";
+import { writeReadmeSection } from "./readme.ts";
 import { comparisonsOf, formatTable } from "./report.ts";
-import { type LoadResult, measureIdle, runLoad, takesPart } from "./rounds.ts";
-import type { Backends, RunningSide } from "./side.ts";
+import { type LoadResult, START_LOAD } from "./rounds.ts";
+import type { RunningSide } from "./side.ts";
+import { describeSoak, type SoakResult, soak } from "./soak.ts";
 
-// Sidecar pairs beside each other: `npm run bench`. See bench/README.md.
+// Sidecar pairs beside each other, or ours alone for long: `npm run bench`. See bench/README.md.
 
-const OURS = "cardea";
-const WARM_UP = [
-  { loadName: "get-50", seconds: 5 },
-  { loadName: "tcp-bulk", seconds: 1 },
-];
-const BACKEND_TIMEOUT_MS = 10_000;
+const report = (line: string): void => void process.stderr.write(`${line}\n`);
 
-type Report = (line: string) => void;
-const report: Report = (line) => void process.stderr.write(`${line}\n`);
+/** wrk is found like the peers, and nothing can be measured without it. */
+async function findWrk(): Promise<void> {
+  const wrk = await findProgram({
+    name: "wrk",
+    variable: "WRK",
+    versionWords: ["-v"],
+    versionPattern: /wrk (\S+)/,
+    fetch: () => fetchPackaged("wrk", ["wrk"]),
+  });
+  if ("absent" in wrk) throw new Error(`the bench needs wrk: ${wrk.absent}`);
+  process.env["WRK"] = wrk.program;
+}
 
-/** Starts our mesh and every peer that is there. A peer that is not, or does not start, is told and left out. */
-async function openSides(
+async function compare(wanted: CompareArguments, directory: string): Promise<void> {
+  const before = describeLoadAverage();
+  const beganMs = performance.now();
+  const { results, sides } = await compareAll(wanted, directory, report);
+  const all = [...results, ...(await runLoss(wanted, directory, sides))];
+  const versions = sides.map(({ name, version }) => `${name} ${version}`);
+  const peers = sides.map(({ name }) => name).filter((name) => name !== OURS);
+  const how = [
+    `${new Date().toISOString().slice(0, 10)}, ${wanted.rounds} rounds of ${wanted.secondsPerRound} s${wanted.isQuick ? ` (--quick)` : ""}, ${describeMachine()};`,
+    `${before} before, ${describeLoadAverage()} after; a fixed piece of work took`,
+    `${describeNoise(all.flatMap(({ noiseMs }) => noiseMs))}.`,
+    `${versions.join("; ")}. On in ours: ${OURS_DOES}.`,
+  ].join("\n");
+  const bar = judge(all, OURS);
+  const text = `${how}\n\n${formatTable(all, OURS, peers)}\n\nWhat is wanted, and what came of it:\n\n${formatBar(bar)}`;
+  process.stdout.write(`${text}\n`);
+  report(`it took ${((performance.now() - beganMs) / 1_000).toFixed(0)} s`);
+  if (wanted.jsonFile !== null) writeJson(wanted.jsonFile, comparisonsOf(all, OURS));
+  if (wanted.isForReadme) writeReadmeSection("table", text);
+}
+
+async function runLoss(
+  wanted: CompareArguments,
   directory: string,
-  backends: Backends,
-  peerNames: readonly string[],
-  opened: RunningSide[],
-): Promise<void> {
-  const settingOf = (name: string): { directory: string; backends: Backends } => {
-    mkdirSync(join(directory, name));
-    return { directory: join(directory, name), backends };
-  };
-  opened.push(await openOurs(settingOf(OURS)));
-  for (const peer of PEERS.filter(({ name }) => peerNames.includes(name))) {
-    const found = findPeer(peer);
-    if ("absent" in found) {
-      report(`${peer.name} is skipped: ${found.absent}`);
-      continue;
-    }
-    try {
-      opened.push(await openPeer(peer, found, settingOf(peer.name)));
-      if (!peer.hasTcp)
-        report(`${peer.name} takes no part in TCP: its TCP side is a module that many builds leave out`);
-    } catch (error) {
-      report(`${peer.name} is skipped, it did not start: ${String(error)}`);
-    }
-  }
-  for (const side of opened) await assertEnforces(side.name, side.httpPort);
+  sides: readonly RunningSide[],
+): Promise<readonly LoadResult[]> {
+  const names = LOSS_LOADS.map(({ name }) => name).filter((name) => wanted.loads.includes(name));
+  if (names.length === 0) return [];
+  const loads = LOSS_LOADS.filter(({ name }) => names.includes(name));
+  const rounds = chooseRounds(loads, sides, wanted);
+  const results = await runLossLoads({ ...wanted, rounds }, directory);
+  if (!("absent" in results)) return results;
+  report(`${names.join(", ")}: skipped: ${results.absent}`);
+  return [];
 }
 
-/** The processes that stand behind all sides. */
-async function openBackends(directory: string): Promise<{ readonly child: Child; readonly backends: Backends }> {
-  const logFile = join(directory, "backend.log");
-  const child = startChild(process.execPath, [join(import.meta.dirname, "backend.ts")], logFile);
-  const untilMs = performance.now() + BACKEND_TIMEOUT_MS;
-  while (!readFileSync(logFile, "utf8").includes("}\n")) {
-    if (child.hasEnded() || performance.now() > untilMs) throw new Error(`no backend: ${child.output()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  return { child, backends: JSON.parse(readFileSync(logFile, "utf8")) as Backends };
+async function soakOurs(wanted: SoakArguments, directory: string): Promise<void> {
+  const result: SoakResult = await soak(wanted.minutes, directory, report);
+  const text = `${new Date().toISOString().slice(0, 10)}, ${describeMachine()}, ${describeLoadAverage()} after.\n\n${describeSoak(result)}`;
+  process.stdout.write(`${text}\n`);
+  if (wanted.jsonFile !== null) writeJson(wanted.jsonFile, result);
+  if (wanted.isForReadme) writeReadmeSection("soak", text);
+  if (result.failed > 0) process.exitCode = 1;
 }
 
-/** Unmeasured: code that is compiled as it runs is not at its speed at once, and connections have to be opened. */
-async function warmUp(sides: readonly RunningSide[]): Promise<void> {
-  for (const { loadName, seconds } of WARM_UP) {
-    const load = LOADS.find(({ name }) => name === loadName)!;
-    for (const side of sides.filter((each) => takesPart(load, each))) await load.drive(side, seconds);
-  }
-}
-
-function loadText(): string {
-  return `load average ${loadavg()
-    .map((value) => value.toFixed(1))
-    .join(" ")} on ${availableParallelism()} cores`;
+function writeJson(file: string, value: unknown): void {
+  writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 async function main(): Promise<void> {
-  const known = { loads: LOADS.map(({ name }) => name), peers: PEERS.map(({ name }) => name) };
+  const known = {
+    loads: [START_LOAD, ...LOADS, ...LOSS_LOADS].map(({ name }) => name),
+    peers: PEERS.map(({ name }) => name),
+  };
   const wanted = parseBenchArguments(process.argv.slice(2), known);
-  const machine = loadText();
-  await runToEnd("sh", ["-c", "command -v wrk"], BACKEND_TIMEOUT_MS).catch(() => {
-    throw new Error("the bench needs wrk, which most distributions have as a package of that name");
-  });
+  await findWrk();
   report("building");
   buildOurs();
   const directory = mkdtempSync(join(tmpdir(), "cardea-bench-"));
-  const sides: RunningSide[] = [];
-  let backend: Child | null = null;
-  const close = async (): Promise<void> => {
-    await Promise.all(sides.map((side) => side.close()));
-    await backend?.close();
-    rmSync(directory, { recursive: true, force: true });
-  };
-  const interrupt = (): void => void close().then(() => process.exit(130));
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
   try {
-    const opened = await openBackends(directory);
-    backend = opened.child;
-    await openSides(directory, opened.backends, wanted.peers, sides);
-    for (const side of sides) report(`${side.name} ${side.version}`);
-    const results: LoadResult[] = [...measureIdle(sides)];
-    report("warming up");
-    await warmUp(sides);
-    for (const load of LOADS.filter(({ name }) => wanted.loads.includes(name))) {
-      report(load.summary);
-      results.push(await runLoad(load, sides, { ...wanted, report }));
-    }
-    const peers = sides.map((side) => side.name).filter((name) => name !== OURS);
-    process.stdout.write(`${formatTable(results, OURS, peers)}\n`);
-    report(`${wanted.rounds} rounds of ${wanted.secondsPerRound} s; ${machine} before, ${loadText()} after`);
-    if (wanted.jsonFile !== null)
-      writeFileSync(wanted.jsonFile, `${JSON.stringify(comparisonsOf(results, OURS), null, 2)}\n`);
+    if (wanted.task === "soak") await soakOurs(wanted, directory);
+    else await compare(wanted, directory);
   } finally {
-    await close();
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
+process.once("SIGINT", () => void endAll().then(() => process.exit(130)));
+process.once("SIGTERM", () => void endAll().then(() => process.exit(143)));
 try {
   await main();
 } catch (error) {

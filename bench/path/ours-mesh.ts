@@ -1,0 +1,62 @@
+import { RULE_METHODS, RULE_PATHS } from "./rules.ts";
+import type { Backends } from "./side.ts";
+
+/** Where the caller's sidecar takes what goes to each service. */
+export interface CallerPorts {
+  readonly outbound: number;
+  readonly http: number;
+  readonly grpc: number;
+  readonly tcp: number;
+}
+
+/** Each service that is called has a sidecar of its own; a request passes the caller's and one of these. */
+const SERVED = { http: "server", grpc: "grpc", tcp: "bulk" } as const;
+
+/** A mesh file; JSON is YAML. */
+export function meshText(ports: CallerPorts, backends: Backends): string {
+  const upstreams = [
+    { service: "server.bench", port: 8080, localPort: ports.http },
+    { service: "grpc.bench", port: 9090, localPort: ports.grpc },
+    { service: "bulk.bench", port: 9000, localPort: ports.tcp },
+  ];
+  const services = [
+    { name: "caller", namespace: "bench", outboundPort: ports.outbound, upstreams },
+    serving(SERVED.http, 8080, "HTTP", backends.httpPort),
+    serving(SERVED.grpc, 9090, "GRPC", backends.grpcPort),
+    serving(SERVED.tcp, 9000, "TCP", backends.tcpPort),
+  ];
+  const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec: { services } };
+  return `${JSON.stringify(mesh, null, 2)}\n`;
+}
+
+function serving(name: string, port: number, protocol: string, appPort: number): object {
+  return { name, namespace: "bench", ports: [{ port, protocol }], app: { address: `127.0.0.1:${appPort}` } };
+}
+
+/**
+ * The policies: a hundred rules for each service that carries requests, one for TCP. `extraPath` is allowed besides, so
+ * that two texts can differ.
+ */
+export function policyText(extraPath?: string): string {
+  const from = [{ source: { principals: ["cluster.local/ns/bench/sa/caller"] } }];
+  const rulesFor = (port: string): readonly object[] =>
+    [...RULE_PATHS, ...(extraPath === undefined ? [] : [extraPath])].map((path) => ({
+      from,
+      to: [{ operation: { methods: RULE_METHODS, paths: [path], ports: [port] } }],
+    }));
+  return [
+    allow(SERVED.http, rulesFor("8080")),
+    allow(SERVED.grpc, rulesFor("9090")),
+    allow(SERVED.tcp, [{ from, to: [{ operation: { ports: ["9000"] } }] }]),
+  ].join("---\n");
+}
+
+function allow(app: string, rules: readonly object[]): string {
+  const policy = {
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: app, namespace: "bench" },
+    spec: { selector: { matchLabels: { app } }, action: "ALLOW", rules },
+  };
+  return `${JSON.stringify(policy)}\n`;
+}
