@@ -6,8 +6,9 @@ FROM node:26-bookworm-slim AS build
 WORKDIR /cardea
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json rolldown.config.js ./
 COPY src ./src
+COPY bin ./bin
 RUN npm run build
 # Without the development tools, and without the runtime package: the image below brings its own Node.
 RUN npm ci --omit=dev --omit=optional
@@ -18,8 +19,9 @@ COPY --from=build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /cardea
 COPY --from=build /cardea/package.json ./
 COPY --from=build /cardea/node_modules ./node_modules
+COPY --from=build /cardea/bin ./bin
 COPY --from=build /cardea/dist ./dist
 USER 65532:65532
 # No inspector by signal: whoever may signal the process may not look into it.
-ENTRYPOINT ["/usr/local/bin/node", "--disable-sigusr1", "/cardea/dist/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "--disable-sigusr1", "/cardea/bin/cardea.js"]
 CMD ["--help"]

@@ -18,7 +18,10 @@ function mainFile() {
   var root = path.join(__dirname, "..");
   var source = path.join(root, "src", "main.ts");
   // A checkout runs its sources; the published package and the image hold dist/ alone.
-  return fs.existsSync(source) ? source : path.join(root, "dist", "main.js");
+  if (fs.existsSync(source)) return source;
+  // The same program with a sidecar's modules in one file.
+  if (process.argv[2] === "proxy") return path.join(root, "dist", "cli", "sidecar.js");
+  return path.join(root, "dist", "main.js");
 }
 
 var major = Number(process.versions.node.split(".")[0]);

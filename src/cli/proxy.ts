@@ -48,7 +48,6 @@ async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
   const running = await openProxy(config, logger);
   // For who rotates an authority and does not want to wait for half a lifetime.
   terminal.onUserSignal(() => running.renew());
-  logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   await ended;
   await running.drain();
   return 0;
@@ -94,6 +93,9 @@ async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningPr
     metrics,
     logger,
   });
+  logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
+  // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
+  holder.begin();
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
   const servers = await openServers({ ...parts, version: await readVersion() });
   return {

@@ -105,7 +105,8 @@ const TLS_OPTIONS = {
 
 function supportsGroup(group: string): boolean {
   try {
-    tls.createSecureContext({ ecdhCurve: group });
+    // With no authorities of its own: reading all that the world trusts takes 10 ms.
+    tls.createSecureContext({ ecdhCurve: group, ca: [] });
     return true;
   } catch {
     return false;

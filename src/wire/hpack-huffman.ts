@@ -56,12 +56,13 @@ function fillTables(): void {
 /** Two entries a node: the next inner node, or, negative, the complement of a symbol. */
 function buildTree(): Int32Array {
   const children = new Int32Array(512);
+  const lengths = Uint8Array.from(CODE_LENGTHS, (digit) => Number.parseInt(digit, 36));
   let nodeCount = 1;
   let code = 0;
   for (let length = 5; length <= 30; length++) {
     code *= 2;
     for (let symbol = 0; symbol <= EOS; symbol++) {
-      if (Number.parseInt(CODE_LENGTHS[symbol]!, 36) !== length) continue;
+      if (lengths[symbol] !== length) continue;
       let node = 0;
       for (let bit = length - 1; bit > 0; bit--) {
         const branch = node * 2 + ((code >>> bit) & 1);

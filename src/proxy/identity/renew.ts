@@ -36,6 +36,8 @@ export interface IdentityHolder {
   /** Null before the first certificate, and again when the last one has ended without a successor: fail closed. */
   readonly identity: Latest<Identity | null>;
   state(): RenewalState;
+  /** Asks for the first certificate, and for the next ones in time. Called once. */
+  begin(): void;
   /** Asks for the next certificate now; a request that is under way already is enough. */
   renew(): void;
   /** Ends the request under way and asks no more. What is held stays published. */
@@ -46,13 +48,11 @@ export interface IdentityHolder {
 const TICK_MS = 30_000;
 
 /**
- * Gets this workload's certificate and keeps it fresh: a key of its own for each, renewed before half of its time is
+ * Gets this workload's certificate, from `begin` on, and keeps it fresh: a key of its own for each, renewed before half of its time is
  * over. When the authority is away it tries again and again and keeps what it has, until that ends.
  */
 export function holdIdentity(options: IdentityHolderOptions): IdentityHolder {
-  const holder = new RenewingHolder(options);
-  holder.tick();
-  return holder;
+  return new RenewingHolder(options);
 }
 
 class RenewingHolder implements IdentityHolder {
@@ -73,6 +73,10 @@ class RenewingHolder implements IdentityHolder {
     return this.#state;
   }
 
+  begin(): void {
+    this.#tick();
+  }
+
   renew(): void {
     if (this.#state.at !== "closed" && this.#state.attempt.at === "due") void this.#ask(this.#state.attempt.failures);
   }
@@ -84,7 +88,7 @@ class RenewingHolder implements IdentityHolder {
   }
 
   /** Looks at both clocks and does what is due. */
-  tick(): void {
+  #tick(): void {
     this.#expireIfEnded();
     const state = this.#state;
     if (state.at === "closed") return;
@@ -96,7 +100,7 @@ class RenewingHolder implements IdentityHolder {
   #arm(): void {
     this.#timer?.cancel();
     const state = this.#state;
-    this.#timer = state.at === "closed" ? null : this.#options.clock.setTimer(this.#delayMs(state), () => this.tick());
+    this.#timer = state.at === "closed" ? null : this.#options.clock.setTimer(this.#delayMs(state), () => this.#tick());
   }
 
   #delayMs(state: Exclude<RenewalState, { at: "closed" }>): number {

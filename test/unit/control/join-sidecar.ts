@@ -59,6 +59,7 @@ export async function joinSidecar(target: JoinTarget, name: string, options: Joi
     nodeId: options.nodeId ?? name,
     workload: { namespace, labels: options.labels ?? { app: name } },
   });
+  holder.begin();
   const close = (): void => {
     discovery.close();
     holder.close();

@@ -79,7 +79,9 @@ describe("the certificate client", () => {
       random: testRandom,
       logger: createKeptLog(),
     });
-    const identity = await new Promise<Identity | null>((resolve) => void holder.identity.subscribe(resolve));
+    const held = new Promise<Identity | null>((resolve) => void holder.identity.subscribe(resolve));
+    holder.begin();
+    const identity = await held;
     expect(identity?.spiffeId).toBe(WEB);
     holder.close();
   });

@@ -71,6 +71,7 @@ async function setUp(seed = 1, first: { readonly isAway?: boolean; readonly iden
   });
   const published: (Identity | null)[] = [];
   holder.identity.subscribe((identity) => published.push(identity));
+  holder.begin();
   return { clock, holder, published, requests, answers, skew, log, makeAuthority, inFlightMax: () => inFlightMax };
 }
 
