@@ -1,22 +1,25 @@
 import { type Fault, formatFault } from "../core/located.ts";
 import { lintPolicies } from "../policy/analysis/lint.ts";
+import { lintTraffic } from "../traffic/lint.ts";
 import type { Command, Terminal } from "./command.ts";
-import { readPolicies } from "./policy-input.ts";
+import { readPolicies, readServiceHosts } from "./policy-input.ts";
 
 /** Reads policy files as the control plane would, and says all that is wrong with them. */
 export const command: Command = {
   name: "policy check",
-  summary: "errors and warnings of policy files, by file, line, column and field",
-  usage: "cardea policy check PATH... [--strict] [--json]",
+  summary: "errors and warnings of policies and traffic rules, by file, line, column and field",
+  usage: "cardea policy check PATH... [--mesh FILE] [--strict] [--json]",
   example: "cardea policy check policies",
   positional: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
+    { name: "mesh", value: "FILE", summary: "warn of hosts that no service of this mesh file has" },
     { name: "strict", value: null, summary: "warnings count: exit 1 when there is one" },
     { name: "json", value: null, summary: "one JSON object for each finding" },
   ],
   async run(args, terminal) {
-    const { documents, tests, faults, revision } = await readPolicies(args.positional);
-    const warnings = lintPolicies(documents);
+    const { documents, traffic, tests, faults, revision } = await readPolicies(args.positional);
+    const services = await readServiceHosts(args.flag("mesh"));
+    const warnings = [...lintPolicies(documents), ...lintTraffic(traffic, services)];
     const isJson = args.isSet("json");
     for (const fault of faults) report("error", fault, terminal, isJson);
     for (const warning of warnings) report("warning", warning, terminal, isJson);
@@ -24,8 +27,9 @@ export const command: Command = {
       terminal.stderr(`${count(faults.length, "error")}: the set is refused as a whole`);
       return 2;
     }
+    const rules = traffic.length === 0 ? "" : `, ${count(traffic.length, "traffic rule")}`;
     const found = `${count(documents.length, "policy", "policies")}, ${count(tests.length, "PolicyTest")}`;
-    terminal.stderr(`${found}, ${count(warnings.length, "warning")}; revision ${revision}`);
+    terminal.stderr(`${found}${rules}, ${count(warnings.length, "warning")}; revision ${revision}`);
     return warnings.length > 0 && args.isSet("strict") ? 1 : 0;
   },
 };

@@ -1,4 +1,4 @@
-import { parseMesh } from "../config/mesh.ts";
+import { type Mesh, parseMesh } from "../config/mesh.ts";
 import { type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { CardeaError } from "../core/errors.ts";
@@ -6,6 +6,7 @@ import { type Fault, formatFault } from "../core/located.ts";
 import { readText } from "../io/files.ts";
 import { readPolicyTexts } from "../io/policy-directory.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import { serviceHost } from "../traffic/hosts.ts";
 
 /** The policies at the paths, with a fault for all that is wrong with them. */
 export async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
@@ -25,14 +26,24 @@ export async function readGoodPolicies(paths: readonly string[]): Promise<Policy
 
 /** The settings of a mesh file; the defaults without one. Errors: `bad-input`. */
 export async function readMeshSettings(file: string | undefined): Promise<MeshSettings> {
-  if (file === undefined) return DEFAULT_MESH_SETTINGS;
+  return file === undefined ? DEFAULT_MESH_SETTINGS : (await readMesh(file)).settings;
+}
+
+/** Full names of the services of a mesh file; null without one. Errors: `bad-input`. */
+export async function readServiceHosts(file: string | undefined): Promise<ReadonlySet<string> | null> {
+  if (file === undefined) return null;
+  const { services } = await readMesh(file);
+  return new Set(services.map(({ name, namespace }) => serviceHost(name, namespace)));
+}
+
+async function readMesh(file: string): Promise<Mesh> {
   const faults: Fault[] = [];
   const [document, ...others] = parseYaml(await readText(file), file, faults);
   const mesh = document === undefined ? null : parseMesh(document, { file }, faults);
   assertNoFaults(faults);
   if (mesh === null || others.length > 0)
     throw new CardeaError("bad-input", `${file}: expected one Mesh document, found ${others.length + 1}`);
-  return mesh.settings;
+  return mesh;
 }
 
 function assertNoFaults(faults: readonly Fault[]): void {

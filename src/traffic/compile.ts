@@ -29,16 +29,16 @@ export function compileTraffic(documents: readonly TrafficDocument[], options: C
   return runSteps(trafficSteps(documents, options));
 }
 
-/** The same, one host a step. */
+/** The same, a document or a host a step. */
 export function* trafficSteps(documents: readonly TrafficDocument[], options: CompileOptions): Steps<CompiledTraffic> {
   const { client, rootNamespace, revision } = options;
   const previous = options.previous?.client === client ? options.previous : null;
-  const rules = indexRules(
+  const rules = yield* indexRules(
     documents.filter((each) => each.kind === "DestinationRule"),
     client,
     rootNamespace,
   );
-  const routes = indexRoutes(
+  const routes = yield* indexRoutes(
     documents.filter((each) => each.kind === "VirtualService"),
     documents.filter(isGatewayRoute),
     client,

@@ -1,8 +1,10 @@
+import type { Steps } from "../core/slices.ts";
 import type { DocumentOf } from "./document.ts";
 import { isExportedTo } from "./export-to.ts";
 import type { GatewayRoute, ParentService, RankedRoute } from "./gateway-route.ts";
+import { HostTable } from "./host-table.ts";
 import { namespaceOfHost } from "./hosts.ts";
-import { type Client, mostSpecific } from "./rule-choice.ts";
+import type { Client } from "./rule-choice.ts";
 import type { HttpRoute } from "./service-traffic.ts";
 import type { VirtualService } from "./virtual-service.ts";
 
@@ -25,31 +27,33 @@ interface Attachment {
 }
 
 /** The routes that a client takes. */
-export function indexRoutes(
+export function* indexRoutes(
   virtual: readonly DocumentOf<VirtualService>[],
   gateway: readonly DocumentOf<GatewayRoute>[],
   client: Client,
-): RouteIndex {
-  const virtualByHost = new Map<string, DocumentOf<VirtualService>[]>();
+): Steps<RouteIndex> {
+  const virtualHosts = new HostTable<DocumentOf<VirtualService>>();
   for (const document of virtual) {
+    yield;
     if (!isExportedTo(document.exportTo, client.namespace)) continue;
-    for (const host of document.hosts) virtualByHost.set(host, [...(virtualByHost.get(host) ?? []), document]);
+    for (const host of document.hosts) virtualHosts.add(host, document);
   }
-  const attached = new Map<string, Attachment[]>();
+  const attached = new HostTable<Attachment>();
   for (const document of gateway) {
+    yield;
     for (const parent of document.parents) {
-      if (!isTaken(document, parent, client)) continue;
-      attached.set(parent.host, [...(attached.get(parent.host) ?? []), { parent, document }]);
+      if (isTaken(document, parent, client)) attached.add(parent.host, { parent, document });
     }
   }
 
   function choose(host: string): ChosenRoutes | null {
-    const attachments = attached.get(host);
-    if (attachments !== undefined && !virtualByHost.has(host)) return fromGateway(attachments, client);
-    const candidates = mostSpecific(host, virtualByHost);
+    const attachments = attached.at(host);
+    if (attachments !== undefined && virtualHosts.at(host) === undefined) return fromGateway(attachments, client);
+    const candidates = virtualHosts.mostSpecific(host);
     return candidates === undefined ? null : fromVirtual(nearest(candidates, host, client));
   }
-  return { choose, hosts: new Set([...virtualByHost.keys(), ...attached.keys()]) };
+  const hosts = new Set([...virtualHosts.exact.keys(), ...virtualHosts.wildcards.keys(), ...attached.exact.keys()]);
+  return { choose, hosts };
 }
 
 /** GEP-1294: a route beside its service is for everybody, one elsewhere is for the clients of its own namespace. */

@@ -1,7 +1,9 @@
+import type { Steps } from "../core/slices.ts";
 import type { DestinationRule, SubsetRule } from "./destination-rule.ts";
 import type { DocumentOf } from "./document.ts";
 import { isExportedTo } from "./export-to.ts";
-import { CLUSTER_DOMAIN, isWildcard, namespaceOfHost, suffixOf, wildcardsAround } from "./hosts.ts";
+import { HostTable } from "./host-table.ts";
+import { CLUSTER_DOMAIN, isWildcard, namespaceOfHost, suffixOf } from "./hosts.ts";
 import { NO_LAYERS, type PolicyLayers } from "./policy-layers.ts";
 
 /** Whose requests rules are compiled for. */
@@ -21,23 +23,24 @@ export interface RuleIndex {
  * The rules that a client heeds. As in Istio those of its own namespace come first, then those of the service's, then
  * those of the root namespace; where one of them speaks of the host at all, its most specific rules hold alone.
  */
-export function indexRules(
+export function* indexRules(
   rules: readonly DocumentOf<DestinationRule>[],
   client: Client,
   rootNamespace: string,
-): RuleIndex {
-  const byNamespace = new Map<string, Map<string, DocumentOf<DestinationRule>[]>>();
+): Steps<RuleIndex> {
+  const byNamespace = new Map<string, HostTable<DocumentOf<DestinationRule>>>();
   /** Of names that tell of no namespace, those that rule them. */
   const owners = new Map<string, string>();
   const hosts = new Set<string>();
   const heeded = rules.filter((rule) => isHeeded(rule, client));
   for (const rule of heeded.toSorted(byId)) {
     const touched = hostTouched(rule, [client.namespace, rootNamespace]);
+    yield;
     if (touched === null) continue;
     hosts.add(touched);
-    const byHost = byNamespace.get(rule.namespace) ?? new Map<string, DocumentOf<DestinationRule>[]>();
-    byNamespace.set(rule.namespace, byHost);
-    byHost.set(rule.host, [...(byHost.get(rule.host) ?? []), rule]);
+    const table = byNamespace.get(rule.namespace) ?? new HostTable();
+    byNamespace.set(rule.namespace, table);
+    table.add(rule.host, rule);
     if (namespaceOfHost(rule.host) === null && !owners.has(rule.host)) owners.set(rule.host, rule.namespace);
   }
 
@@ -45,24 +48,12 @@ export function indexRules(
     const ofService = namespaceOfHost(host) ?? (isWildcard(host) ? undefined : owners.get(host));
     const own = client.namespace === rootNamespace ? undefined : client.namespace;
     for (const namespace of [own, ofService, rootNamespace]) {
-      const byHost = namespace === undefined ? undefined : byNamespace.get(namespace);
-      const found = byHost === undefined ? undefined : mostSpecific(host, byHost);
+      const found = namespace === undefined ? undefined : byNamespace.get(namespace)?.mostSpecific(host);
       if (found !== undefined) return withSelectorFirst(found);
     }
     return [];
   }
   return { choose, hosts };
-}
-
-/** The first entry for the host itself or for the wildcards around it. */
-export function mostSpecific<T>(host: string, byHost: ReadonlyMap<string, T>): T | undefined {
-  const exact = byHost.get(host);
-  if (exact !== undefined) return exact;
-  for (const wildcard of wildcardsAround(host)) {
-    const found = byHost.get(wildcard);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /** Several rules for one host lend each other their subsets; of the rest the first that has any is the one (Istio's merge). */

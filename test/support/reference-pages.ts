@@ -9,6 +9,7 @@ import { FLOW_FIELDS } from "../../src/observe/flow.ts";
 import { BUCKETS, METRIC_TABLE, PAIR_LABELS } from "../../src/observe/metric-table.ts";
 import { page, table } from "./markdown-page.ts";
 import { meshFilePage, policyFieldsPage } from "./schema-pages.ts";
+import { trafficFieldsPage } from "./traffic-page.ts";
 
 /** Every generated page: its path from the repository's root → its text. `npm run reference` writes them. */
 export async function makeReferencePages(): Promise<ReadonlyMap<string, string>> {
@@ -20,6 +21,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["flow-fields", flowFieldsPage()],
     ["mesh-file", meshFilePage()],
     ["policy-fields", policyFieldsPage()],
+    ["traffic-fields", trafficFieldsPage()],
     ["ports", portsPage()],
     ["commands", commandsPage(commands)],
   ];
