@@ -45,8 +45,8 @@ export class Connector {
   async open(target: Target, offer: readonly string[] | null = null): Promise<OpenedConnection> {
     const { host, dialPort, peer } = target;
     const own = peer === null ? null : this.#usableIdentity();
-    const options = { timeoutMs: LIMITS.connectTimeoutMs, isPlain: peer === null };
-    const connection = await this.#network.dial({ host, port: dialPort }, options);
+    const timeoutMs = target.settings?.connectTimeoutMs ?? LIMITS.connectTimeoutMs;
+    const connection = await this.#network.dial({ host, port: dialPort }, { timeoutMs, isPlain: peer === null });
     if (peer === null || own === null)
       return { connection, tls: NO_TLS, lifetime: UNLIMITED, protocol: unasked(target, offer) };
     const alpn = offer ?? peer.alpn;

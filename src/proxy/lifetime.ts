@@ -1,4 +1,5 @@
 import { LIMITS } from "../core/limits.ts";
+import type { Clock, Random } from "../core/ports.ts";
 
 /**
  * How long a connection may be used, given the certificates that made it. Wall-clock milliseconds; both sidecars
@@ -21,4 +22,17 @@ export const UNLIMITED: Lifetime = Object.freeze({ retiresAtMs: Infinity, endsAt
 export function lifetimeOf(side: "downstream" | "upstream", endsAtMs: number, nowMs: number): Lifetime {
   const margin = Math.min(LIMITS.connectionRetireMsMax, Math.max(0, endsAtMs - nowMs) / 10);
   return { retiresAtMs: endsAtMs - (side === "upstream" ? 2 * margin : margin), endsAtMs };
+}
+
+/**
+ * The same, retired at a certain age at the latest: up to a tenth sooner, so that connections that were made together
+ * do not all go together. It takes no more requests then; those that are under way finish.
+ */
+export function withAge(
+  lifetime: Lifetime,
+  ageMs: number,
+  { clock, random }: { readonly clock: Clock; readonly random: Random },
+): Lifetime {
+  const agedAtMs = clock.wallMs() + ageMs * (1 - random.float() / 10);
+  return { ...lifetime, retiresAtMs: Math.min(lifetime.retiresAtMs, agedAtMs) };
 }

@@ -4,6 +4,7 @@ import { HTTP1_OFFER } from "./detect.ts";
 import type { ChannelOwner } from "./http1/client-connection.ts";
 import type { Channel, HttpProtocol } from "./streams.ts";
 import type { Target } from "./target.ts";
+import type { PoolSettings, PoolUse } from "./traffic/pool-settings.ts";
 
 /** Who wants to send a request. Exactly one of the two is called, perhaps at once, unless the waiter gives up. */
 export interface ChannelWaiter {
@@ -52,12 +53,13 @@ export class Pools {
  * up or it is crowded. Over HTTP/1.1 each request has one to itself: free ones are lent out newest first, so that those
  * that are not needed fall idle. Which of the two it is, the first connection tells; until then all wait for it.
  */
-export class TargetPool implements ChannelOwner {
+export class TargetPool implements ChannelOwner, PoolUse {
   /** Requests that hold a channel or wait for one. */
   active = 0;
   readonly #target: Target;
   readonly #open: OpenChannel;
   readonly #onEmpty: () => void;
+  readonly #settings: PoolSettings | null;
   /** What the last connection agreed on. */
   #speaks: HttpProtocol | "unknown";
   /** HTTP/2, oldest first, so that those that were only needed for a while fall idle. */
@@ -78,6 +80,23 @@ export class TargetPool implements ChannelOwner {
     this.#open = open;
     this.#onEmpty = onEmpty;
     this.#speaks = target.speaks ?? "unknown";
+    this.#settings = target.settings;
+    this.#settings?.uses.add(this);
+  }
+
+  /** Connections that are there or being made. */
+  get connectionCount(): number {
+    return this.#channelCount + this.#openingCount + this.#openingSingleCount;
+  }
+
+  /** Requests that wait for one. */
+  get waitingCount(): number {
+    return this.#waiting.length + this.#waitingToUpgrade.length;
+  }
+
+  /** A connection to another target, with which this one shares a bound, has gone. */
+  onRoom(): void {
+    this.#openMore();
   }
 
   /** Every acquire is followed by one release. */
@@ -87,8 +106,11 @@ export class TargetPool implements ChannelOwner {
     if (channel !== undefined) {
       waiter.onChannel(channel);
       if (channel.isCrowded) this.#grow();
-    } else if (this.#waiting.length + this.#waitingToUpgrade.length >= LIMITS.pendingRequestsMax) {
+    } else if (this.waitingCount >= LIMITS.pendingRequestsMax) {
       waiter.onNoChannel(new CardeaError("overloaded", "too many requests wait for a connection to the upstream"));
+    } else if (this.#settings !== null && !this.#settings.mayWait) {
+      const { maxPending } = this.#settings;
+      waiter.onNoChannel(new CardeaError("upstream-overflow", `${maxPending} requests wait (http1MaxPendingRequests)`));
     } else {
       (want === "upgrade" ? this.#waitingToUpgrade : this.#waiting).push(waiter);
       this.#openMore();
@@ -118,6 +140,7 @@ export class TargetPool implements ChannelOwner {
     remove(this.#shared, channel);
     this.#openMore();
     this.#leaveIfEmpty();
+    this.#settings?.makeRoom();
   }
 
   /** The first that is not crowded, or the one with the least to do. */
@@ -178,7 +201,9 @@ export class TargetPool implements ChannelOwner {
   }
 
   get #hasPlace(): boolean {
-    return this.#channelCount + this.#openingCount + this.#openingSingleCount < LIMITS.upstreamConnectionsMax;
+    if (this.connectionCount >= LIMITS.upstreamConnectionsMax) return false;
+    // The first is always made, as Envoy does it: else a full house elsewhere would shut this target out for good.
+    return this.#settings === null || this.connectionCount === 0 || this.#settings.hasPlace;
   }
 
   /** All are crowded: the next requests shall find one that is not. */
@@ -228,9 +253,9 @@ export class TargetPool implements ChannelOwner {
   }
 
   #leaveIfEmpty(): void {
-    const opening = this.#openingCount + this.#openingSingleCount;
-    const waiting = this.#waiting.length + this.#waitingToUpgrade.length;
-    if (this.active + this.#channelCount + opening + waiting === 0) this.#onEmpty();
+    if (this.active + this.connectionCount + this.waitingCount > 0) return;
+    this.#settings?.uses.delete(this);
+    this.#onEmpty();
   }
 }
 

@@ -18,6 +18,7 @@ import { Http2ClientConnection } from "./http2/client-connection.ts";
 import { followIdentity } from "./identify.ts";
 import type { Identity } from "./identity/identity.ts";
 import { InboundPort } from "./inbound.ts";
+import { withAge } from "./lifetime.ts";
 import { LiveConnections } from "./live.ts";
 import { OutboundPort } from "./outbound.ts";
 import { Pools } from "./pool.ts";
@@ -85,7 +86,9 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   const connector = new Connector({ network, clock, identity: own });
   const pools = new Pools(async (target, owner, offer) => {
     const { connection, lifetime, tls, protocol } = await connector.open(target, offer);
-    const options = { owner, live: channels, lifetime, tls };
+    const { settings } = target;
+    const life = settings === null ? lifetime : withAge(lifetime, settings.durationMs, { clock, random });
+    const options = { owner, live: channels, lifetime: life, tls, settings };
     if (protocol === "http/1.1") return new Http1ClientConnection(connection, options);
     return new Http2ClientConnection(connection, { ...options, clock, probesPeer: target.peer !== null });
   });

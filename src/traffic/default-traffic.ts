@@ -31,6 +31,7 @@ export const DEFAULT_RETRY: RetryPolicy = Object.freeze({
     "retriable-status-codes",
   ] as const),
   retriableStatuses: new Set<number>(),
+  isExplicit: false,
   backoffMs: 25,
 });
 

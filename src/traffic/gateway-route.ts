@@ -85,6 +85,7 @@ const RETRY = parsed(
     ...DEFAULT_RETRY,
     attempts: attempts ?? DEFAULT_RETRY.attempts,
     retriableStatuses: new Set(codes ?? []),
+    isExplicit: true,
     backoffMs: backoff ?? DEFAULT_RETRY.backoffMs,
   }),
 );

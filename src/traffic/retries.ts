@@ -44,6 +44,7 @@ export const RETRIES = parsed(
   ({ attempts, perTryTimeout, retryOn, backoff }): RetryPolicy => ({
     ...DEFAULT_RETRY,
     ...retryOn,
+    isExplicit: true,
     attempts,
     perTryTimeoutMs: perTryTimeout ?? 0,
     backoffMs: backoff ?? DEFAULT_RETRY.backoffMs,

@@ -156,6 +156,8 @@ export interface RetryPolicy {
   readonly perTryTimeoutMs: number;
   readonly retryOn: ReadonlySet<RetryCondition>;
   readonly retriableStatuses: ReadonlySet<number>;
+  /** A document asks for it: then what may have been served is repeated whatever its method, as Istio does. */
+  readonly isExplicit: boolean;
   /** The first wait; each further one is up to twice as long, with full jitter. */
   readonly backoffMs: number;
 }

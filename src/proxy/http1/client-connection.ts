@@ -10,6 +10,13 @@ import type { Lifetime } from "../lifetime.ts";
 import { type LiveConnection, type LiveConnections, type Moment, Stillness } from "../live.ts";
 import type { AnswerEvents, Channel, Detached, OutgoingRequest, UpstreamStream } from "../streams.ts";
 
+/** How long and for how much a connection is used. */
+export interface ChannelSettings {
+  readonly idleMs: number;
+  readonly requestsPerConnectionMax: number;
+  readonly streamsMax: number;
+}
+
 /** Who lends the connection out. */
 export interface ChannelOwner {
   /** It can take another request. */
@@ -25,6 +32,8 @@ export interface ClientOptions {
   readonly live: LiveConnections;
   readonly lifetime: Lifetime;
   readonly tls: FlowTls;
+  /** What a traffic rule says of the connection; null: nothing. */
+  readonly settings?: ChannelSettings | null;
 }
 
 /**
@@ -55,6 +64,8 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
   #isRetired = false;
   #isReused = false;
   #isPaused = false;
+  readonly #idleMs: number;
+  #requestsLeft: number;
   #informationals = 0;
   /** Bytes received before the request in progress, to tell whether its answer has begun. */
   #bytesBefore = 0;
@@ -66,6 +77,8 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
     this.#live = options.live;
     this.#lifetime = options.lifetime;
     this.tls = options.tls;
+    this.#idleMs = options.settings?.idleMs ?? LIMITS.upstreamIdleMs;
+    this.#requestsLeft = options.settings?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
     this.#live.add(this);
     connection.setHandlers(this);
   }
@@ -99,6 +112,7 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
     this.#bytesBefore = this.#connection.bytesReceived;
     this.#stillness.reset();
     this.#connection.write(head);
+    if (--this.#requestsLeft <= 0) this.#isRetired = true;
     return this;
   }
 
@@ -171,7 +185,7 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
     if (now.wallMs >= this.#lifetime.retiresAtMs) this.drain();
     const { bytesReceived, bytesSent } = this.#connection;
     const stillMs = this.#stillness.measureMs(bytesReceived + bytesSent, now.monotonicMs);
-    if (this.#state === "idle" && stillMs >= LIMITS.upstreamIdleMs) this.#close();
+    if (this.#state === "idle" && stillMs >= this.#idleMs) this.#close();
   }
 
   drain(): void {

@@ -35,6 +35,9 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   readonly #options: Http2ClientOptions;
   readonly #session: Http2Session;
   readonly #stillness = new Stillness();
+  readonly #idleMs: number;
+  readonly #streamsMax: number | null;
+  #requestsLeft: number;
   /** As the owner knows it: it lends the connection out while this holds. */
   #wasFree = true;
   #isKnown = false;
@@ -46,12 +49,15 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     this.#owner = options.owner;
     this.tls = options.tls;
     this.probesPeer = options.probesPeer;
+    this.#idleMs = options.settings?.idleMs ?? LIMITS.upstreamIdleMs;
+    this.#streamsMax = options.settings?.streamsMax ?? null;
+    this.#requestsLeft = options.settings?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
     this.#session = new Http2Session(connection, this, options.clock);
     options.live.add(this);
   }
 
   get isFree(): boolean {
-    return this.#session.hasRoom;
+    return this.#session.hasRoom && (this.#streamsMax === null || this.#session.streamCount < this.#streamsMax);
   }
 
   get localPort(): number {
@@ -94,6 +100,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
       { pseudo, headers, neverIndexed: neverIndexed ?? null },
       !isConnect && upgrade === null && !hasBody(framing),
     );
+    if (--this.#requestsLeft <= 0) this.drain();
     return sent;
   }
 
@@ -137,7 +144,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     this.#wasBlocked = isBlocked;
     const { bytesReceived, bytesSent } = this.#connection;
     const stillMs = this.#stillness.measureMs(bytesReceived + bytesSent, now.monotonicMs);
-    if (this.#session.streamCount === 0 && stillMs >= LIMITS.upstreamIdleMs) this.drain();
+    if (this.#session.streamCount === 0 && stillMs >= this.#idleMs) this.drain();
   }
 
   drain(): void {

@@ -20,12 +20,13 @@ export function buildHashRing(names: readonly string[], minimumSize: number): Ha
 
 const OWNERS = 2 ** 20;
 
-/** A power of two: were it the exact quotient, each name's points would change with every other's coming and going. */
+/** The same for all numbers of names but the smallest: were it a quotient, every name's points would change with each. */
 function pointsOfEach(count: number, minimumSize: number): number {
-  const wanted = Math.max(1, Math.ceil(minimumSize / count));
-  const rounded = 2 ** Math.ceil(Math.log2(wanted));
-  return Math.max(1, Math.min(rounded, Math.floor(LIMITS.hashRingPointsMax / count)));
+  const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, minimumSize / count)));
+  return Math.max(1, Math.min(Math.max(POINTS_EACH, wanted), Math.floor(LIMITS.hashRingPointsMax / count)));
 }
+
+const POINTS_EACH = 256;
 
 function ownerOf(point: number): number {
   return point % OWNERS;

@@ -1,7 +1,6 @@
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import type { Clock, Random, Timer } from "../../core/ports.ts";
 import { NO_TLS } from "../../observe/flow.ts";
-import { DEFAULT_RETRY } from "../../traffic/default-traffic.ts";
 import type { RetryPolicy } from "../../traffic/service-traffic.ts";
 import { isName } from "../../wire/headers.ts";
 import type { RequestHead, ResponseHead } from "../../wire/http1-head.ts";
@@ -155,7 +154,7 @@ export class RequestTries implements Tries {
   #isAskedFor(kind: RetryKind, isAsked: boolean): boolean {
     const { retry, head } = this.#plan;
     if (!isAsked || this.#counted >= retry.attempts || head.upgrade !== null) return false;
-    return kind === "was-not-served" || retry !== DEFAULT_RETRY || isIdempotent(head.method);
+    return kind === "was-not-served" || retry.isExplicit || isIdempotent(head.method);
   }
 
   #next(wish: {
