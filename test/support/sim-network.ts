@@ -24,6 +24,8 @@ export interface SimNetwork extends Network {
   open(to: Address): Promise<SimConnection>;
   /** Connections that are not closed, both ends counted. */
   readonly openCount: number;
+  /** From now on nothing arrives at a port, nor comes back from it, over connections that are open: not even their end. */
+  swallow(port: number): void;
 }
 
 type Step = () => void;
@@ -42,6 +44,12 @@ class MemoryNetwork implements SimNetwork {
   readonly #listeners = new Map<number, Listener>();
   #steps: Step[] = [];
   #nextPort = 20_000;
+
+  swallow(port: number): void {
+    for (const connection of this.open_) {
+      if (connection.local.port === port || connection.remote.port === port) connection.isSwallowed = true;
+    }
+  }
 
   get openCount(): number {
     return this.open_.size;
@@ -159,6 +167,7 @@ export class SimConnection implements Connection {
   bytesReceived = 0;
   bytesSent = 0;
   isPaused = false;
+  isSwallowed = false;
   readonly #network: MemoryNetwork;
   readonly #side: "downstream" | "upstream";
   readonly #inbox: (Buffer | "end")[] = [];
@@ -218,6 +227,7 @@ export class SimConnection implements Connection {
     if (this.#isClosed) return;
     this.#close(undefined);
     const peer = this.peer!;
+    if (peer.isSwallowed) return;
     if (options?.reset === true) {
       this.#network.later(() => peer.#close(new CardeaError(`${peer.#side}-reset`, "reset by the peer")));
     } else peer.#take("end");
@@ -233,7 +243,7 @@ export class SimConnection implements Connection {
   }
 
   #take(item: Buffer | "end"): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.isSwallowed) return;
     this.#inbox.push(item);
     if (item === "end") this.onGone?.();
     this.#network.later(() => this.#deliver());

@@ -171,6 +171,15 @@ const BASE: SidecarConfig = {
   enforcement: null,
 };
 
+/** Another sidecar with the mesh's authority. */
+export function openTestSidecar(
+  options: TestMeshOptions,
+  authority: TestAuthority,
+  config: Partial<SidecarConfig>,
+): Promise<TestSidecar> {
+  return open(options, authority, { ...BASE, ...config });
+}
+
 async function open(options: TestMeshOptions, authority: TestAuthority, config: SidecarConfig): Promise<TestSidecar> {
   const { clock, between, protocolDetectionTimeoutMs } = options;
   const network = between === "http/1.1" ? withoutHttp2(options.network) : options.network;
