@@ -1,34 +1,45 @@
 import { basename } from "node:path";
-
-const COMMANDS = "/dist/cli/commands.js";
+import { pathToFileURL } from "node:url";
 
 /**
- * One file with all that `cardea proxy` loads, beside the modules that tsc wrote: to find and link two hundred modules takes
- * a sidecar longer than Node's own start. Names stay as they are, for stacks; `const` stays const, for the compiler.
+ * One file with all that `cardea proxy` loads: to find and link two hundred modules takes a sidecar longer than Node's own
+ * start. The build makes it of dist/, `cardea up` in a checkout of src/ (src/cli/local/bundle-sidecar.ts). Names stay as they
+ * are, for stacks; `const` stays const, for the compiler.
  */
 export default {
   input: "dist/main.js",
   platform: "node",
   external: isOtherCommand,
-  plugins: [{ name: "one-command", transform: importProxy }],
+  plugins: [{ name: "one-command", transform }],
   output: {
     // Beside version.js, which looks for package.json from where it stands.
     file: "dist/cli/sidecar.js",
+    format: "esm",
     codeSplitting: false,
     minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
     paths: (id) => (isOtherCommand(id) ? `./${basename(id)}` : id),
   },
 };
 
+const COMMANDS = /\/(?:src|dist)\/cli\/commands\.[jt]s$/;
+const VERSION_OF_SOURCES = /\/src\/cli\/version\.ts$/;
+
 /** What the table of commands would load: never called for in a sidecar, and left where it is. */
 function isOtherCommand(id, importer) {
-  return (importer === undefined || importer.endsWith(COMMANDS)) && /\/(?!proxy|command)[a-z-]+\.js$/.test(id);
+  return (importer === undefined || COMMANDS.test(importer)) && /\/(?!proxy|command)[a-z-]+\.[jt]s$/.test(id);
+}
+
+function transform(code, id) {
+  if (COMMANDS.test(id)) return importProxy(code);
+  // Made of the sources, the file lies in a state directory, from where no package.json is to be found.
+  if (VERSION_OF_SOURCES.test(id)) return code.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href));
+  return null;
 }
 
 /** The one command is there from the start: imported when asked for, every module of it would become a function. */
-function importProxy(code, id) {
-  if (!id.endsWith(COMMANDS)) return null;
-  const loading = '(await import("./proxy.js")).command';
-  if (!code.includes(loading)) throw new Error(`${COMMANDS} does not load proxy.js as expected`);
-  return `import { command as proxy } from "./proxy.js";\n${code.replace(loading, "proxy")}`;
+function importProxy(code) {
+  const loading = /\(await import\("(\.\/proxy\.[jt]s)"\)\)\.command/;
+  const [whole, file] = loading.exec(code) ?? [];
+  if (whole === undefined) throw new Error("the table of commands does not load proxy as expected");
+  return `import { command as proxy } from "${file}";\n${code.replace(whole, "proxy")}`;
 }

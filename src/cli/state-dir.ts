@@ -27,6 +27,8 @@ export interface StatePaths {
   readonly proxies: string;
   /** What `cardea run` has brought in, one file a service. */
   readonly joined: string;
+  /** In a checkout: all that a sidecar loads, in one file. */
+  readonly sidecarFile: string;
   /** What Node has made of our sources. */
   readonly compileCache: string;
 }
@@ -46,6 +48,7 @@ export function statePathsOf(directory: string): StatePaths {
     revisions: join(directory, "revisions"),
     proxies: join(directory, "proxies"),
     joined: join(directory, "joined"),
+    sidecarFile: join(directory, "sidecar.js"),
     compileCache: join(directory, "compile-cache"),
   };
 }

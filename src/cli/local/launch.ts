@@ -1,6 +1,6 @@
 import { delimiter, dirname, extname, join } from "node:path";
 import { CardeaError } from "../../core/errors.ts";
-import { findProgram } from "../../io/files.ts";
+import { findProgram, readKind } from "../../io/files.ts";
 import type { ChildOptions } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import type { StatePaths } from "../state-dir.ts";
@@ -29,18 +29,27 @@ export function launchControl(paths: StatePaths): ChildOptions {
 }
 
 /** `cardea proxy` for one service. */
-export function launchSidecar(plan: ServicePlan, paths: StatePaths): ChildOptions {
+export async function launchSidecar(plan: ServicePlan, paths: StatePaths): Promise<ChildOptions> {
   const name = fileNameOf(plan.service);
   const config = join(paths.proxies, `${name}.json`);
-  return launchCardea(["proxy", "--config", config], join(paths.log, `${name}.sidecar.log`), paths);
+  const logFile = join(paths.log, `${name}.sidecar.log`);
+  return launch(await sidecarFile(paths), ["proxy", "--config", config], { logFile, paths });
 }
 
 /** Another role of this very program, on this very runtime. */
 export function launchCardea(words: readonly string[], logFile: string, paths: StatePaths): ChildOptions {
-  const program = words[0] === "proxy" ? sidecarFile() : mainFile();
+  return launch(mainFile(), words, { logFile, paths });
+}
+
+interface LaunchPlace {
+  readonly logFile: string;
+  readonly paths: StatePaths;
+}
+
+function launch(file: string, words: readonly string[], { logFile, paths }: LaunchPlace): ChildOptions {
   return {
     program: process.execPath,
-    args: [...HARDENING, ...SMALL_HEAP, ...RARE_FULL_COLLECTION, program, ...words],
+    args: [...HARDENING, ...SMALL_HEAP, ...RARE_FULL_COLLECTION, file, ...words],
     cwd: paths.directory,
     env: ownEnv(paths),
     output: { file: logFile },
@@ -91,9 +100,10 @@ function ownEnv(paths: StatePaths): Readonly<Record<string, string>> {
   return { NODE_COMPILE_CACHE: paths.compileCache, NODE_NO_WARNINGS: "1" };
 }
 
-/** In a package: main and all that a sidecar needs in one file, which takes half as long to load (rolldown.config.js). */
-function sidecarFile(): string {
-  return extname(import.meta.filename) === ".ts" ? mainFile() : join(import.meta.dirname, "..", "sidecar.js");
+/** Main and all that a sidecar needs in one file, which takes half as long to load (rolldown.config.js). */
+async function sidecarFile(paths: StatePaths): Promise<string> {
+  if (extname(import.meta.filename) !== ".ts") return join(import.meta.dirname, "..", "sidecar.js");
+  return (await readKind(paths.sidecarFile)) === "file" ? paths.sidecarFile : mainFile();
 }
 
 /** src/main.ts in a checkout, dist/main.js in a package: as this file is, so is main. */

@@ -5,7 +5,7 @@ import { readOwnName, startChild } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import { type RunFile, type RunningService, writeRunFile } from "../run-file.ts";
 import type { StatePaths } from "../state-dir.ts";
-import { warmCompileCache } from "./compile-cache.ts";
+import { bundleSidecar } from "./bundle-sidecar.ts";
 import { launchApp, launchControl } from "./launch.ts";
 import type { LoadedMesh } from "./load-mesh.ts";
 import { keepLogsShort } from "./logs.ts";
@@ -72,7 +72,7 @@ class RunningMesh implements LocalMesh {
   async start(): Promise<void> {
     const { plan } = this.#options;
     this.#writeRunFile();
-    await allDone([warmCompileCache(this.#options.paths), this.#startControl()]);
+    await allDone([bundleSidecar(this.#options.paths), this.#startControl()]);
     await allDone(plan.services.map((service) => this.#startSidecar(service)));
     await allDone(plan.services.map((service) => this.#startApp(service)));
     await this.#written;

@@ -29,7 +29,7 @@ export function keepSidecar(plan: ServicePlan, options: SidecarOptions): Promise
   const { paths, clock, report, onChange } = options;
   const start = async () => {
     await giveJoinToken(plan, paths);
-    return startChild(launchSidecar(plan, paths));
+    return startChild(await launchSidecar(plan, paths));
   };
   return keepRunning({ title: titleOfSidecar(plan), start }, { clock, graceMs: GRACE_MS, onChange, report });
 }
