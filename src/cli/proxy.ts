@@ -8,7 +8,7 @@ import { openHttpAdmin } from "../io/http-admin.ts";
 import { openLineFile } from "../io/line-file.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { createSocketNetwork } from "../io/sockets.ts";
-import { formatFlowLine } from "../observe/flow-line.ts";
+import { encodeFlowLine } from "../observe/flow-line.ts";
 import { createLogger } from "../observe/log.ts";
 import { createDataPathMetrics } from "../observe/metrics.ts";
 import { parseTrustBundle, trustBundlesOf } from "../pki/bundle.ts";
@@ -89,7 +89,12 @@ async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningPr
     registry: discovery.registry,
     policy: discovery.policies,
     traffic: discovery.traffic,
-    flows: { record: (flow) => lines.write(formatFlowLine(flow)) },
+    flows: {
+      record: (flow) => {
+        const { bytes, length } = encodeFlowLine(flow);
+        lines.writeBytes(bytes, length);
+      },
+    },
     metrics,
     logger,
   });

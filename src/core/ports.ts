@@ -156,6 +156,8 @@ export interface OriginalDestination {
 /** Takes finished lines; bounded, and counts what it had to drop. Never blocks the caller. */
 export interface LineSink {
   write(line: string): void;
+  /** A line that is bytes already, the first `length` of them; they are copied. */
+  writeBytes(bytes: Uint8Array, length: number): void;
   readonly dropped: number;
   close(): Promise<void>;
 }

@@ -18,16 +18,15 @@ export class LineBacklog {
     this.#blockBytes = blockBytes;
   }
 
-  /** Adds the line and its line feed. */
-  add(line: string): void {
-    // UTF-8 needs three octets a code unit at the most.
-    const block = this.#blockFor(line.length * 3 + 1);
-    const before = block.used;
-    block.used += block.buffer.write(line, before, "utf8");
+  /** Adds a line, which is the first `length` of the bytes, and its line feed. */
+  add(line: Uint8Array, length: number): void {
+    const block = this.#blockFor(length + 1);
+    block.buffer.set(length === line.length ? line : line.subarray(0, length), block.used);
+    block.used += length;
     block.buffer[block.used++] = LINE_FEED;
-    this.lines++;
     block.lines++;
-    this.bytes += block.used - before;
+    this.lines++;
+    this.bytes += length + 1;
   }
 
   /** The oldest lines, which are the caller's from now on; null when none wait. */
@@ -50,16 +49,16 @@ export class LineBacklog {
     this.bytes = 0;
   }
 
-  #blockFor(bytesMax: number): Block {
+  #blockFor(bytes: number): Block {
     const last = this.#blocks.at(-1);
-    if (last !== undefined && last.buffer.length - last.used >= bytesMax) return last;
-    const block = { buffer: this.#buffer(bytesMax), used: 0, lines: 0 };
+    if (last !== undefined && last.buffer.length - last.used >= bytes) return last;
+    const block = { buffer: this.#buffer(bytes), used: 0, lines: 0 };
     this.#blocks.push(block);
     return block;
   }
 
-  #buffer(bytesMax: number): Buffer {
-    if (bytesMax > this.#blockBytes) return Buffer.allocUnsafeSlow(bytesMax);
+  #buffer(bytes: number): Buffer {
+    if (bytes > this.#blockBytes) return Buffer.allocUnsafeSlow(bytes);
     const buffer = this.#spare ?? Buffer.allocUnsafeSlow(this.#blockBytes);
     this.#spare = null;
     return buffer;

@@ -57,13 +57,18 @@ class LineFile implements LineSink {
   }
 
   write(line: string): void {
+    const bytes = Buffer.from(line, "utf8");
+    this.writeBytes(bytes, bytes.length);
+  }
+
+  writeBytes(bytes: Uint8Array, length: number): void {
     const linesMax = this.#options.backlogLinesMax ?? LIMITS.flowBacklogLinesMax;
     const isFull = this.#waiting.lines >= linesMax || this.#waiting.bytes >= LIMITS.flowBacklogBytesMax;
     if (isFull || this.#isClosing) {
       this.dropped++;
       return;
     }
-    this.#waiting.add(line);
+    this.#waiting.add(bytes, length);
     if (this.#flushing.at === "idle") this.#schedule();
   }
 
