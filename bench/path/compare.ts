@@ -2,7 +2,7 @@ import type { CompareArguments } from "./arguments.ts";
 import { type Load, LOADS } from "./loads.ts";
 import { openSides } from "./open-sides.ts";
 import { OURS } from "./ours.ts";
-import { chooseRounds, peersFor, sidesFor } from "./quick-budget.ts";
+import { chooseRounds, peersFor, sidesFor, TurnTime } from "./quick-budget.ts";
 import { type LoadResult, measureIdle, runLoad, START_LOAD } from "./rounds.ts";
 import type { RunningSide } from "./side.ts";
 
@@ -16,6 +16,7 @@ const WARM_UP_SEC = 1;
 export interface Comparing {
   readonly results: readonly LoadResult[];
   readonly sides: readonly RunningSide[];
+  readonly turnTime: TurnTime;
 }
 
 /** Everything but the loads with packet loss, which run elsewhere. */
@@ -27,6 +28,8 @@ export async function compareAll(
   const loads = LOADS.filter(({ name }) => wanted.loads.includes(name));
   const isStarting = wanted.loads.includes(START_LOAD.name);
   const peers = peersFor(isStarting ? [START_LOAD, ...loads] : loads, wanted);
+  const turnTime = new TurnTime();
+  const budget = { ...wanted, turnTime };
   const opened = await openSides({ directory, peers, report });
   try {
     const { sides } = opened;
@@ -36,7 +39,7 @@ export async function compareAll(
       results.push(
         await runLoad(START_LOAD, sidesFor(START_LOAD, sides, wanted.isQuick), {
           ...wanted,
-          rounds: chooseRounds(loads, sides, wanted),
+          rounds: chooseRounds(loads, sides, budget),
           report,
         }),
       );
@@ -44,11 +47,15 @@ export async function compareAll(
     report("warming up");
     await warmUp(sides, loads, wanted.isQuick);
     for (const [i, load] of loads.entries()) {
-      const rounds = chooseRounds(loads.slice(i), sides, wanted);
+      const rounds = chooseRounds(loads.slice(i), sides, budget);
+      const taking = sidesFor(load, sides, wanted.isQuick);
+      const beganMs = performance.now();
       report(`${load.summary}${rounds < wanted.rounds ? `: ${rounds} rounds, for the time's sake` : ""}`);
-      results.push(await runLoad(load, sidesFor(load, sides, wanted.isQuick), { ...wanted, rounds, report }));
+      results.push(await runLoad(load, taking, { ...wanted, rounds, report }));
+      const secondsEach = Math.max(load.secondsMin, wanted.secondsPerRound);
+      turnTime.add(rounds * taking.length, (performance.now() - beganMs) / 1_000, secondsEach);
     }
-    return { results, sides };
+    return { results, sides, turnTime };
   } finally {
     await opened.close();
   }

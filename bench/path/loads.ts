@@ -102,7 +102,7 @@ function lossy(name: string, lostPerMille: number): Load & { readonly lostPerMil
     carried: "http",
     quickPeers: ENVOY,
     // Of fewer requests one in a hundred is a handful.
-    secondsMin: 3,
+    secondsMin: 2,
     measure: measured("http", requestMetrics, (port, seconds) =>
       runClient("open-loop", [port, ALLOWED_PATH, MIXED_SMALL_RATE, seconds, LARGE_PATH, MIXED_LARGE_RATE], seconds),
     ),

@@ -50,6 +50,7 @@ export async function openSides({ directory, peers, report }: OpenOptions): Prom
         report(`${peer.name} is skipped: ${program.absent}`);
         continue;
       }
+      await peer.complete?.(program);
       try {
         const side = await openPeer(peer, program, settingOf(peer.name));
         closing.push(() => side.close());

@@ -7,10 +7,11 @@ export interface CallerPorts {
   readonly http: number;
   readonly grpc: number;
   readonly tcp: number;
+  readonly fresh: number;
 }
 
 /** Each service that is called has a sidecar of its own; a request passes the caller's and one of these. */
-const SERVED = { http: "server", grpc: "grpc", tcp: "bulk" } as const;
+export const SERVED = { http: "server", grpc: "grpc", tcp: "bulk", fresh: "fresh" } as const;
 
 /** A mesh file; JSON is YAML. */
 export function meshText(ports: CallerPorts, backends: Backends): string {
@@ -18,12 +19,14 @@ export function meshText(ports: CallerPorts, backends: Backends): string {
     { service: "server.bench", port: 8080, localPort: ports.http },
     { service: "grpc.bench", port: 9090, localPort: ports.grpc },
     { service: "bulk.bench", port: 9000, localPort: ports.tcp },
+    { service: "fresh.bench", port: 9001, localPort: ports.fresh },
   ];
   const services = [
     { name: "caller", namespace: "bench", outboundPort: ports.outbound, upstreams },
     serving(SERVED.http, 8080, "HTTP", backends.httpPort),
     serving(SERVED.grpc, 9090, "GRPC", backends.grpcPort),
     serving(SERVED.tcp, 9000, "TCP", backends.tcpPort),
+    serving(SERVED.fresh, 9001, "TCP", backends.tcpPort),
   ];
   const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec: { services } };
   return `${JSON.stringify(mesh, null, 2)}\n`;
@@ -48,7 +51,19 @@ export function policyText(extraPath?: string): string {
     allow(SERVED.http, rulesFor("8080")),
     allow(SERVED.grpc, rulesFor("9090")),
     allow(SERVED.tcp, [{ from, to: [{ operation: { ports: ["9000"] } }] }]),
+    allow(SERVED.fresh, [{ from, to: [{ operation: { ports: ["9001"] } }] }]),
   ].join("---\n");
+}
+
+/** Istio's mark of a workload that takes TCP by HBONE, many connections on one. */
+const TUNNEL_LABEL = "networking.istio.io/tunnel";
+
+/**
+ * A registry document without that mark: to its workload every TCP connection goes by a TLS connection of its own, as to
+ * any peer without HBONE.
+ */
+export function withoutTunnel(document: string): string {
+  return JSON.stringify(JSON.parse(document, (name, value: unknown) => (name === TUNNEL_LABEL ? undefined : value)));
 }
 
 function allow(app: string, rules: readonly object[]): string {

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunFile, RunningService } from "../../src/cli/run-file.ts";
 import { type Child, findFreePorts, startChild } from "./child.ts";
 import { awaitFirstAnswer } from "./first-answer.ts";
-import { meshText, policyText } from "./ours-mesh.ts";
-import type { Carried, RunningSide, SideSetting } from "./side.ts";
+import { meshText, policyText, SERVED, withoutTunnel } from "./ours-mesh.ts";
+import type { RunningSide, SideSetting } from "./side.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const POLL_MS = 5;
@@ -35,27 +35,28 @@ export function buildOurs(): void {
  * context are on, as they always are; the certificates are the mesh's own.
  */
 export async function openOurs({ directory, backends }: SideSetting): Promise<OurSide> {
-  const [http, grpc, tcp, outbound] = (await findFreePorts(4)) as [number, number, number, number];
+  const [http, grpc, tcp, fresh, outbound] = (await findFreePorts(5)) as [number, number, number, number, number];
   const policyFile = join(directory, "policies", "bench.yaml");
   mkdirSync(join(directory, "policies"), { recursive: true });
   writeFileSync(policyFile, policyText());
-  writeFileSync(join(directory, "mesh.yaml"), meshText({ http, grpc, tcp, outbound }, backends));
+  writeFileSync(join(directory, "mesh.yaml"), meshText({ http, grpc, tcp, fresh, outbound }, backends));
   const { up, state } = startMesh(directory);
   const failure = (): string | null =>
     up.hasEnded() ? `cardea up ended: ${up.output()}${readControlLog(state)}` : null;
   const service = (name: string): RunningService => findService(join(state, "run.json"), name)!;
   const pidOf = (name: string): number | null => findService(join(state, "run.json"), name)?.sidecar?.pid ?? null;
   try {
-    for (const name of ["caller", ...Object.values(SERVER_OF)]) await awaitSidecar(() => pidOf(name), failure);
+    for (const name of ["caller", ...Object.values(SERVED)]) await awaitSidecar(() => pidOf(name), failure);
+    refuseTunnel(state);
     await awaitFirstAnswer(http, failure);
     return {
       name: OURS,
       version: `${packageVersion()} on Node ${process.versions.node}, HTTP/2 between`,
-      ports: { http, grpc, tcp, fresh: tcp },
-      betweenPort: service(SERVER_OF.http).inbound[0]!.listen.port,
+      ports: { http, grpc, tcp, fresh },
+      betweenPort: service(SERVED.http).inbound[0]!.listen.port,
       policyFile,
       service,
-      pids: (carried) => ["caller", SERVER_OF[carried]].map((name) => service(name).sidecar!.pid),
+      pids: (carried) => ["caller", SERVED[carried]].map((name) => service(name).sidecar!.pid),
       async restartCaller() {
         const before = pidOf("caller");
         if (before !== null) process.kill(before, "SIGKILL");
@@ -72,8 +73,12 @@ export async function openOurs({ directory, backends }: SideSetting): Promise<Ou
   }
 }
 
-/** The service whose sidecar is the second of the pair. */
-const SERVER_OF: Readonly<Record<Carried, string>> = { http: "server", grpc: "grpc", tcp: "bulk", fresh: "bulk" };
+/** The control plane follows its registry's files. */
+function refuseTunnel(state: string): void {
+  const file = join(state, "registry", `bench.${SERVED.fresh}.json`);
+  writeFileSync(`${file}.new`, withoutTunnel(readFileSync(file, "utf8")), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
 
 function startMesh(directory: string): { readonly up: Child; readonly state: string } {
   const state = join(directory, "state");

@@ -2,7 +2,15 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CALLER_ID, SERVER_DNS, SERVER_ID } from "./certificates.ts";
-import { CACHE, fetchEnvoy, fetchGhostunnel, fetchPackaged, type Program, type ProgramSource } from "./programs.ts";
+import {
+  CACHE,
+  fetchEnvoy,
+  fetchGhostunnel,
+  fetchPackaged,
+  GHOSTUNNEL_VERSION,
+  type Program,
+  type ProgramSource,
+} from "./programs.ts";
 import type { Carried } from "./side.ts";
 
 export type Role = "caller" | "server";
@@ -19,6 +27,8 @@ export interface Peer {
   readonly carries: (program: Program) => { readonly kinds: readonly Carried[]; readonly lacks: readonly string[] };
   /** A plain port of it speaks either HTTP/1.1 or HTTP/2. */
   readonly hasOwnGrpcPort: boolean;
+  /** Brings in what the found program lacks. Never fails: what is still lacking, `carries` tells. */
+  readonly complete?: (program: Program) => Promise<void>;
   /** Values of its own for the templates. */
   readonly values: (program: Program) => Readonly<Record<string, string>>;
   /** Its words; the values are those of the templates. */
@@ -30,6 +40,9 @@ const WITHOUT_GRPC: readonly Carried[] = ["http", "tcp", "fresh"];
 const TCP_ONLY: readonly Carried[] = ["tcp", "fresh"];
 
 const NO_VALUES = (): Readonly<Record<string, string>> => ({});
+
+/** The TCP side of nginx is a package of its own. */
+const NGINX_PACKAGES = ["nginx", "libnginx-mod-stream"];
 
 const envoy: Peer = {
   name: "envoy",
@@ -76,11 +89,14 @@ const nginx: Peer = {
     variable: "NGINX",
     versionWords: ["-v"],
     versionPattern: /nginx\/(\d[\w.]*)/,
-    fetch: () => fetchPackaged("nginx", ["nginx", "libnginx-mod-stream"]),
+    fetch: () => fetchPackaged("nginx", NGINX_PACKAGES),
   },
   between: "http/1.1",
   templates: (role) => [`nginx-${role}.conf`, `nginx-${role}-stream.conf`],
   hasOwnGrpcPort: true,
+  async complete(program) {
+    if (findNginxStream(program) === null) await fetchPackaged("nginx", NGINX_PACKAGES).catch(() => "");
+  },
   carries: (program) =>
     findNginxStream(program) === null
       ? {
@@ -106,6 +122,7 @@ const ghostunnel: Peer = {
     versionWords: ["--version"],
     // Built from its module, it says nothing better of itself.
     versionPattern: /rev (\S+)/,
+    fetchedVersion: GHOSTUNNEL_VERSION,
     fetch: fetchGhostunnel,
   },
   between: "TLS",
@@ -144,10 +161,14 @@ export const PEERS: readonly Peer[] = [
 ];
 
 /** The module that carries TCP: "" where it is built in, a path where it is to be loaded, null where there is none. */
-function findNginxStream({ program }: Program): string | null {
-  const built = spawnSync(program, ["-V"], { encoding: "utf8" }).stderr;
+function findNginxStream({ program, version }: Program): string | null {
+  const built = spawnSync(program, ["-V"], { encoding: "utf8" }).stderr ?? "";
   if (/--with-stream(?=\s|$)/.test(built)) return "";
   const usual = /--modules-path=(\S+)/.exec(built)?.[1] ?? "/usr/lib/nginx/modules";
-  const places = [usual, join(CACHE, "debian", "nginx", "root", "usr", "lib", "nginx", "modules")];
+  const fetched = join(CACHE, "debian", "nginx");
+  const told = spawnSync(join(fetched, "nginx"), ["-v"], { encoding: "utf8" }).stderr ?? "";
+  // A module fits the version that it was built for.
+  const isSame = told.trim().endsWith(`/${version}`);
+  const places = isSame ? [usual, join(fetched, "root", "usr", "lib", "nginx", "modules")] : [usual];
   return places.map((place) => join(place, "ngx_stream_module.so")).find(existsSync) ?? null;
 }

@@ -19,6 +19,8 @@ export interface ProgramSource {
   readonly variable: string;
   readonly versionWords: readonly string[];
   readonly versionPattern: RegExp;
+  /** What `fetch` brings in, where the program itself can't tell. */
+  readonly fetchedVersion?: string;
   /** Brings it into the bench's own directory and gives its path. Errors: in a sentence, for who wants to know why not. */
   readonly fetch: () => Promise<string>;
 }
@@ -39,7 +41,9 @@ export async function findProgram(source: ProgramSource): Promise<Program | Abse
   if (named !== undefined) return { absent: `${source.variable} names ${named}, which does not tell its version` };
   try {
     const program = await source.fetch();
-    return tryProgram(source, program) ?? { absent: `what was brought in as ${source.name} does not tell its version` };
+    const fetched = tryProgram(source, program);
+    if (fetched !== null) return { program, version: source.fetchedVersion ?? fetched.version };
+    return { absent: `what was brought in as ${source.name} does not tell its version` };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return { absent: `there is no program ${source.name}, and it can't be brought in: ${why.slice(-WHY_CHARS)}` };
@@ -65,17 +69,21 @@ export async function fetchEnvoy(): Promise<string> {
 }
 
 /** A tag and not `latest`, which not every mirror of the module proxy can tell. */
-const GHOSTUNNEL = "github.com/ghostunnel/ghostunnel@v1.8.4";
+export const GHOSTUNNEL_VERSION = "1.8.4";
 
 /**
  * Built from its module's own directory: its go.sum stands there, so what it needs is checked against that. Its PKCS#11
  * part needs a C compiler.
  */
 export async function fetchGhostunnel(): Promise<string> {
-  const program = join(CACHE, "ghostunnel-1.8.4");
+  const program = join(CACHE, `ghostunnel-${GHOSTUNNEL_VERSION}`);
   if (existsSync(program)) return program;
   mkdirSync(CACHE, { recursive: true });
-  const told = await runToEnd("go", ["mod", "download", "-json", GHOSTUNNEL], FETCH_TIMEOUT_MS);
+  const told = await runToEnd(
+    "go",
+    ["mod", "download", "-json", `github.com/ghostunnel/ghostunnel@v${GHOSTUNNEL_VERSION}`],
+    FETCH_TIMEOUT_MS,
+  );
   const { Dir: directory } = JSON.parse(told) as { Dir: string };
   const words = ["build", "-C", directory, "-mod=readonly", "-o", `${program}.new`, "."];
   await runToEnd("go", words, FETCH_TIMEOUT_MS);

@@ -4,11 +4,28 @@ import { OURS } from "./ours.ts";
 import type { RunningSide } from "./side.ts";
 
 /** A quick run is over within four minutes, on a busy machine too: where not all rounds fit, there are fewer. */
-const QUICK_SEC = 232;
+const QUICK_SEC = 222;
 /** For starting the sides of the loads with packet loss, and for ending. */
-const LOSS_EXTRA_SEC = 22;
-/** How long a round takes beyond its seconds: a client has to be started. */
-const ROUND_EXTRA_SEC = 0.3;
+const LOSS_EXTRA_SEC = 12;
+
+/** How long a side's turn takes beyond its seconds, since a client has to be started: what it took so far. */
+export class TurnTime {
+  #turns = 0;
+  #extraSec = 0;
+
+  /** Some turns have been taken. */
+  add(turns: number, tookSec: number, secondsEach: number): void {
+    this.#turns += turns;
+    this.#extraSec += Math.max(0, tookSec - turns * secondsEach);
+  }
+
+  /** Before there were any: what it is on a quiet machine. */
+  extraSec(): number {
+    return this.#turns === 0 ? FIRST_EXTRA_SEC : this.#extraSec / this.#turns;
+  }
+}
+
+const FIRST_EXTRA_SEC = 0.2;
 
 /** Who takes part in a load: all who can, or in a quick run whom the bar names. */
 export function sidesFor(load: Load, sides: readonly RunningSide[], isQuick: boolean): readonly RunningSide[] {
@@ -29,7 +46,7 @@ export function peersFor(
 export function chooseRounds(
   left: readonly Load[],
   sides: readonly RunningSide[],
-  wanted: Pick<CompareArguments, "isQuick" | "loads" | "rounds" | "secondsPerRound">,
+  wanted: Pick<CompareArguments, "isQuick" | "loads" | "rounds" | "secondsPerRound"> & { readonly turnTime: TurnTime },
 ): number {
   if (!wanted.isQuick) return wanted.rounds;
   const lossy = LOSS_LOADS.filter(
@@ -37,16 +54,17 @@ export function chooseRounds(
   );
   const all = [...left, ...lossy].map((load) => ({ load, sides: sidesFor(load, sides, true).length }));
   const spentSec = performance.now() / 1_000 + (lossy.length > 0 ? LOSS_EXTRA_SEC : 0);
-  return roundsThatFit(all, { ...wanted, leftSec: QUICK_SEC - spentSec });
+  return roundsThatFit(all, { ...wanted, extraSec: wanted.turnTime.extraSec(), leftSec: QUICK_SEC - spentSec });
 }
 
 /** How many rounds of all these loads fit into the time that is left: one at least, and no more than are wanted. */
 export function roundsThatFit(
   left: readonly { readonly load: Pick<Load, "secondsMin">; readonly sides: number }[],
-  { rounds, secondsPerRound, leftSec }: { rounds: number; secondsPerRound: number; leftSec: number },
+  options: { rounds: number; secondsPerRound: number; extraSec: number; leftSec: number },
 ): number {
+  const { rounds, secondsPerRound, extraSec, leftSec } = options;
   const roundSec = left.reduce(
-    (sum, { load, sides }) => sum + sides * (Math.max(load.secondsMin, secondsPerRound) + ROUND_EXTRA_SEC),
+    (sum, { load, sides }) => sum + sides * (Math.max(load.secondsMin, secondsPerRound) + extraSec),
     0,
   );
   return Math.max(1, Math.min(rounds, Math.floor(leftSec / roundSec)));

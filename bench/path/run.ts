@@ -12,7 +12,7 @@ import { describeNoise } from "./noise.ts";
 import { buildOurs, OURS, OURS_DOES } from "./ours.ts";
 import { PEERS } from "./peers.ts";
 import { fetchPackaged, findProgram } from "./programs.ts";
-import { chooseRounds } from "./quick-budget.ts";
+import { chooseRounds, type TurnTime } from "./quick-budget.ts";
 import { writeReadmeSection } from "./readme.ts";
 import { comparisonsOf, formatTable } from "./report.ts";
 import { type LoadResult, START_LOAD } from "./rounds.ts";
@@ -39,8 +39,8 @@ async function findWrk(): Promise<void> {
 async function compare(wanted: CompareArguments, directory: string): Promise<void> {
   const before = describeLoadAverage();
   const beganMs = performance.now();
-  const { results, sides } = await compareAll(wanted, directory, report);
-  const all = [...results, ...(await runLoss(wanted, directory, sides))];
+  const { results, sides, turnTime } = await compareAll(wanted, directory, report);
+  const all = [...results, ...(await runLoss({ ...wanted, turnTime }, directory, sides))];
   const versions = sides.map(({ name, version }) => `${name} ${version}`);
   const peers = sides.map(({ name }) => name).filter((name) => name !== OURS);
   const how = [
@@ -58,7 +58,7 @@ async function compare(wanted: CompareArguments, directory: string): Promise<voi
 }
 
 async function runLoss(
-  wanted: CompareArguments,
+  wanted: CompareArguments & { readonly turnTime: TurnTime },
   directory: string,
   sides: readonly RunningSide[],
 ): Promise<readonly LoadResult[]> {

@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { TCP_ASK } from "../backends/tcp.ts";
+import { TCP_ASK, UP_END } from "../backends/tcp.ts";
 
 // TCP as fast as it goes, for some seconds. Down: what came is counted here. Up: the backend counts and says how much at
 // the end, since what a socket has taken has not arrived. Words: port direction connections seconds. One JSON line.
@@ -28,14 +28,19 @@ function read(socket: Socket): void {
 
 function write(socket: Socket): void {
   let said = "";
+  let hasEnded = false;
   const send = (): void => {
-    if (isOver) socket.end();
+    if (hasEnded) return;
+    hasEnded = isOver;
+    if (isOver) socket.write(UP_END);
     else while (socket.write(PIECE));
   };
-  socket.on("data", (chunk: Buffer) => (said += chunk.toString("latin1")));
+  socket.on("data", (chunk: Buffer) => {
+    said += chunk.toString("latin1");
+    if (said.endsWith("\n")) socket.destroy();
+  });
   socket.on("close", () => {
-    const counted = Number(said);
-    if (said !== "" && counted > 0) bytes += counted;
+    if (said.endsWith("\n")) bytes += Number(said);
     else failed += 1;
     left -= 1;
     if (left === 0) report();

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { LOADS, LOSS_LOADS } from "../../../bench/path/loads.ts";
 import { OURS } from "../../../bench/path/ours.ts";
-import { peersFor, roundsThatFit, sidesFor } from "../../../bench/path/quick-budget.ts";
+import { peersFor, roundsThatFit, sidesFor, TurnTime } from "../../../bench/path/quick-budget.ts";
 import { START_LOAD } from "../../../bench/path/rounds.ts";
 import type { Ports, RunningSide } from "../../../bench/path/side.ts";
 
@@ -50,7 +50,7 @@ test("a quick run starts whom one of its loads is for", () => {
   expect(peersFor(loads, { isQuick: false, peers })).toEqual(peers);
 });
 
-const WANTED = { rounds: 3, secondsPerRound: 1 };
+const WANTED = { rounds: 3, secondsPerRound: 1, extraSec: 0.3 };
 /** Four sides for a second, two for three: 4 × 1.3 + 2 × 3.3 s a round. */
 const LEFT = [
   { load: { secondsMin: 1 }, sides: 4 },
@@ -67,4 +67,16 @@ test.each([
   [-5, 1],
 ])("in %i s there is time for %i rounds", (leftSec, rounds) => {
   expect(roundsThatFit(LEFT, { ...WANTED, leftSec })).toBe(rounds);
+});
+
+test("what a turn costs beyond its seconds is learned from those that were taken", () => {
+  const turnTime = new TurnTime();
+  expect(turnTime.extraSec()).toBeGreaterThan(0);
+  turnTime.add(10, 13, 1);
+  expect(turnTime.extraSec()).toBeCloseTo(0.3);
+  turnTime.add(10, 31, 3);
+  expect(turnTime.extraSec()).toBeCloseTo(0.2);
+  // A turn that ends early gives no time to others.
+  turnTime.add(20, 0, 1);
+  expect(turnTime.extraSec()).toBeCloseTo(0.1);
 });
