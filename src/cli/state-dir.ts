@@ -27,7 +27,7 @@ export interface StatePaths {
   readonly proxies: string;
   /** What `cardea run` has brought in, one file a service. */
   readonly joined: string;
-  /** In a checkout: all that a sidecar loads, in one file. */
+  /** In a checkout: all that a sidecar loads, in one file. Its name says ESM: else Node would read it twice to find out. */
   readonly sidecarFile: string;
   /** What Node has made of our sources. */
   readonly compileCache: string;
@@ -48,7 +48,7 @@ export function statePathsOf(directory: string): StatePaths {
     revisions: join(directory, "revisions"),
     proxies: join(directory, "proxies"),
     joined: join(directory, "joined"),
-    sidecarFile: join(directory, "sidecar.js"),
+    sidecarFile: join(directory, "sidecar.mjs"),
     compileCache: join(directory, "compile-cache"),
   };
 }
