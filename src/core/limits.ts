@@ -77,6 +77,11 @@ export const LIMIT_TABLE = {
     "ms",
     "How long a refused sender is read out before its connection is dropped: a reset at once would destroy the answer.",
   ),
+  lingerBytesMax: limit(
+    16_777_216,
+    "bytes",
+    "What is read out of a refused sender in that time: more than it can have had under way when our answer came.",
+  ),
   discardBodyBytesMax: limit(
     65_536,
     "bytes",

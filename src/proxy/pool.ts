@@ -185,6 +185,8 @@ export class TargetPool implements ChannelOwner, PoolUse {
 
   /** Connections that those who wait are in need of: one each over HTTP/1.1, else one for all. */
   #wantedCount(): number {
+    // How much those that are there can take is known at once; until then nobody needs another.
+    if (this.#shared.some((channel) => channel.upgrades === "unknown")) return 0;
     const upgrades = this.#upgradesWaitFor === "another" ? this.#waitingToUpgrade.length : 0;
     const waiting = this.#waiting.length + upgrades;
     return this.#speaks === "http/1.1" ? waiting : Math.min(waiting, 1);

@@ -106,6 +106,10 @@ describe.each(["HTTP2", "GRPC"] as const)("an app whose port is declared %s", (o
     await mesh.call(mesh.toOrders, "GET /2 HTTP/1.1\r\nHost: o\r\n\r\n");
     expect(mesh.ordersApp).toHaveLength(1);
     const [app] = mesh.ordersApp;
+    // The second waits until the app has said how many it takes.
+    expect(wordsOf(app!.chunks, PREFACE.length).filter((word) => word.includes(":path"))).toHaveLength(1);
+    send(app!, rawFrame({ type: FRAME.SETTINGS }), ACK);
+    await mesh.settle();
     expect(Buffer.concat(app!.chunks).subarray(0, PREFACE.length)).toEqual(PREFACE);
     expect(wordsOf(app!.chunks, PREFACE.length).filter((word) => word.includes(":path"))).toHaveLength(2);
   });
@@ -114,6 +118,7 @@ describe.each(["HTTP2", "GRPC"] as const)("an app whose port is declared %s", (o
     const mesh = await openSimMesh({ ordersProtocol });
     for (const te of ["TE: gzip, trailers\r\nConnection: TE\r\n", "TE: gzip\r\nConnection: TE\r\n", ""]) {
       await mesh.call(mesh.toOrders, `GET / HTTP/1.1\r\nHost: o\r\n${te}\r\n`);
+      if (te.includes("gzip, trailers")) send(mesh.ordersApp[0]!, rawFrame({ type: FRAME.SETTINGS }), ACK);
     }
     const heads = wordsOf(mesh.ordersApp[0]!.chunks, PREFACE.length).filter((word) => word.includes("HEADERS"));
     expect(heads.map((head) => / te=(\S+)/.exec(head)?.[1])).toEqual(["trailers", undefined, undefined]);

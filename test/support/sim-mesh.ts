@@ -3,7 +3,7 @@ import type { FlowRecord } from "../../src/observe/flow.ts";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import { type Collected, collect } from "./collected.ts";
 import { createSimClock, type SimClock } from "./sim-clock.ts";
-import { createSimNetwork, type SimConnection, type SimNetwork } from "./sim-network.ts";
+import { createSimNetwork, type Disorder, type SimConnection, type SimNetwork } from "./sim-network.ts";
 import { openTestMesh, type TestMesh, type TestMeshOptions } from "./test-mesh.ts";
 
 /** A test mesh in memory, with apps that do what the test says. */
@@ -14,6 +14,8 @@ export interface SimMesh extends TestMesh {
   readonly ordersApp: Collected<SimConnection>[];
   readonly ledgerApp: Collected<SimConnection>[];
   settle(): Promise<void>;
+  /** From now on whatever is opened to the app of orders goes there, instead of being kept. */
+  onOrdersApp(accept: (connection: Connection) => void): void;
   /** Moves the clock on in steps, with all that follows from each. */
   pass(ms: number): Promise<void>;
   /** Somebody connects, and sends. */
@@ -35,12 +37,17 @@ const STEP_MS = 250;
 const ORDERS_APP = { host: "127.0.0.1", port: 9080 };
 const LEDGER_APP = { host: "127.0.0.1", port: 9432 };
 
-export async function openSimMesh(options: Partial<TestMeshOptions> = {}): Promise<SimMesh> {
-  const network = createSimNetwork();
+export interface SimMeshOptions extends Partial<TestMeshOptions> {
+  readonly disorder?: Disorder;
+}
+
+export async function openSimMesh({ disorder, ...options }: SimMeshOptions = {}): Promise<SimMesh> {
+  const network = createSimNetwork(disorder);
   const clock = createSimClock(START_MS);
   const ordersApp: Collected<SimConnection>[] = [];
   const ledgerApp: Collected<SimConnection>[] = [];
-  await network.listen(ORDERS_APP, keepIn(ordersApp));
+  let acceptOrders = keepIn(ordersApp);
+  await network.listen(ORDERS_APP, (connection) => acceptOrders(connection));
   await network.listen(LEDGER_APP, keepIn(ledgerApp));
   const mesh = await openTestMesh({ network, clock, ordersApp: ORDERS_APP, ledgerApp: LEDGER_APP, ...options });
   return {
@@ -50,6 +57,7 @@ export async function openSimMesh(options: Partial<TestMeshOptions> = {}): Promi
     ordersApp,
     ledgerApp,
     settle: () => network.settle(),
+    onOrdersApp: (accept) => void (acceptOrders = accept),
     async pass(ms) {
       for (let passed = 0; passed < ms; passed += STEP_MS) {
         clock.advance(Math.min(STEP_MS, ms - passed));

@@ -28,6 +28,12 @@ export interface SimNetwork extends Network {
   swallow(port: number): void;
 }
 
+/** Chance, for a network that cuts what is sent where it likes, and delivers it when it likes. */
+export interface Disorder {
+  /** A whole number from 0 to `bound` - 1. */
+  below(bound: number): number;
+}
+
 type Step = () => void;
 
 interface Listener {
@@ -35,15 +41,21 @@ interface Listener {
   readonly accept: (connection: Connection) => void;
 }
 
-export function createSimNetwork(): SimNetwork {
-  return new MemoryNetwork();
+/** With `disorder`, what one side sends in one piece arrives in several, and connections overtake each other. */
+export function createSimNetwork(disorder: Disorder | null = null): SimNetwork {
+  return new MemoryNetwork(disorder);
 }
 
 class MemoryNetwork implements SimNetwork {
   readonly open_ = new Set<SimConnection>();
+  readonly disorder: Disorder | null;
   readonly #listeners = new Map<number, Listener>();
   #steps: Step[] = [];
   #nextPort = 20_000;
+
+  constructor(disorder: Disorder | null) {
+    this.disorder = disorder;
+  }
 
   swallow(port: number): void {
     for (const connection of this.open_) {
@@ -67,9 +79,14 @@ class MemoryNetwork implements SimNetwork {
         quietTurns = 0;
         const steps = this.#steps;
         this.#steps = [];
-        for (const step of steps) step();
+        for (const step of steps) this.#perform(step);
       }
     }
+  }
+
+  #perform(step: Step): void {
+    if (this.disorder !== null && this.disorder.below(4) === 0) this.#steps.push(step);
+    else step();
   }
 
   async listen(at: Address, onConnection: (connection: Connection) => void): Promise<Listening> {
@@ -156,6 +173,9 @@ interface Hello {
 /** What a TLS handshake begins with, to look at. */
 export const HELLO = Buffer.from([0x16, 3, 1, 0, 0]);
 
+/** A reset comes behind what was sent before it: what the peer's kernel has got can still be read. */
+type Delivery = Buffer | "end" | "reset";
+
 /** One end of a connection in memory. */
 export class SimConnection implements Connection {
   readonly local: Address;
@@ -170,7 +190,7 @@ export class SimConnection implements Connection {
   isSwallowed = false;
   readonly #network: MemoryNetwork;
   readonly #side: "downstream" | "upstream";
-  readonly #inbox: (Buffer | "end")[] = [];
+  readonly #inbox: Delivery[] = [];
   #handlers: ConnectionHandlers | null = null;
   #isBlocked = false;
   #hasEnded = false;
@@ -191,7 +211,7 @@ export class SimConnection implements Connection {
   }
 
   get waitingBytes(): number {
-    return this.#inbox.reduce((sum, item) => sum + (item === "end" ? 0 : item.length), 0);
+    return this.#inbox.reduce((sum, item) => sum + (typeof item === "string" ? 0 : item.length), 0);
   }
 
   secure(tls: TlsFacts): void {
@@ -230,7 +250,7 @@ export class SimConnection implements Connection {
     if (peer.isSwallowed) return;
     if (options?.reset === true) {
       this.#network.later(() => peer.#close(new CardeaError(`${peer.#side}-reset`, "reset by the peer")));
-    } else peer.#take("end");
+    } else peer.#take(this.waitingBytes > 0 ? "reset" : "end");
   }
 
   pause(): void {
@@ -242,26 +262,33 @@ export class SimConnection implements Connection {
     this.#network.later(() => this.#deliver());
   }
 
-  #take(item: Buffer | "end"): void {
-    if (this.#isClosed || this.isSwallowed) return;
+  #take(item: Delivery): void {
+    if (this.isSwallowed) return;
+    if (this.#isClosed) {
+      // As kernels answer what comes for nobody.
+      if (typeof item !== "string" && this.#error === undefined) this.peer!.#take("reset");
+      return;
+    }
     this.#inbox.push(item);
-    if (item === "end") this.onGone?.();
+    if (typeof item === "string") this.onGone?.();
     this.#network.later(() => this.#deliver());
   }
 
   #deliver(): void {
     // As with real sockets, the end is told even to who is paused, once all that came before it has been.
     while (
-      (!this.isPaused || this.#inbox[0] === "end") &&
+      (!this.isPaused || typeof this.#inbox[0] === "string") &&
       this.#handlers !== null &&
       !this.#isClosed &&
       this.#inbox.length > 0
     ) {
-      const item = this.#inbox.shift()!;
+      const item = this.#nextItem();
       if (item === "end") {
         this.#hasReceivedEnd = true;
         this.#handlers.onEnd();
         this.#closeIfOver();
+      } else if (item === "reset") {
+        this.#close(new CardeaError(`${this.#side}-reset`, "reset by the peer"));
       } else {
         this.bytesReceived += item.length;
         this.#handlers.onData(item);
@@ -272,6 +299,17 @@ export class SimConnection implements Connection {
       peer.#isBlocked = false;
       peer.#handlers?.onDrain();
     }
+  }
+
+  /** What is to be delivered next; in a disorderly network perhaps only the beginning of what was sent. */
+  #nextItem(): Delivery {
+    const item = this.#inbox.shift()!;
+    const { disorder } = this.#network;
+    if (disorder === null || typeof item === "string" || item.length <= HELLO.length) return item;
+    if (disorder.below(2) === 0) return item;
+    const cut = 1 + disorder.below(item.length - 1);
+    this.#inbox.unshift(item.subarray(cut));
+    return item.subarray(0, cut);
   }
 
   #closeIfOver(): void {

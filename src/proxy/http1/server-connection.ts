@@ -244,7 +244,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
         return this.#takeBody(this.#body!.feed(input));
       case "lingering":
         this.#discardedBytes += input.length;
-        if (this.#discardedBytes > LIMITS.discardBodyBytesMax) this.#drop();
+        if (this.#discardedBytes > LIMITS.lingerBytesMax) this.#drop();
         return null;
       case "gone":
         return null;

@@ -57,7 +57,8 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   }
 
   get isFree(): boolean {
-    return this.#session.hasRoom && (this.#streamsMax === null || this.#session.streamCount < this.#streamsMax);
+    if (!this.#session.hasRoom || !this.#isWithinWhatIsKnown) return false;
+    return this.#streamsMax === null || this.#session.streamCount < this.#streamsMax;
   }
 
   get localPort(): number {
@@ -154,6 +155,14 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
 
   endNow(error: CardeaError): void {
     this.#session.cut(error);
+  }
+
+  /**
+   * An app may take few streams at once, and refuses what is above it: until it has said how many, which on loopback
+   * is at once, it gets one. Other sidecars take more than we hold them to.
+   */
+  get #isWithinWhatIsKnown(): boolean {
+    return this.probesPeer || this.#session.peer.hasArrived || this.#session.streamCount === 0;
   }
 
   #silenceSince(bytesReceived: number): () => boolean {

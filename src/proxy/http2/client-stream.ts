@@ -43,6 +43,7 @@ export class Http2ClientStream implements UpstreamStream, StreamEvents {
     this.#wasSilent = options.wasSilent;
     this.#tail = new BodyTail(stream);
     this.#tail.begin(options.framing);
+    stream.awaitsAnswer = true;
     stream.setEvents(this);
   }
 

@@ -16,6 +16,7 @@ export class DataSender {
   /** The connection takes no more for now. */
   isBlocked = false;
   #window = WINDOW_BYTES;
+  #isPumping = false;
   /** In the order of their turns: who has had one goes to the end. */
   readonly #waiting = new Set<DataSource>();
 
@@ -39,6 +40,17 @@ export class DataSender {
   }
 
   pump(): void {
+    // Who has sent may submit more before it returns: that waits for its turn, when the window is known again.
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#sendInTurn();
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #sendInTurn(): void {
     // A source that is added again while we go round is visited again, behind the others.
     for (const source of this.#waiting) {
       if (this.isBlocked || this.#window <= 0) return;

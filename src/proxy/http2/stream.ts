@@ -2,7 +2,7 @@ import type { CardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Headers } from "../../wire/headers.ts";
 import type { HeaderBlock } from "../../wire/hpack-decoder.ts";
-import { type ErrorName, WINDOW_BYTES_MAX } from "../../wire/http2-codes.ts";
+import { ERROR_CODES, type ErrorName, WINDOW_BYTES_MAX } from "../../wire/http2-codes.ts";
 import type { DataPiece } from "../../wire/http2-frame.ts";
 import { Stillness } from "../live.ts";
 import type { Ending } from "./closed-streams.ts";
@@ -57,6 +57,8 @@ export class Http2Stream implements DataSource {
   queuedBytes = 0;
   sentBytes = 0;
   receivedBytes = 0;
+  /** What comes is an answer, which a reset behind its end does not take back. RFC 9113 section 8.1. */
+  awaitsAnswer = false;
   readonly #host: StreamHost;
   #events: StreamEvents = UNHEARD;
   #state: StreamState = "open";
@@ -233,6 +235,8 @@ export class Http2Stream implements DataSource {
   }
 
   takeReset(code: number): void {
+    // The answer is whole, and what is held of it is still to be read; the rest of the request alone is not wanted.
+    if (code === ERROR_CODES.NO_ERROR && this.awaitsAnswer && this.#hasPeerEnded()) return this.#close("by-peer");
     this.#isDeaf = true;
     this.#close("by-peer");
     this.#events.onReset(code);

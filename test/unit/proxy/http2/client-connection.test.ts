@@ -44,6 +44,10 @@ function data(text: string, flags = 0, streamId = 1): RawFrame {
   return { type: FRAME.DATA, flags, streamId, payload: Buffer.from(text) };
 }
 
+function reset(name: keyof typeof ERROR_CODES): RawFrame {
+  return { type: FRAME.RST_STREAM, streamId: 1, payload: ERROR_CODES[name].toString(16).padStart(8, "0") };
+}
+
 const OK = rawFields(":status", "200");
 const END = FLAG.END_STREAM;
 
@@ -277,6 +281,48 @@ describe("an answer is read", () => {
     stream.resumeAnswer();
     expect(log.body.toString()).toBe("abcd");
     expect(log.words).toEqual(["head 200", "end"]);
+  });
+
+  test("holds a whole answer for it, though the server resets what is left of the request", async () => {
+    const { peer } = await open();
+    const log = new AnswerLog();
+    const stream = peer.client.send(request(POST), log);
+    await peer.send(headers(OK));
+    stream.pauseAnswer();
+    await peer.send(data("ab", END), reset("NO_ERROR"));
+    expect(log.words).toEqual(["head 200"]);
+    stream.resumeAnswer();
+    expect(log.body.toString()).toBe("ab");
+    expect(log.words).toEqual(["head 200", "end"]);
+  });
+
+  test("loses what is held for it to a reset within the answer, whatever its code", async () => {
+    for (const code of ["NO_ERROR", "INTERNAL_ERROR"] as const) {
+      const { peer } = await open();
+      const log = new AnswerLog();
+      const stream = peer.client.send(request(POST), log);
+      await peer.send(headers(OK));
+      stream.pauseAnswer();
+      await peer.send(data("ab"), reset(code));
+      stream.resumeAnswer();
+      expect(log.words).toEqual(["head 200", "failure upstream-reset"]);
+    }
+  });
+});
+
+describe("an app that has not said how many streams it takes", () => {
+  test("gets one, and a sidecar as many as there are", async () => {
+    for (const [probesPeer, isFree] of [
+      [false, false],
+      [true, true],
+    ] as const) {
+      const peer = await dialRaw(createBench(), undefined, probesPeer);
+      expect(peer.client.isFree).toBe(true);
+      peer.client.send(request(), new AnswerLog());
+      expect(peer.client.isFree).toBe(isFree);
+      await peer.send({ type: FRAME.SETTINGS, payload: "" });
+      expect(peer.client.isFree).toBe(true);
+    }
   });
 });
 

@@ -1,0 +1,138 @@
+import type { FlowRecord } from "../../src/observe/flow.ts";
+import { answerBytesOf, type Plan, type World } from "./plan.ts";
+import type { AnswerSeen, RequestSeen } from "./seen.ts";
+
+/** All that was observed of one exchange, once everybody has hung up. */
+export interface Observed {
+  readonly answer: AnswerSeen;
+  /** Each time that it reached the app. */
+  readonly requests: readonly RequestSeen[];
+  /** Of the caller's sidecar, and of the app's. */
+  readonly sourceFlows: readonly FlowRecord[];
+  readonly destinationFlows: readonly FlowRecord[];
+}
+
+/**
+ * Whether a connection of HTTP/1.1 may be closed under it by what a neighbour did: one that was answered before its
+ * body had been read ends its connection, and the next request may be on its way there. RFC 9112 section 9.3.1.
+ */
+export function mayMeetItsEnd(world: World, index: number): boolean {
+  const isHttp1 = world.caller !== "h2" || world.between !== "h2" || world.app !== "h2";
+  return isHttp1 && world.exchanges.some((plan, other) => other !== index && endsItsConnection(plan));
+}
+
+function endsItsConnection({ answer, request, cut }: Plan): boolean {
+  return cut !== null || (answer.when === "at-once" && request !== null);
+}
+
+/** Everything in which an exchange differs from what HTTP and its plan let one expect; nothing when it is as it should be. */
+export function faultsOf(plan: Plan, seen: Observed, mayMeetEnd: boolean): string[] {
+  const { answer } = seen;
+  const hasMetEnd = mayMeetEnd && (answer.status === null || (answer.isOfSidecar && answer.status === 502));
+  const expected = hasMetEnd
+    ? {}
+    : plan.isDenied
+      ? DENIED
+      : plan.cut === null
+        ? WHOLE
+        : plan.cut.by === "caller"
+          ? GIVEN_UP
+          : CUT_OFF;
+  const claims: Claims = { ...ALWAYS, ...expected };
+  return Object.entries(claims).flatMap(([claim, holds]) => (holds(plan, seen) ? [] : [claim]));
+}
+
+type Claims = Readonly<Record<string, (plan: Plan, seen: Observed) => boolean>>;
+
+/** Whatever was done: nothing lost, invented or crossed, and each exchange told once by each side. */
+const ALWAYS: Claims = {
+  "the answer's bytes are its own": (_, { answer }) => answer.body.isTrue,
+  "the request's bytes are its own": (_, { requests }) => requests.every(({ body }) => body.isTrue),
+  "the app has the request's method": (plan, { requests }) => requests.every(({ method }) => method === plan.method),
+  "the request is not longer than it was sent": (plan, { requests }) =>
+    requests.every(({ body }) => body.count <= (plan.request?.bytes ?? 0)),
+  "a request that ends whole is whole": (plan, { requests }) =>
+    requests.every(({ end, body }) => end !== "whole" || body.count === (plan.request?.bytes ?? 0)),
+  "a request that ends whole has its trailers": (plan, { requests }) =>
+    requests.every(({ end, sum }) => end !== "whole" || sum === trailersOf(plan)),
+  "an answer of the app that ends whole is whole": (plan, { answer }) =>
+    answer.end !== "whole" || answer.isOfSidecar || answer.body.count === answerBytesOf(plan),
+  "an answer of the app that ends whole has its trailers": (plan, { answer }) =>
+    answer.end !== "whole" || answer.isOfSidecar || answer.sum === sumOf(plan),
+  "the app's status arrives": (plan, { answer }) =>
+    answer.status === null || answer.isOfSidecar || answer.status === plan.answer.status,
+  "every request ends at the app": (_, { requests }) => requests.every(({ end }) => end !== "open"),
+  "the answer ends": (_, { answer }) => answer.end !== "open",
+  // Who gives up may do so before anybody has read the request's head.
+  "the caller's sidecar tells it once": ({ cut }, { sourceFlows, destinationFlows, answer }) =>
+    sourceFlows.length === 1 ||
+    (cut?.by !== "app" && sourceFlows.length === 0 && destinationFlows.length === 0 && answer.status === null),
+  // Twice where its first connection died under it, and it could be sent again.
+  "the app's sidecar tells it each time that it came": ({ request }, { requests, destinationFlows }) =>
+    destinationFlows.length <= (request === null ? 2 : 1) && destinationFlows.length >= Math.min(requests.length, 1),
+  "nothing is told as a fault of the sidecar's own": (_, { sourceFlows, destinationFlows }) =>
+    [...sourceFlows, ...destinationFlows].every(({ reason }) => reason !== "internal"),
+};
+
+const WHOLE: Claims = {
+  "the answer is whole": (_, { answer }) => answer.end === "whole",
+  "the answer is the app's": (_, { answer }) => !answer.isOfSidecar,
+  "it reached the app once": (_, { requests }) => requests.length === 1,
+  "a request that is waited for arrives whole": (plan, { requests }) =>
+    plan.answer.when === "at-once" || requests[0]?.end === "whole",
+  "the hints arrive": (plan, { answer }) => answer.hints === plan.answer.hints,
+  "both sides tell it as allowed, with its status": (plan, { sourceFlows, destinationFlows }) =>
+    [...sourceFlows, ...destinationFlows].every(
+      (flow) => flow.status === plan.answer.status && (flow.verdict === "allowed" || hasLeftEarly(plan, flow)),
+    ),
+  "both sides tell the answer's bytes": (plan, { sourceFlows, destinationFlows }) =>
+    [...sourceFlows, ...destinationFlows].every(({ bytesSent }) => bytesSent === answerBytesOf(plan)),
+  "both sides tell the bytes of a request that was waited for": (plan, { sourceFlows, destinationFlows }) =>
+    plan.answer.when === "at-once" ||
+    [...sourceFlows, ...destinationFlows].every(({ bytesReceived }) => bytesReceived === (plan.request?.bytes ?? 0)),
+};
+
+const DENIED: Claims = {
+  "the caller is refused, or gave up": (plan, { answer }) =>
+    plan.cut?.by === "caller" || (answer.end === "whole" && answer.status === 403 && answer.isOfSidecar),
+  "the app never hears of it": (_, { requests }) => requests.length === 0,
+  "nobody tells it as allowed at the app's side": (_, { destinationFlows }) =>
+    destinationFlows.every(({ verdict }) => verdict !== "allowed"),
+  "it is told as denied, unless the caller gave up": (plan, { destinationFlows }) =>
+    plan.cut?.by === "caller" || destinationFlows[0]?.verdict === "denied",
+};
+
+/** The caller gave up: what it got meanwhile is a beginning, and the app never takes a part for the whole. */
+const GIVEN_UP: Claims = {
+  "the app gets no more than was sent": (plan, { requests }) =>
+    plan.cut!.within === "answer" ||
+    requests.every(({ body }) => body.count <= Math.min(plan.cut!.afterBytes, plan.request?.bytes ?? 0)),
+};
+
+/** The app cut it off: the caller is told by the sidecar, or sees that the answer breaks off. */
+const CUT_OFF: Claims = {
+  "the caller does not take a part for the whole": (plan, { answer }) =>
+    answer.end === "broken" || answer.isOfSidecar || plan.cut!.afterBytes >= answerBytesOf(plan),
+  "a failure before the answer is answered with a failure": (plan, { answer }) =>
+    plan.cut!.within === "answer" || (answer.end === "whole" && answer.isOfSidecar && answer.status! >= 500),
+  "the app's sidecar does not tell it as allowed": (_, { answer, destinationFlows }) =>
+    (answer.end === "whole" && !answer.isOfSidecar) || destinationFlows.every(({ verdict }) => verdict === "error"),
+};
+
+/**
+ * With all bytes of an answer that came before its request was whole, a caller of HTTP/1.1 is gone before the app has
+ * ended the answer.
+ */
+function hasLeftEarly(plan: Plan, { reporter, reason, bytesSent }: FlowRecord): boolean {
+  const isWhole = bytesSent === answerBytesOf(plan);
+  return plan.answer.when === "at-once" && reporter === "destination" && reason === "downstream-reset" && isWhole;
+}
+
+function trailersOf({ request }: Plan): string | null {
+  return request?.hasTrailers === true ? String(request.bytes) : null;
+}
+
+function sumOf(plan: Plan): string | null {
+  const bytes = answerBytesOf(plan);
+  return plan.answer.body.hasTrailers && bytes > 0 ? String(bytes) : null;
+}
