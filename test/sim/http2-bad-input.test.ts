@@ -225,6 +225,8 @@ describe("between the sidecars", () => {
     for (const streamId of [1, 3]) {
       send(caller, { ...get(streamId), payload: Buffer.concat([GET, never, rawFields("x-other", "5678")]) });
       await mesh.settle();
+      // Until the app has said how many streams it takes, it gets one.
+      if (streamId === 1) send(mesh.ordersApp[0]!, rawFrame({ type: FRAME.SETTINGS }), ACK);
     }
     const blocks = readFrames(Buffer.concat(mesh.ordersApp[0]!.chunks).subarray(PREFACE.length))
       .filter((each) => each.type === FRAME.HEADERS)
