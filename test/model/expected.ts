@@ -18,7 +18,9 @@ export interface Observed {
  */
 export function mayMeetItsEnd(world: World, index: number): boolean {
   const isHttp1 = world.caller !== "h2" || world.between !== "h2" || world.app !== "h2";
-  return isHttp1 && world.exchanges.some((plan, other) => other !== index && endsItsConnection(plan));
+  // An app of HTTP/2 that is at its limit may still count a stream that was given up, and refuse the next.
+  const isTight = world.app === "h2" && world.settings.appStreamsMax < world.exchanges.length;
+  return (isHttp1 || isTight) && world.exchanges.some((plan, other) => other !== index && endsItsConnection(plan));
 }
 
 function endsItsConnection({ answer, request, cut }: Plan): boolean {
