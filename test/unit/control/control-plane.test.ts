@@ -13,6 +13,8 @@ import {
 } from "./control-fixture.ts";
 import type { TestSidecar } from "./join-sidecar.ts";
 import { openRawXds, type RawXds } from "./raw-xds.ts";
+import { ORDERS, documentText } from "../traffic/traffic-documents.ts";
+import { trafficOf } from "../../../src/traffic/traffic-set.ts";
 
 const OPEN_TO_ALL = "{selector: {matchLabels: {app: orders}}, rules: [{}]}";
 const OPEN_TO_WEB = `{selector: {matchLabels: {app: orders}}, rules: [{from: [{source: {principals: ["cluster.local/ns/shop/sa/web"]}}]}]}`;
@@ -120,6 +122,33 @@ describe("a policy change", () => {
     expect(tookMs).toBeLessThan(5_000);
     expect(after!.documents[0]!.rules[0]!.from).not.toBeNull();
     expect((await mesh.status()).sidecars[0]).toMatchObject({ ackedRevision: after!.revision });
+  });
+
+  test("may be a traffic rule, which is in force when its revision is acknowledged, and gone with its file", async () => {
+    const sidecar = await mesh.join("orders");
+    const before = await acknowledged(sidecar);
+    const spec = { host: "orders", trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } } };
+    await mesh.writePolicy("traffic.yaml", documentText("DestinationRule", "shop/orders", spec));
+    const after = await valueWhen(sidecar.discovery.policies, (set) => set?.revision !== before.revision);
+    await mesh.log.line("sidecar-acknowledged", { revision: after!.revision });
+    const rules = sidecar.discovery.traffic.get();
+    expect(rules.revision).toBe(after!.revision);
+    expect(trafficOf(rules, ORDERS, 80).policy.connectionPool.maxConnections).toBe(7);
+    expect((await mesh.status()).policies).toMatchObject({ trafficRules: 1, faults: [] });
+    await mesh.removePolicy("traffic.yaml");
+    await valueWhen(sidecar.discovery.policies, (set) => set?.revision === before.revision);
+    expect(sidecar.discovery.traffic.get().byService.size).toBe(0);
+  });
+
+  test("with a faulty traffic rule beside it does not come into force, nor does the rule", async () => {
+    const sidecar = await mesh.join("orders");
+    const before = await acknowledged(sidecar);
+    await mesh.writePolicy("orders.yaml", policy("orders", OPEN_TO_WEB));
+    const open = await valueWhen(sidecar.discovery.policies, (set) => set?.revision !== before.revision);
+    await mesh.writePolicy("traffic.yaml", documentText("DestinationRule", "shop/orders", { hots: "orders" }));
+    await mesh.log.line("policies-refused", { field: "spec.hots" });
+    expect((await mesh.status()).revision).toBe(open!.revision);
+    expect(sidecar.discovery.traffic.get().revision).toBe(open!.revision);
   });
 
   test("that does not concern a sidecar is acknowledged as well", async () => {
