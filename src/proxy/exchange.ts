@@ -8,7 +8,7 @@ import type { Trace } from "../wire/traceparent.ts";
 import type { ExchangeSide, RouteAnswer } from "./admission.ts";
 import type { Denial, Permit } from "./authorize.ts";
 import type { Forwarding } from "./forward.ts";
-import { grpcOutcome, grpcStatusIn, isGrpcCall } from "./grpc.ts";
+import { grpcOutcome, grpcStatusIn, grpcTrailersFor, isGrpcCall } from "./grpc.ts";
 import { answerHeadersOf } from "./headers.ts";
 import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
 import type { ChannelWaiter, Want } from "./pool.ts";
@@ -64,6 +64,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #queue: Buffer[] = [];
   #trailers: Headers | null = null;
   #isAnswerBegun = false;
+  #endsInTrailers = false;
   #isRequestWhole: boolean;
   #bytesReceived = 0;
   #bytesSent = 0;
@@ -155,14 +156,14 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     if (!this.#tryAgain(error, "unprocessed")) this.#answerLocally(error);
   }
 
-  // The tries.
-
   onTimeout(scope: "try" | "request", error: CardeaError): void {
-    if (this.#state === "done" || (scope === "try" && this.#isAnswerBegun)) return;
+    // A tunnel has time-outs of its own.
+    if (this.#state === "done" || this.#state === "tunnel" || (scope === "try" && this.#isAnswerBegun)) return;
     this.#upstream?.abort();
     this.#upstream = null;
+    if (scope === "try" && this.#tryAgain(error, "unknown")) return;
     if (scope === "request") this.#tries!.onLastFailure(this.#failure(error, "unknown"));
-    if (scope === "request" || !this.#tryAgain(error, "unknown")) this.#stop(error);
+    this.#stop(error);
   }
 
   /** Whether the request, whose try has failed, is sent once more. */
@@ -260,12 +261,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #isAnsweredAgain(head: ResponseHead): boolean {
     const grpcStatus = this.#isGrpc ? grpcStatusIn(head.headers) : null;
     // What can't be repeated is told all the same: it counts for the workload's health.
-    const next = this.#tries!.afterAnswer(head, {
-      grpcStatus,
-      permit: this.#permit!,
-      pair: this.#pair!,
-      mayRepeat: this.#isBodyInHand,
-    });
+    const sent = { permit: this.#permit!, pair: this.#pair!, mayRepeat: this.#isBodyInHand };
+    const next = this.#tries!.afterAnswer(head, { ...sent, grpcStatus });
     if (next === null) return false;
     this.#upstream!.abort();
     this.#follow(next);
@@ -302,6 +299,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#kept?.drop();
     this.status = status;
     if (this.#isGrpc) this.grpcStatus = grpcStatusIn(head.headers);
+    this.#endsInTrailers = this.#isGrpc && framing.kind === "chunked";
     const headers = answerHeadersOf(head, this.#side.ownHeaders);
     this.#changeAnswer?.(headers);
     if (head.upgrade !== null) headers.push("upgrade", head.upgrade);
@@ -346,7 +344,9 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       return;
     }
     this.#finish(error, enderOf(error.code));
-    this.#downstream.abort(error);
+    // A gRPC caller learns of a lost permission as of any: by the call's status.
+    if (this.#endsInTrailers && error.code === "permission-lost") this.#downstream.sendEnd(grpcTrailersFor(error.code));
+    else this.#downstream.abort(error);
   }
 
   #answerLocally(error: CardeaError): void {

@@ -31,6 +31,13 @@ export function grpcOutcome(told: number | null, failure: ErrorCode | null): num
   return told ?? (failure === null ? UNKNOWN : ERROR_TABLE[failure].grpcStatus);
 }
 
+/** What ends a call of which messages have been passed on. grpc/grpc doc/PROTOCOL-HTTP2.md, Responses. */
+export function grpcTrailersFor(code: ErrorCode): Headers {
+  const { grpcStatus, httpStatus, meaning } = ERROR_TABLE[code];
+  // As local-answer.ts: a caller that is denied is not to learn of policies.
+  return ["grpc-status", `${grpcStatus}`, "grpc-message", httpStatus === 403 ? "RBAC: access denied" : meaning];
+}
+
 /** A status that gRPC does not define is unknown, as its clients have it; labels stay few. */
 function parseStatus(text: string): number {
   const status = /^\d{1,2}$/.test(text) ? Number(text) : UNKNOWN;

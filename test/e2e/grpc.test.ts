@@ -131,7 +131,7 @@ describe("a gRPC call comes to its end", () => {
     await new Promise((resolve) => void talk.once("data", resolve));
     const gone = app.nextCancelled();
     mesh.orders.policy.set(policySetOf([]));
-    expect((await failed).code).toBe(status.INTERNAL);
+    expect((await failed).code).toBe(status.PERMISSION_DENIED);
     expect(await gone).toBe("talk");
     expect(mesh.orders.flows).toMatchObject([{ verdict: "denied", reason: "permission-lost", grpcStatus: 7 }]);
   });
