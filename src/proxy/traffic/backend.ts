@@ -49,6 +49,12 @@ export class Backend {
   readonly events: BackendEvents;
   /** For requests that no rule speaks of. */
   readonly tries: Tries;
+  /** Whether it makes a difference to `pick` who asks. */
+  readonly looksAtCaller: boolean;
+  /** Whether it wants to know how each try went, and each request's beginning and end. */
+  readonly isWatching: boolean;
+  /** Neither of the two. */
+  readonly isPlain: boolean;
   readonly #id: string;
   readonly #carriage: Carriage;
   readonly #parts: BackendParts;
@@ -74,6 +80,9 @@ export class Backend {
     this.breaker = new Breaker(policy.connectionPool);
     this.#balance = createBalancer(policy.loadBalancer, parts.balancing);
     this.#outliers = policy.outlierDetection === null ? null : this.#detect(policy.outlierDetection);
+    this.looksAtCaller = policy.loadBalancer.kind === "consistent-hash";
+    this.isWatching = this.#outliers !== null || policy.connectionPool.maxRequests !== Number.POSITIVE_INFINITY;
+    this.isPlain = !this.looksAtCaller && !this.isWatching;
   }
 
   get service(): string {
@@ -82,16 +91,6 @@ export class Backend {
 
   get members(): readonly Member[] {
     return this.#members;
-  }
-
-  /** Whether it wants to know how each try went, and each request's beginning and end. */
-  get isWatching(): boolean {
-    return this.#outliers !== null || this.#policy.connectionPool.maxRequests !== Number.POSITIVE_INFINITY;
-  }
-
-  /** Whether it makes a difference to `pick` who asks. */
-  get looksAtCaller(): boolean {
-    return this.#policy.loadBalancer.kind === "consistent-hash";
   }
 
   /** Requests under way to all members. */

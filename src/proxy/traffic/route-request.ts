@@ -61,7 +61,11 @@ export function routeRequest(route: Route, request: RequestToRoute, parts: Route
     const matched = matchRoute(backends.traffic.routes, asked);
     if (matched !== null) return followRoute(matched.route, { ...parts, route, request, match: matched.match });
   }
-  return toBackend(backends.main, null, { ...parts, request });
+  const { main } = backends;
+  // The way of nearly all requests: nothing is worked out or kept for one of them.
+  if (main.isPlain && !isGrpcCall(request.head))
+    return { at: "forward", member: main.pick(null), tries: main.tries, edit: null, changeAnswer: null };
+  return toBackend(main, null, { ...parts, request });
 }
 
 interface RouteScope extends RouteRequestParts {
