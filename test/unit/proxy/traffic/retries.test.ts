@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { CardeaError, type ErrorCode } from "../../../../src/core/errors.ts";
+import { CardeaError } from "../../../../src/core/errors.ts";
 import { LIMITS } from "../../../../src/core/limits.ts";
-import type { RequestFate } from "../../../../src/proxy/streams.ts";
 import { formatGrpcTimeout, parseGrpcTimeout } from "../../../../src/proxy/traffic/grpc-timeout.ts";
 import { KeptBodies } from "../../../../src/proxy/traffic/kept-body.ts";
 import { asksAfterAnswer, asksAfterFailure } from "../../../../src/proxy/traffic/retry-conditions.ts";
@@ -28,8 +27,8 @@ describe("a rule asks for another try after a failure", () => {
     [["5xx", "reset", "connect-failure"], "certificate-ended", "unknown", false],
     [[], "upstream-connect-failed", "unprocessed", false],
   ] as const)("%j, %s (%s): %s", (conditions, code, fate, expected) => {
-    const error = new CardeaError(code as ErrorCode, "");
-    expect(asksAfterFailure(retryOn(conditions), { error, fate: fate as RequestFate })).toBe(expected);
+    const error = new CardeaError(code, "");
+    expect(asksAfterFailure(retryOn(conditions), { error, fate })).toBe(expected);
   });
 });
 
