@@ -53,6 +53,8 @@ const SERVICE = messageOf({
 });
 export type Service = MessageOf<typeof SERVICE>;
 
+const GATEWAY_ADDRESS = messageOf({ address: message(2, NETWORK_ADDRESS), hboneMtlsPort: field(3, UINT32) });
+
 const WORKLOAD = messageOf({
   name: field(1, STRING),
   namespace: field(2, STRING),
@@ -60,6 +62,7 @@ const WORKLOAD = messageOf({
   tunnelProtocol: field(5, enumOf({ NONE: 0, HBONE: 1, LEGACY_ISTIO_MTLS: 2 })),
   trustDomain: field(6, STRING),
   serviceAccount: field(7, STRING),
+  waypoint: message(8, GATEWAY_ADDRESS),
   canonicalName: field(10, STRING),
   canonicalRevision: field(11, STRING),
   workloadName: field(13, STRING),

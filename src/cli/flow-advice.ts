@@ -42,6 +42,7 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   "upstream-protocol-error": "The called app's answer breaks HTTP or can be read in two ways, so it was not passed on.",
   "protocol-mismatch":
     "The service's port is declared to speak another protocol (`protocol` in the ServiceEntry) than what was sent to it.",
+  "tunnel-refused": "Look for the called workload's own record: 401 is a denial, 404 a port that it does not declare.",
   "upstream-timeout": "The called app took longer than the limit.",
   "upstream-overflow":
     "The caller's DestinationRule allows no more at once (connectionPool). cardea_circuit_breaks_total tells which bound; raise it, or give the service more workloads.",

@@ -43,6 +43,7 @@ export interface RunningService {
     readonly listen: Address;
     readonly app: Address;
   }[];
+  readonly hbone: Address | null;
   readonly admin: Address;
   readonly metrics: Address;
   readonly readiness: Address;

@@ -40,6 +40,8 @@ export interface ProxyConfig {
   /** Fixed local ports, one an upstream. */
   readonly upstreams: readonly UpstreamConfig[];
   readonly inbound: readonly InboundConfig[];
+  /** Where other sidecars reach the opaque ones of these ports by CONNECT; null: nowhere. */
+  readonly hbone: Address | null;
   readonly admin: Address;
   readonly metrics: Address;
   readonly readiness: Address;
@@ -139,6 +141,7 @@ const CONFIG = object({
       }),
     ),
   ),
+  hbone: withDefault(nullable(ADDRESS), null),
   admin: required(LOOPBACK_ADDRESS),
   metrics: required(ADDRESS),
   readiness: required(ADDRESS),

@@ -203,6 +203,15 @@ export const ERROR_TABLE = {
     "UO",
     "A traffic rule's bound on requests or connections to the destination is reached (circuit breaking).",
   ),
+  "tunnel-refused": entry(
+    502,
+    14,
+    "reset",
+    "upstream",
+    "info",
+    "URX",
+    "The other sidecar did not open the tunnel for a TCP connection: 401 is a denial, and its record has the reason.",
+  ),
   "upstream-timeout": entry(504, 4, "close", "upstream", "warn", "UT", "The upstream did not answer in time."),
   "downstream-reset": entry(
     499,

@@ -17,6 +17,8 @@ export interface OpenedConnection {
   readonly lifetime: Lifetime;
   /** What was agreed on, where the target is spoken to in HTTP. */
   readonly protocol: HttpProtocol;
+  /** To be called once when it is over, where it is a part of something shared. */
+  readonly release?: () => void;
 }
 
 interface ConnectorOptions {

@@ -43,6 +43,9 @@ export const HTTP1_OFFER: readonly string[] = Object.freeze(["http/1.1"]);
 /** And towards a port whose protocol is the app's own affair. */
 export const TCP_OFFER: readonly string[] = Object.freeze(["istio"]);
 
+/** And towards the HBONE port of a workload. */
+export const HBONE_OFFER: readonly string[] = Object.freeze(["h2"]);
+
 /** What a connection with this protocol negotiated carries on a port that is declared HTTP. */
 export function httpProtocolOf(alpn: string | null): HttpProtocol {
   return alpn === "h2" || alpn === "istio-h2" ? "h2" : "http/1.1";

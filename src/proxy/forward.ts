@@ -1,21 +1,26 @@
 import { CardeaError } from "../core/errors.ts";
 import { isPermit, type Permit } from "./authorize.ts";
+import type { Clock } from "../core/ports.ts";
 import type { Connector, OpenedConnection } from "./connect.ts";
+import { openHboneTunnel } from "./hbone-tunnel.ts";
 import type { ChannelWaiter, Pools, TargetPool, Want } from "./pool.ts";
 
 interface ForwardOptions {
   readonly pools: Pools;
   readonly connector: Connector;
+  readonly clock: Clock;
 }
 
 /** The only way to an upstream. It goes to a permit's target and nowhere else. */
 export class Forward {
   readonly #pools: Pools;
   readonly #connector: Connector;
+  readonly #clock: Clock;
 
-  constructor({ pools, connector }: ForwardOptions) {
+  constructor({ pools, connector, clock }: ForwardOptions) {
     this.#pools = pools;
     this.#connector = connector;
+    this.#clock = clock;
   }
 
   /** Prepares to send one request; `begin` then asks for a channel. */
@@ -24,10 +29,15 @@ export class Forward {
     return new Forwarding(this.#pools.poolFor(permit.target), waiter);
   }
 
-  /** A connection of its own, for bytes that nobody reads. Errors: as `Connector.open`. */
+  /**
+   * A connection of its own, or a stream that is as good, for bytes that nobody reads. Errors: as `Connector.open` and
+   * `openHboneTunnel`.
+   */
   connect(permit: Permit): Promise<OpenedConnection> {
     assertPermit(permit);
-    return this.#connector.open(permit.target);
+    const { target } = permit;
+    if (target.tunnelTo === null) return this.#connector.open(target);
+    return openHboneTunnel(this.#pools.poolFor(target), target.tunnelTo, this.#clock);
   }
 }
 

@@ -1,29 +1,22 @@
 import type { InboundConfig } from "../config/proxy-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
-import { LIMITS } from "../core/limits.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
 import type { Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
-import { type FlowPeer, type FlowTls, NO_TLS } from "../observe/flow.ts";
+import type { FlowPeer, FlowTls } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import { formatXfcc } from "../wire/xfcc.ts";
-import { type AcceptGate, readFirstBytes } from "./accept.ts";
+import type { AcceptGate } from "./accept.ts";
+import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
 import { type InboundRules, PeerAuthorizer } from "./authorize.ts";
-import {
-  CLIENT_HELLO_BYTES,
-  alpnChooserOf,
-  declaredHttp,
-  httpProtocolOf,
-  isClientHello,
-  isHttpAlpn,
-} from "./detect.ts";
+import { alpnChooserOf, declaredHttp, httpProtocolOf, isHttpAlpn } from "./detect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
 import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
 import type { Forward } from "./forward.ts";
 import { Http1ServerConnection } from "./http1/server-connection.ts";
 import { Http2ServerConnection } from "./http2/server-connection.ts";
-import { type Caller, identifyCaller, type OwnIdentity } from "./identify.ts";
+import type { OwnIdentity } from "./identify.ts";
 import { InboundCaller } from "./inbound-caller.ts";
 import type { LiveConnections } from "./live.ts";
 import type { OpaqueBeginning } from "./opaque-beginning.ts";
@@ -102,32 +95,18 @@ export class InboundPort {
     const startedMs = this.#scope.clock.monotonicMs();
     let secure: SecureConnection | null = null;
     try {
-      const own = this.#usableIdentity();
-      secure = await this.#scope.gate.run(() => this.#secure(connection, own));
-      const caller = identifyCaller(secure, own, this.#scope.clock.wallMs());
-      this.#serve({ secure, own, caller, startedMs });
+      const accepted = await acceptCaller(connection, this.#scope, {
+        chooseAlpn: this.#chooseAlpn,
+        onSecure: (each) => {
+          secure = each;
+        },
+      });
+      this.#serve({ ...accepted, startedMs });
     } catch (thrown) {
       const error = toCardeaError(thrown);
       (secure ?? connection).destroy({ reset: true });
       this.#recordRefusal(secure ?? connection, tlsOf(secure), error, startedMs);
     }
-  }
-
-  #usableIdentity(): OwnIdentity {
-    const own = this.#scope.own.get();
-    if (own !== null && this.#scope.clock.wallMs() < own.identity.notAfterMs) return own;
-    throw new CardeaError("identity-not-ready", "this sidecar holds no valid certificate");
-  }
-
-  async #secure(connection: Connection, own: OwnIdentity): Promise<SecureConnection> {
-    const { network, clock } = this.#scope;
-    const head = await readFirstBytes(connection, CLIENT_HELLO_BYTES, clock);
-    if (!isClientHello(head)) throw new CardeaError("plaintext-refused", "the caller did not begin with TLS");
-    return network.serveTls(connection, head, {
-      context: own.context,
-      handshakeTimeoutMs: LIMITS.handshakeTimeoutMs,
-      chooseAlpn: this.#chooseAlpn,
-    });
   }
 
   #serve(accepted: Accepted): void {
@@ -276,20 +255,11 @@ export class InboundPort {
   }
 }
 
-interface Accepted {
-  readonly secure: SecureConnection;
-  readonly own: OwnIdentity;
-  readonly caller: Caller;
+interface Accepted extends AcceptedCaller {
   readonly startedMs: number;
 }
 
 function recheckFlow(flow: TcpFlow, authorizer: PeerAuthorizer): void {
   const authorization = authorizer.authorizeConnection();
   if (!authorization.allow) flow.losePermission(authorization.denial);
-}
-
-function tlsOf(secure: SecureConnection | null): FlowTls {
-  if (secure === null) return NO_TLS;
-  const { version, group, sni } = secure.tls;
-  return Object.freeze({ version, group, sni });
 }

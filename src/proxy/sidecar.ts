@@ -16,8 +16,9 @@ import { Forward } from "./forward.ts";
 import { Http1ClientConnection } from "./http1/client-connection.ts";
 import { Http2ClientConnection } from "./http2/client-connection.ts";
 import { followIdentity } from "./identify.ts";
+import { HbonePort } from "./hbone-port.ts";
 import type { Identity } from "./identity/identity.ts";
-import { InboundPort } from "./inbound.ts";
+import { InboundPort, type InboundScope } from "./inbound.ts";
 import { withAge } from "./lifetime.ts";
 import { LiveConnections } from "./live.ts";
 import { OutboundPort } from "./outbound.ts";
@@ -33,7 +34,16 @@ import { OnceMore } from "./traffic/once-more.ts";
 /** What the data path needs to know of its configuration. */
 export type SidecarConfig = Pick<
   ProxyConfig,
-  "name" | "namespace" | "labels" | "outbound" | "upstreams" | "inbound" | "ownPorts" | "drainTimeoutMs" | "enforcement"
+  | "name"
+  | "namespace"
+  | "labels"
+  | "outbound"
+  | "upstreams"
+  | "inbound"
+  | "hbone"
+  | "ownPorts"
+  | "drainTimeoutMs"
+  | "enforcement"
 > &
   Partial<Pick<ProxyConfig, "protocolDetectionTimeoutMs">>;
 
@@ -72,6 +82,7 @@ export interface SidecarAddresses {
   /** In the order of the configuration. */
   readonly upstreams: readonly Address[];
   readonly inbound: readonly Address[];
+  readonly hbone: Address | null;
 }
 
 /**
@@ -100,7 +111,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     workload: Object.freeze({ name, namespace, labels }),
     gate: new AcceptGate(callers),
     live: callers,
-    forward: new Forward({ pools, connector }),
+    forward: new Forward({ pools, connector, clock }),
     traceIds: createTraceIds(random),
     protocolDetectionMs: config.protocolDetectionTimeoutMs ?? LIMITS.protocolDetectionMs,
   };
@@ -128,7 +139,8 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   const outboundPort = new OutboundPort(config.outbound, null, outbound);
   const upstreamPorts = config.upstreams.map((upstream) => new OutboundPort(upstream.listen, upstream, outbound));
   const inboundPorts = config.inbound.map((port) => new InboundPort(port, inbound));
-  const all = [outboundPort, ...upstreamPorts, ...inboundPorts];
+  const hbonePorts = config.hbone === null ? [] : [hbonePort(config.hbone, config, inbound)];
+  const all = [outboundPort, ...upstreamPorts, ...inboundPorts, ...hbonePorts];
   const addresses = await openAll(all, config);
 
   const stopAccepting = () => Promise.all(all.map((port) => port.close()));
@@ -155,6 +167,10 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   };
 }
 
+function hbonePort(listen: Address, { inbound, ownPorts }: SidecarConfig, scope: InboundScope): HbonePort {
+  return new HbonePort({ listen, inbound, ownPorts, scope });
+}
+
 const CLOSED = new CardeaError("draining", "the sidecar was closed");
 
 interface Port {
@@ -162,7 +178,7 @@ interface Port {
   close(): Promise<void>;
 }
 
-async function openAll(ports: readonly Port[], { upstreams }: SidecarConfig): Promise<SidecarAddresses> {
+async function openAll(ports: readonly Port[], { upstreams, inbound }: SidecarConfig): Promise<SidecarAddresses> {
   try {
     const opened: Address[] = [];
     for (const port of ports) opened.push((await port.open()).address);
@@ -170,7 +186,8 @@ async function openAll(ports: readonly Port[], { upstreams }: SidecarConfig): Pr
     return {
       outbound: outbound!,
       upstreams: others.slice(0, upstreams.length),
-      inbound: others.slice(upstreams.length),
+      inbound: others.slice(upstreams.length, upstreams.length + inbound.length),
+      hbone: others[upstreams.length + inbound.length] ?? null,
     };
   } catch (thrown) {
     await Promise.all(ports.map((port) => port.close()));

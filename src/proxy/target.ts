@@ -1,5 +1,6 @@
 import type { SpiffeId } from "../core/spiffe-id.ts";
 import type { Address } from "../core/ports.ts";
+import { formatAuthority } from "../wire/authority.ts";
 import type { HttpProtocol } from "./streams.ts";
 import type { PoolSettings } from "./traffic/pool-settings.ts";
 
@@ -21,6 +22,8 @@ export interface Target {
   readonly speaks: HttpProtocol | null;
   /** What a traffic rule says of the connections; null: nothing. */
   readonly settings: PoolSettings | null;
+  /** The authority to ask for by CONNECT, where the dialled port is a workload's HBONE port. */
+  readonly tunnelTo: string | null;
 }
 
 export interface TargetPeer {
@@ -41,6 +44,7 @@ export function appTarget(port: number, app: Address, speaks: HttpProtocol): Tar
     peer: null,
     speaks,
     settings: null,
+    tunnelTo: null,
   });
 }
 
@@ -60,5 +64,26 @@ export function workloadTarget(
     peer: Object.freeze(peer),
     speaks: null,
     settings,
+    tunnelTo: null,
+  });
+}
+
+/** The same workload's port through its HBONE port. The authority has the port as policies mean it. */
+export function tunnelTarget(
+  endpoint: { readonly address: string; readonly hbonePort: number; readonly containerPort: number },
+  peer: TargetPeer,
+): Target {
+  const { address, hbonePort, containerPort } = endpoint;
+  const tunnelTo = formatAuthority(address, containerPort);
+  const key = `${peer.spiffeId} ${address} ${hbonePort} ${peer.sni} hbone ${tunnelTo}`;
+  return Object.freeze({
+    key,
+    port: containerPort,
+    host: address,
+    dialPort: hbonePort,
+    peer: Object.freeze(peer),
+    speaks: null,
+    settings: null,
+    tunnelTo,
   });
 }

@@ -38,6 +38,7 @@ export class TcpFlow {
   #denial: Denial | null = null;
   #tunnel: Tunnel | null = null;
   #upstreamPort: number | null = null;
+  #release: (() => void) | null = null;
   #isOver = false;
   #onOver: (() => void) | null = null;
 
@@ -52,7 +53,7 @@ export class TcpFlow {
     this.#onOver = onOver ?? null;
     try {
       const upstream = await this.#options.forward.connect(permit);
-      if (this.#isOver) upstream.connection.destroy();
+      if (this.#isOver) discard(upstream);
       else this.#join(upstream);
     } catch (thrown) {
       this.refuse(toCardeaError(thrown), null);
@@ -90,7 +91,8 @@ export class TcpFlow {
     else this.#tunnel.endNow(error);
   }
 
-  #join({ connection, tls, lifetime }: OpenedConnection): void {
+  #join({ connection, tls, lifetime, release }: OpenedConnection): void {
+    this.#release = release ?? null;
     const { recorder, live, caller, tlsFrom } = this.#options;
     if (tlsFrom === "upstream") this.#pair = { ...this.#pair, tls };
     this.#upstreamPort = connection.local.port;
@@ -121,6 +123,12 @@ export class TcpFlow {
       upstreamPort: this.#upstreamPort,
       appSni: appSni ?? null,
     });
+    this.#release?.();
     this.#onOver?.();
   }
+}
+
+function discard({ connection, release }: OpenedConnection): void {
+  connection.destroy();
+  release?.();
 }

@@ -150,7 +150,8 @@ const UPSTREAM = { name: "u", service: "u", port: 1, localPort: null };
 const PORT_MEANINGS = [
   ["admin", "sidecar: admin"],
   ["outbound", "sidecar: where the app sends its requests (forward proxy)"],
-  ["inbound", "sidecar: mutual TLS from other sidecars; one for each declared port, counting up"],
+  ["inbound", "sidecar: mutual TLS from other sidecars; one for each declared port, counting up around the next"],
+  ["hbone", "sidecar: HBONE from other sidecars, where it has a port that is not declared to carry requests"],
   ["metrics", "sidecar: Prometheus metrics"],
   ["readiness", "sidecar: readiness"],
   ["upstreams", "sidecar: fixed local ports of its upstreams, counting up"],

@@ -48,6 +48,8 @@ export interface TestMesh {
   /** Where the mesh dials orders and ledger. */
   readonly ordersInbound: Address;
   readonly ledgerInbound: Address;
+  /** Where it takes CONNECT; null unless the mesh was opened so. */
+  readonly hbone: Address | null;
   /** What is registered when a test says nothing else; `edit` changes the endpoints. */
   register(edit?: (endpoint: Endpoint) => Endpoint): void;
   close(): Promise<void>;
@@ -64,6 +66,8 @@ export interface TestMeshOptions {
   readonly identity?: "present" | "absent";
   /** What the sidecars speak to each other; HTTP/2 when nothing is said. */
   readonly between?: HttpProtocol;
+  /** Whether ledger is reached through an HBONE port; not when nothing is said. */
+  readonly hbone?: boolean;
   /** What orders' port is declared to speak; HTTP when nothing is said. */
   readonly ordersProtocol?: PortProtocol;
   /** How long a client may be silent where nothing is declared. */
@@ -128,9 +132,12 @@ export async function openTestMesh(options: TestMeshOptions): Promise<TestMesh> 
       { listen: LOOPBACK, port: ORDERS_PORT, protocol: options.ordersProtocol ?? "HTTP", app: options.ordersApp },
       { listen: LOOPBACK, port: LEDGER_PORT, protocol: "TCP", app: options.ledgerApp },
     ],
+    hbone: options.hbone === true ? LOOPBACK : null,
   });
   const [toOrders, toLedger] = web.sidecar.addresses.upstreams as [Address, Address];
   const [ordersInbound, ledgerInbound] = orders.sidecar.addresses.inbound as [Address, Address];
+  const { hbone } = orders.sidecar.addresses;
+  const hbonePort = hbone?.port ?? null;
   const mesh: TestMesh = {
     authority,
     web,
@@ -140,11 +147,17 @@ export async function openTestMesh(options: TestMeshOptions): Promise<TestMesh> 
     toLedger,
     ordersInbound,
     ledgerInbound,
+    hbone,
     register(edit = (endpoint) => endpoint) {
       const snapshot = createRegistrySnapshot({
         services: [
-          serviceOf("orders", 80, edit(endpointOf(ordersInbound, ORDERS_PORT)), servedAs(options.ordersProtocol)),
-          serviceOf("ledger", 5432, edit(endpointOf(ledgerInbound, LEDGER_PORT)), "TCP"),
+          serviceOf(
+            "orders",
+            80,
+            edit(endpointOf(ordersInbound, ORDERS_PORT, hbonePort)),
+            servedAs(options.ordersProtocol),
+          ),
+          serviceOf("ledger", 5432, edit(endpointOf(ledgerInbound, LEDGER_PORT, hbonePort)), "TCP"),
         ],
         workloads: [{ spiffeId: parseSpiffeId(shopId("web")), ...namesOf("web") }],
       });
@@ -166,6 +179,7 @@ const BASE: SidecarConfig = {
   outbound: LOOPBACK,
   upstreams: [],
   inbound: [],
+  hbone: null,
   ownPorts: [OWN_PORT],
   drainTimeoutMs: 5_000,
   enforcement: null,
@@ -228,9 +242,9 @@ function servedAs(protocol: PortProtocol = "HTTP"): ServiceProtocol {
   return carriesRequests(protocol) ? "HTTP" : (protocol as ServiceProtocol);
 }
 
-function endpointOf(at: Address, containerPort: number): Endpoint {
+function endpointOf(at: Address, containerPort: number, hbonePort: number | null): Endpoint {
   const spiffeId = parseSpiffeId(shopId("orders"));
-  return { address: at.host, port: at.port, containerPort, spiffeId, ...namesOf("orders") };
+  return { address: at.host, port: at.port, containerPort, hbonePort, spiffeId, ...namesOf("orders") };
 }
 
 function namesOf(name: string) {

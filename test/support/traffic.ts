@@ -16,6 +16,7 @@ export function endpointAt(port: number, changes: Partial<Endpoint> = {}): Endpo
     address: "127.0.0.1",
     port,
     containerPort: 80,
+    hbonePort: null,
     spiffeId: parseSpiffeId(shopId("orders")),
     workload: `orders-${port}`,
     namespace: "shop",

@@ -176,7 +176,7 @@ export function describeService(
   plan: ServicePlan,
   processes: Pick<RunningService, "sidecar" | "app" | "runner">,
 ): RunningService {
-  const { name, namespace, outbound, upstreams, inbound, admin, metrics, readiness, flowFile } = plan.config;
+  const { name, namespace, outbound, upstreams, inbound, hbone, admin, metrics, readiness, flowFile } = plan.config;
   return {
     name,
     namespace,
@@ -187,6 +187,7 @@ export function describeService(
     admin,
     metrics,
     readiness,
+    hbone,
     flowFile: flowFile ?? "",
     ...processes,
   };

@@ -3,6 +3,7 @@ import type { Mesh, MeshService } from "../../config/mesh.ts";
 import type { ProxyConfig } from "../../config/proxy-config.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Address } from "../../core/ports.ts";
+import { carriesRequests } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor, type TrustDomain } from "../../core/spiffe-id.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { allPortsOf, controlPortsOf, layOutPorts, type ServicePortLayout } from "./port-layout.ts";
@@ -96,7 +97,10 @@ export async function planService(
   return { service, principal: spiffeIdFor(trustDomain, namespace, serviceAccount), config, appEnv: appEnvOf(config) };
 }
 
-type ChosenAddresses = Pick<ProxyConfig, "outbound" | "upstreams" | "inbound" | "admin" | "metrics" | "readiness">;
+type ChosenAddresses = Pick<
+  ProxyConfig,
+  "outbound" | "upstreams" | "inbound" | "hbone" | "admin" | "metrics" | "readiness"
+>;
 
 async function chooseAddresses(
   service: MeshService,
@@ -126,10 +130,13 @@ async function chooseAddresses(
         : await pick(`app's port for ${port}`, null, layout.app[i]!);
     inbound.push({ listen, port, protocol, app });
   }
+  // Behind it is nothing but opaque ports.
+  const hasOpaque = service.ports.some(({ protocol }) => !carriesRequests(protocol));
+  const hbone = hasOpaque ? await pick("HBONE port", null, layout.hbone) : null;
   const admin = await pick("admin port", null, layout.admin);
   const metrics = await pick("metrics port", null, layout.metrics);
   const readiness = await pick("readiness port", null, layout.readiness);
-  return { outbound, upstreams, inbound, admin, metrics, readiness };
+  return { outbound, upstreams, inbound, hbone, admin, metrics, readiness };
 }
 
 /** `shop.web`: the name of a service's files in the state directory. Neither part can hold a dot. */
@@ -152,9 +159,11 @@ export function ownPortsOf(
 }
 
 function portsOfSidecar(sidecar: SidecarAddresses): readonly number[] {
-  const { outbound, admin, metrics, readiness, upstreams, inbound } = sidecar;
+  const { outbound, admin, metrics, readiness, upstreams, inbound, hbone } = sidecar;
   const listens = [...upstreams, ...inbound].map((each) => each.listen);
-  return [outbound, admin, metrics, readiness, ...listens].map((address) => address.port);
+  return [outbound, admin, metrics, readiness, ...listens, ...(hbone === null ? [] : [hbone])].map(
+    (address) => address.port,
+  );
 }
 
 function knowEachOther(control: ControlPlan, services: readonly ServicePlan[]): readonly ServicePlan[] {

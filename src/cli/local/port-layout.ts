@@ -2,7 +2,8 @@ import type { MeshService } from "../../config/mesh.ts";
 
 /**
  * Where a local mesh's ports are when nobody is in the way. The last two digits are the ones that Istio's users know:
- * 15012 control, and for the n-th service 15n00 admin, 15n01 outbound, 15n06 inbound, 15n20 metrics, 15n21 readiness.
+ * 15012 control, and for the n-th service 15n00 admin, 15n01 outbound, 15n06 inbound, 15n08 HBONE, 15n20 metrics,
+ * 15n21 readiness.
  */
 export const DEFAULT_PORT_BASE = 15_000;
 
@@ -13,6 +14,7 @@ export interface ServicePortLayout {
   readonly outbound: number;
   /** One for each declared port, in order. */
   readonly inbound: readonly number[];
+  readonly hbone: number;
   readonly metrics: number;
   readonly readiness: number;
   readonly upstreams: readonly number[];
@@ -34,7 +36,9 @@ export function layOutPorts(
   return {
     admin: block,
     outbound: block + 1,
-    inbound: service.ports.map((_, i) => block + 6 + i),
+    // Around the HBONE port.
+    inbound: service.ports.map((_, i) => block + (i < 2 ? 6 : 7) + i),
+    hbone: block + 8,
     metrics: block + 20,
     readiness: block + 21,
     upstreams: service.upstreams.map((_, i) => block + 30 + i),
@@ -44,6 +48,6 @@ export function layOutPorts(
 
 /** All ports of a layout. */
 export function allPortsOf(layout: ServicePortLayout): readonly number[] {
-  const { admin, outbound, inbound, metrics, readiness, upstreams, app } = layout;
-  return [admin, outbound, ...inbound, metrics, readiness, ...upstreams, ...app];
+  const { admin, outbound, inbound, hbone, metrics, readiness, upstreams, app } = layout;
+  return [admin, outbound, ...inbound, hbone, metrics, readiness, ...upstreams, ...app];
 }

@@ -2,6 +2,8 @@ import type { ProxyConfig } from "../../config/proxy-config.ts";
 
 /** Marks a service's own workload: labels of the mesh file may be the same for several services. */
 const SERVICE_LABEL = "cardea.dev/service";
+/** Istio's mark of a workload that takes HBONE. */
+const TUNNEL = { "networking.istio.io/tunnel": "http" };
 const CLUSTER_DOMAIN = "cluster.local";
 
 /**
@@ -18,8 +20,11 @@ export function formatRegistryDocument(config: ProxyConfig): string {
     metadata,
     spec: {
       address: config.outbound.host,
-      ports: Object.fromEntries(config.inbound.map((each) => [portNameOf(each), each.listen.port])),
-      labels: { ...config.labels, ...selector },
+      ports: {
+        ...Object.fromEntries(config.inbound.map((each) => [portNameOf(each), each.listen.port])),
+        ...(config.hbone === null ? {} : { hbone: config.hbone.port }),
+      },
+      labels: { ...config.labels, ...selector, ...(config.hbone === null ? {} : TUNNEL) },
       serviceAccount: config.serviceAccount,
     },
   };

@@ -90,8 +90,17 @@ function workloadResource(
       name,
       namespace,
       addresses: [addressBytes(workload.address)],
-      // In local mode every workload stands behind a sidecar.
-      tunnelProtocol: "LEGACY_ISTIO_MTLS",
+      // In local mode every workload stands behind a sidecar, which is its own waypoint: its HBONE port is not 15008.
+      ...(workload.hbonePort === null
+        ? { tunnelProtocol: "LEGACY_ISTIO_MTLS" as const }
+        : {
+            tunnelProtocol: "HBONE" as const,
+            waypoint: {
+              destination: "address" as const,
+              address: { network: "", address: addressBytes(workload.address) },
+              hboneMtlsPort: workload.hbonePort,
+            },
+          }),
       trustDomain,
       serviceAccount,
       workloadName: name,

@@ -48,6 +48,8 @@ export interface WorkloadEntry {
   readonly ports: ReadonlyMap<string, number>;
   readonly labels: ReadonlyMap<string, string>;
   readonly serviceAccount: string;
+  /** Where it takes HBONE, by Istio's label for that and its port of that name; null: it does not. */
+  readonly hbonePort: number | null;
 }
 
 export interface RegistryDocuments {
@@ -183,10 +185,15 @@ function toWorkloadEntry(read: ReturnType<typeof WORKLOAD_ENTRY>): WorkloadEntry
   const { metadata, spec } = read;
   const { name, namespace } = metadata;
   const { address, ports, serviceAccount } = spec;
-  return [
-    { name, namespace, address, ports, serviceAccount, labels: new Map([...(metadata.labels ?? []), ...spec.labels]) },
-  ];
+  const labels = new Map([...(metadata.labels ?? []), ...spec.labels]);
+  const hbonePort = labels.get(TUNNEL_LABEL) === "http" ? (ports.get(HBONE_PORT_NAME) ?? HBONE_PORT) : null;
+  return [{ name, namespace, address, ports, serviceAccount, labels, hbonePort }];
 }
+
+/** What Istio marks workloads by that take HBONE, `http` being its value. */
+const TUNNEL_LABEL = "networking.istio.io/tunnel";
+const HBONE_PORT_NAME = "hbone";
+const HBONE_PORT = 15_008;
 
 function locateJson(text: string, scope: Scope): Located | null {
   try {

@@ -47,6 +47,8 @@ export interface Endpoint {
   readonly port: number;
   /** The port as policies mean it. */
   readonly containerPort: number;
+  /** Where the workload takes opaque TCP by CONNECT; null: nowhere, so that it goes to `port` in mutual TLS. */
+  readonly hbonePort: number | null;
   /** The identity that the peer's certificate has to prove. */
   readonly spiffeId: SpiffeId;
   /** The workload's name, e.g. `orders-1`. */

@@ -98,7 +98,9 @@ export function createServiceTable(): ServiceTable {
 function buildService(resourceName: string, service: WireService, workloads: readonly WireWorkload[]): Service {
   const { fqdn, name, namespace } = service;
   const ports = service.ports.map(({ port, targetPort, protocol }): [number, ServicePort] => {
-    const endpoints = workloads.flatMap((workload) => endpointOf(workload, resourceName, { port, targetPort }));
+    const endpoints = workloads.flatMap((workload) =>
+      endpointOf(workload, resourceName, { port, targetPort, protocol }),
+    );
     return [port, { port, protocol, endpoints }];
   });
   return { fqdn, name, namespace, ports: new Map(ports) };
@@ -106,13 +108,15 @@ function buildService(resourceName: string, service: WireService, workloads: rea
 
 /** One or none. The service's target port is the container port; the workload may take it elsewhere. */
 function endpointOf(
-  { address, names, spiffeId, services }: WireWorkload,
+  { address, takesMutualTls, hbonePort, names, spiffeId, services }: WireWorkload,
   resourceName: string,
-  { port, targetPort }: { readonly port: number; readonly targetPort: number },
+  { port, targetPort, protocol }: WireService["ports"][number],
 ): Endpoint[] {
   const dialPort = services.get(resourceName)?.get(port);
   if (address === null || dialPort === undefined) return [];
-  return [{ address, port: dialPort, containerPort: targetPort, ...names, spiffeId }];
+  // Only opaque TCP goes by CONNECT.
+  if (!takesMutualTls && protocol !== "TCP") return [];
+  return [{ address, port: dialPort, containerPort: targetPort, hbonePort, ...names, spiffeId }];
 }
 
 function byText(left: string, right: string): number {

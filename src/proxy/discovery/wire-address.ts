@@ -22,6 +22,10 @@ export interface WireWorkload {
   readonly spiffeId: SpiffeId;
   /** IP literal. Null: it cannot be sent to, being unhealthy, without address or without mutual TLS. */
   readonly address: string | null;
+  /** Whether its ports take mutual TLS themselves. */
+  readonly takesMutualTls: boolean;
+  /** Where it takes CONNECT, or null. */
+  readonly hbonePort: number | null;
   /** Service resource name → service port → where the workload takes it. */
   readonly services: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
@@ -67,17 +71,33 @@ function readWorkload(workload: Workload, resourceName: string, trustDomain: str
       spiffeId,
     },
     spiffeId,
-    address: addressOf(workload, resourceName),
+    ...reachOf(workload, resourceName),
     services: new Map(services),
   };
 }
 
-/** Other tunnels than mutual TLS to the pod are not spoken yet, and plaintext never is. */
-function addressOf(workload: Workload, resourceName: string): string | null {
-  const addresses = workload.addresses.map((bytes) => ipText(bytes, resourceName));
-  if (workload.status !== "HEALTHY" || workload.tunnelProtocol !== "LEGACY_ISTIO_MTLS") return null;
-  return addresses[0] ?? null;
+/**
+ * How a workload is reached: plaintext never, and not around a waypoint that is another's. A sidecar of this mesh is its
+ * workload's own waypoint, which is how it tells an HBONE port other than the usual one; its ports take mutual TLS as well.
+ */
+function reachOf(
+  workload: Workload,
+  resourceName: string,
+): Pick<WireWorkload, "address" | "takesMutualTls" | "hbonePort"> {
+  const { addresses, status, tunnelProtocol, waypoint } = workload;
+  const [address] = addresses.map((bytes) => ipText(bytes, resourceName));
+  if (address === undefined || status !== "HEALTHY") return UNREACHABLE;
+  if (tunnelProtocol === "LEGACY_ISTIO_MTLS") return { address, takesMutualTls: true, hbonePort: null };
+  if (tunnelProtocol !== "HBONE") return UNREACHABLE;
+  if (!waypoint) return { address, takesMutualTls: false, hbonePort: HBONE_PORT };
+  if (!waypoint.address || ipText(waypoint.address.address, resourceName) !== address) return UNREACHABLE;
+  assertPort(waypoint.hboneMtlsPort, resourceName);
+  return { address, takesMutualTls: true, hbonePort: waypoint.hboneMtlsPort };
 }
+
+const UNREACHABLE = Object.freeze({ address: null, takesMutualTls: false, hbonePort: null });
+/** Where every workload that says nothing else takes HBONE. */
+const HBONE_PORT = 15_008;
 
 function portMapOf(ports: readonly Port[], resourceName: string): ReadonlyMap<number, number> {
   return new Map(ports.map((port) => [port.servicePort, targetPortOf(port, resourceName)]));

@@ -1,10 +1,10 @@
 import type { FlowPeer } from "../../observe/flow.ts";
-import { HTTP_OFFER, TCP_OFFER } from "../detect.ts";
+import { HBONE_OFFER, HTTP_OFFER, TCP_OFFER } from "../detect.ts";
 import type { Carriage, Endpoint } from "../discovery/registry-snapshot.ts";
 import { endpointPeer } from "../flow-peers.ts";
 import type { Route } from "../route.ts";
 import { formatSni } from "../sni.ts";
-import { type Target, workloadTarget } from "../target.ts";
+import { type Target, tunnelTarget, workloadTarget } from "../target.ts";
 import type { PoolSettings } from "./pool-settings.ts";
 
 /** One workload of a backend, made once for as long as the registry does not change it. */
@@ -33,14 +33,22 @@ interface MemberOptions {
   readonly settings: PoolSettings | null;
 }
 
-export function createMember(
-  { service, port }: Route,
-  endpoint: Endpoint,
-  { sinceMs, settings, carriage }: MemberOptions,
-): Member {
-  const sni = formatSni(port.port, service.fqdn);
-  const alpn = carriage === "HTTP" ? HTTP_OFFER : TCP_OFFER;
-  const target = workloadTarget(endpoint, { spiffeId: endpoint.spiffeId, sni, alpn }, settings);
+export function createMember(route: Route, endpoint: Endpoint, options: MemberOptions): Member {
+  const { service } = route;
+  const { sinceMs } = options;
+  const target = targetOf(route, endpoint, options);
   const health = { fivesInARow: 0, gatewayErrorsInARow: 0, localFailuresInARow: 0, ejections: 0, ejectedAtMs: null };
   return { target, peer: Object.freeze(endpointPeer(endpoint, service)), sinceMs, health };
+}
+
+function targetOf({ service, port }: Route, endpoint: Endpoint, { settings, carriage }: MemberOptions): Target {
+  const sni = formatSni(port.port, service.fqdn);
+  const { spiffeId, hbonePort } = endpoint;
+  // What a port of TCP carries is nobody's business on the way; on others the far sidecar looks at the first bytes. A
+  // rule that bounds connections means those of the callers, which a shared one would hide.
+  if (port.protocol === "TCP" && hbonePort !== null && settings === null) {
+    return tunnelTarget({ ...endpoint, hbonePort }, { spiffeId, sni, alpn: HBONE_OFFER });
+  }
+  const alpn = carriage === "HTTP" ? HTTP_OFFER : TCP_OFFER;
+  return workloadTarget(endpoint, { spiffeId, sni, alpn }, settings);
 }

@@ -17,6 +17,7 @@ const GOOD = {
   metrics: { host: "0.0.0.0", port: 15_120 },
   readiness: { host: "::", port: 15_121 },
   flowFile: null,
+  hbone: { host: "127.0.0.1", port: 15_108 },
   ownPorts: [15_101],
   logLevel: "info",
   egress: "REGISTRY_ONLY",

@@ -46,8 +46,9 @@ describe("a permit", () => {
 
   it("that is forged is not forwarded", async () => {
     const network = createSimNetwork();
-    const connector = new Connector({ network, clock: createSimClock(0), identity: createLatest(null) });
-    const forward = new Forward({ connector, pools: new Pools(() => Promise.reject(new Error("dialled"))) });
+    const clock = createSimClock(0);
+    const connector = new Connector({ network, clock, identity: createLatest(null) });
+    const forward = new Forward({ connector, clock, pools: new Pools(() => Promise.reject(new Error("dialled"))) });
     const forged = { target: TARGET, grant: permitEgress(TARGET).grant } as Permit;
     const waiter = { onChannel: () => {}, onNoChannel: () => {} };
     expect(() => forward.request(forged, waiter)).toThrow(expect.objectContaining({ code: "internal" }));

@@ -24,7 +24,15 @@ type Labels = Readonly<Record<string, string>>;
 /** The registry as a sidecar has it, when the mesh has one workload. */
 function registryWith(labels: Labels): RegistrySnapshot {
   const inbound = [{ listen: AT, port: 8080, protocol: "HTTP", app: AT }];
-  const config = { name: "orders", namespace: "shop", serviceAccount: "orders", labels, inbound, outbound: AT };
+  const config = {
+    name: "orders",
+    namespace: "shop",
+    serviceAccount: "orders",
+    labels,
+    inbound,
+    hbone: null,
+    outbound: AT,
+  };
   const documents = parseRegistryFile(formatRegistryDocument(config as unknown as ProxyConfig), "orders.json", []);
   const api = loadMeshApi();
   const content = createRegistryContent("1", documents!, { api, trustDomain: "cluster.local" });

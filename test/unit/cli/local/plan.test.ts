@@ -96,7 +96,13 @@ test("the control plane reads what is written into the registry", async () => {
     { hosts: ["ledger.ledger.svc.cluster.local"], ports: [{ number: 7000, targetPort: 7000, protocol: "TCP" }] },
   ]);
   expect(read?.workloads).toMatchObject([{ address: "127.0.0.1", serviceAccount: "ledger", namespace: "ledger" }]);
-  expect(read?.workloads[0]?.ports).toEqual(new Map([["tcp-7000", 15_206]]));
+  expect(read?.workloads[0]?.ports).toEqual(
+    new Map([
+      ["tcp-7000", 15_206],
+      ["hbone", 15_208],
+    ]),
+  );
+  expect(read?.workloads[0]).toMatchObject({ hbonePort: 15_208 });
   expect(read?.workloads[0]?.labels.get("app")).toBe("ledger");
 });
 

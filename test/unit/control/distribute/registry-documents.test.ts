@@ -26,11 +26,22 @@ test("a service and its workload are read", () => {
             ["version", "v2"],
           ]),
           serviceAccount: "orders",
+          hbonePort: null,
         },
       ],
     },
     faults: [],
   });
+});
+
+test.each([
+  ["by Istio's label, at its usual port", "http", { http: 15_106 }, 15_008],
+  ["at the port that it names", "http", { http: 15_106, hbone: 15_108 }, 15_108],
+  ["not at all under another value", "none", { hbone: 15_108 }, null],
+])("a workload takes HBONE %s", (_, label, ports, hbonePort) => {
+  const labels = { app: "orders", "networking.istio.io/tunnel": label };
+  const spec = { address: "127.0.0.1", ports, labels, serviceAccount: "orders" };
+  expect(parse(changed(["items", 1, "spec"], spec)).documents?.workloads).toMatchObject([{ hbonePort }]);
 });
 
 test("a target port that is left out is the service's port; a protocol that is left out is TCP, as in Istio", () => {

@@ -22,6 +22,7 @@ test("a service is joined with its workloads, in whatever order they come", () =
       address: "127.0.0.1",
       port: 15_106,
       containerPort: 8080,
+      hbonePort: null,
       spiffeId: "spiffe://cluster.local/ns/shop/sa/orders",
       workload: "orders-1",
       namespace: "shop",
@@ -99,11 +100,37 @@ describe("as workload.proto has it,", () => {
   });
 });
 
+const TCP = { ports: [{ servicePort: 80, targetPort: 8080, appProtocol: "TCP" as const }] };
+
+describe("a workload that takes HBONE", () => {
+  const own = { address: { network: "", address: Buffer.from([127, 0, 0, 1]) }, hboneMtlsPort: 15_108 };
+
+  test("and nothing else is sent opaque TCP at the usual port", () => {
+    give(service(TCP), workload("w/1", { tunnelProtocol: "HBONE" }));
+    expect(endpoints()).toMatchObject([{ hbonePort: 15_008, port: 15_106 }]);
+  });
+
+  test("at a port of its own, being its own waypoint, is sent requests as well", () => {
+    give(service(TCP), workload("w/1", { tunnelProtocol: "HBONE", waypoint: own }));
+    expect(endpoints()).toMatchObject([{ hbonePort: 15_108 }]);
+    give(service());
+    expect(endpoints()).toMatchObject([{ hbonePort: 15_108, port: 15_106 }]);
+  });
+
+  test.each([
+    ["behind another's waypoint is not gone around", { address: { network: "", address: Buffer.from([10, 0, 0, 9]) } }],
+    ["behind a waypoint known by name is not gone around", {}],
+  ])("%s", (_name, waypoint) => {
+    give(service(TCP), workload("w/1", { tunnelProtocol: "HBONE", waypoint: { ...waypoint, hboneMtlsPort: 15_008 } }));
+    expect(endpoints()).toEqual([]);
+  });
+});
+
 describe("nothing is sent to a workload", () => {
   test.each([
     ["that is not healthy", { status: "UNHEALTHY" }],
     ["that speaks plaintext", { tunnelProtocol: "NONE" }],
-    ["that speaks HBONE alone", { tunnelProtocol: "HBONE" }],
+    ["that takes requests by HBONE alone", { tunnelProtocol: "HBONE" }],
     ["without an address", { addresses: [] }],
     [
       "that does not take the service's port",

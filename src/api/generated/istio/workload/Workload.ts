@@ -1,6 +1,7 @@
 // Original file: src/api/proto/istio/workload.proto
 
 import type { TunnelProtocol as _istio_workload_TunnelProtocol, TunnelProtocol__Output as _istio_workload_TunnelProtocol__Output } from '../../istio/workload/TunnelProtocol.ts';
+import type { GatewayAddress as _istio_workload_GatewayAddress, GatewayAddress__Output as _istio_workload_GatewayAddress__Output } from '../../istio/workload/GatewayAddress.ts';
 import type { WorkloadStatus as _istio_workload_WorkloadStatus, WorkloadStatus__Output as _istio_workload_WorkloadStatus__Output } from '../../istio/workload/WorkloadStatus.ts';
 import type { PortList as _istio_workload_PortList, PortList__Output as _istio_workload_PortList__Output } from '../../istio/workload/PortList.ts';
 
@@ -11,6 +12,7 @@ export interface Workload {
   'tunnelProtocol'?: (_istio_workload_TunnelProtocol);
   'trustDomain'?: (string);
   'serviceAccount'?: (string);
+  'waypoint'?: (_istio_workload_GatewayAddress | null);
   'canonicalName'?: (string);
   'canonicalRevision'?: (string);
   'workloadName'?: (string);
@@ -26,6 +28,7 @@ export interface Workload__Output {
   'tunnelProtocol': (_istio_workload_TunnelProtocol__Output);
   'trustDomain': (string);
   'serviceAccount': (string);
+  'waypoint': (_istio_workload_GatewayAddress__Output | null);
   'canonicalName': (string);
   'canonicalRevision': (string);
   'workloadName': (string);

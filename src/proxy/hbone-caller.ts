@@ -1,0 +1,184 @@
+import { CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
+import { type Denial, type InboundRules, PeerAuthorizer } from "./authorize.ts";
+import type { Forward } from "./forward.ts";
+import { readHboneRequest } from "./hbone-request.ts";
+import type { LiveConnections } from "./live.ts";
+import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
+import { enderOf, type Pair, type Recorder } from "./record.ts";
+import { refuseUnread } from "./refuse-unread.ts";
+import type { RequestHead } from "../wire/http1-head.ts";
+import type { PeerFacts } from "../policy/decide.ts";
+import type { Answer, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
+import { TcpFlow } from "./tcp-flow.ts";
+
+/** One port of the workload that can be reached through the tunnel. */
+export interface HbonePortRules {
+  readonly port: number;
+  readonly rules: InboundRules;
+}
+
+interface HboneCallerOptions {
+  readonly recorder: Recorder;
+  readonly forward: Forward;
+  readonly live: LiveConnections;
+  readonly localIp: string;
+  readonly ports: ReadonlyMap<number, HbonePortRules>;
+  readonly ownPorts: readonly number[];
+  /** Who calls, and to which of our ports. */
+  readonly factsOf: (port: number) => PeerFacts;
+  /** The same for the record; null where the port is not known. */
+  readonly pairOf: (port: number | null) => Pair;
+}
+
+/** The CONNECTs of one caller's HTTP/2 connection. Identity is the connection's, permission is each stream's own. */
+export class HboneCaller implements RequestHandler {
+  readonly #options: HboneCallerOptions;
+  readonly #flows = new Map<TcpFlow, PeerAuthorizer>();
+
+  constructor(options: HboneCallerOptions) {
+    this.#options = options;
+  }
+
+  begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
+    const { localIp, ports, ownPorts } = this.#options;
+    try {
+      const { port, rules } = readHboneRequest(head, { localIp, ports, ownPorts });
+      return this.#connect(port, rules, stream);
+    } catch (thrown) {
+      this.#refuseRequest(head, stream, toCardeaError(thrown));
+      return REFUSED;
+    }
+  }
+
+  refuse(error: CardeaError, stream: DownstreamStream): void {
+    const { recorder, pairOf } = this.#options;
+    refuseUnread(error, { recorder, pair: pairOf(null), stream, isGrpc: false });
+  }
+
+  /** A new policy is in force: only the streams that it denies end. */
+  recheck(): void {
+    for (const [flow, authorizer] of this.#flows) {
+      const authorization = authorizer.authorizeConnection();
+      if (!authorization.allow) flow.losePermission(authorization.denial);
+    }
+  }
+
+  #connect(port: number, rules: InboundRules, stream: DownstreamStream): RequestEvents {
+    const { recorder, forward, live, factsOf, pairOf } = this.#options;
+    const connect = new HboneStream(stream);
+    const flow = new TcpFlow({
+      recorder,
+      forward,
+      live,
+      caller: connect,
+      pair: pairOf(port),
+      tlsFrom: "downstream",
+      servicePort: null,
+      startedMs: recorder.nowMs(),
+      appSni: null,
+    });
+    connect.flow = flow;
+    const authorizer = new PeerAuthorizer(factsOf(port), rules);
+    const authorization = authorizer.authorizeConnection();
+    if (!authorization.allow) {
+      flow.refuse(new CardeaError(codeOf(authorization.denial), ""), authorization.denial);
+      return connect;
+    }
+    this.#flows.set(flow, authorizer);
+    void flow.carry(authorization.permit, () => void this.#flows.delete(flow));
+    return connect;
+  }
+
+  /** What is no CONNECT to a port of ours, recorded as the request that it is. */
+  #refuseRequest(head: RequestHead, stream: DownstreamStream, error: CardeaError): void {
+    const { recorder, pairOf } = this.#options;
+    const local = answerTo(error.code, null);
+    recorder.request(
+      { head, path: null, status: local.status, trace: null, grpcStatus: null },
+      {
+        id: recorder.newId(),
+        pair: pairOf(null),
+        grant: null,
+        denial: null,
+        error,
+        startedMs: recorder.nowMs(),
+        bytesReceived: 0,
+        bytesSent: local.body.length,
+        endedBy: enderOf(error.code),
+        servicePort: null,
+        upstreamPort: null,
+      },
+    );
+    sendLocalAnswer(stream, local);
+  }
+}
+
+/** One CONNECT: answered once its port is permitted and dialled, and not before. */
+class HboneStream implements RequestEvents {
+  flow: TcpFlow | null = null;
+  readonly #stream: DownstreamStream;
+  #isGone = false;
+
+  constructor(stream: DownstreamStream) {
+    this.#stream = stream;
+  }
+
+  open() {
+    this.#stream.sendAnswer(established());
+    return this.#stream.detach();
+  }
+
+  refuse(error: CardeaError, denialId: string | null): void {
+    if (!this.#isGone) sendLocalAnswer(this.#stream, answerTo(error.code, denialId));
+  }
+
+  onRequestBody(): void {}
+
+  onRequestEnd(): void {}
+
+  onDownstreamDrain(): void {}
+
+  mayHoldEarlyData(): boolean {
+    return true;
+  }
+
+  onRequestFailure(error: CardeaError): void {
+    this.#isGone = true;
+    this.flow?.abandon(error);
+  }
+
+  onStalled(): void {
+    // Connecting has a time-out of its own.
+  }
+}
+
+/** Was answered within `begin`. */
+const REFUSED: RequestEvents = {
+  onRequestBody: () => {},
+  onRequestEnd: () => {},
+  onDownstreamDrain: () => {},
+  mayHoldEarlyData: () => false,
+  onRequestFailure: () => {},
+  onStalled: () => {},
+};
+
+function codeOf({ decision }: Denial): ErrorCode {
+  return decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
+}
+
+/** 401 for a denial as ztunnel has it, 404 for a port that is not there; all else as the code says. */
+function answerTo(code: ErrorCode, denialId: string | null): LocalAnswer {
+  const local = makeLocalAnswer({ code, denialId, method: "CONNECT", isGrpc: false });
+  const status = STATUS_OF[code] ?? local.status;
+  return { ...local, status, answer: { ...local.answer, status } };
+}
+
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  "denied-by-policy": 401,
+  "permission-lost": 401,
+  "no-route": 404,
+};
+
+function established(): Answer {
+  return { status: 200, reason: "OK", headers: [], framing: { kind: "none" }, isLast: false, ignoresBody: false };
+}

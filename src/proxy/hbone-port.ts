@@ -1,0 +1,166 @@
+import type { InboundConfig } from "../config/proxy-config.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import { carriesRequests } from "../core/port-protocol.ts";
+import type { Address, Connection, Listening, SecureConnection } from "../core/ports.ts";
+import type { FlowTls } from "../observe/flow.ts";
+import type { PeerFacts } from "../policy/decide.ts";
+import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
+import { callerPeer, ownPeer } from "./flow-peers.ts";
+import { HboneCaller, type HbonePortRules } from "./hbone-caller.ts";
+import { Http2ServerConnection } from "./http2/server-connection.ts";
+import type { InboundScope } from "./inbound.ts";
+import { enderOf, type Pair } from "./record.ts";
+import { claimedService } from "./sni.ts";
+import { appTarget } from "./target.ts";
+
+interface HbonePortOptions {
+  readonly listen: Address;
+  readonly inbound: readonly InboundConfig[];
+  readonly ownPorts: readonly number[];
+  readonly scope: InboundScope;
+}
+
+/**
+ * The workload's HBONE port: HTTP/2 over mutual TLS, on which a CONNECT opens each opaque connection to one of the
+ * declared ports. What is declared to carry requests is not behind it: those are seen one by one, on ports of their own.
+ */
+export class HbonePort {
+  readonly #options: HbonePortOptions;
+  readonly #scope: InboundScope;
+  readonly #ports: ReadonlyMap<number, HbonePortRules>;
+  readonly #callers = new Set<HboneCaller>();
+  readonly #unsubscribe: () => void;
+  #listening: Listening | null = null;
+  /** Of the listener, for what is refused before a port is known. */
+  #port = 0;
+
+  constructor(options: HbonePortOptions) {
+    this.#options = options;
+    this.#scope = options.scope;
+    const opaque = options.inbound.filter(({ protocol }) => !carriesRequests(protocol));
+    this.#ports = new Map(opaque.map((each) => [each.port, this.#rulesOf(each)]));
+    this.#unsubscribe = this.#scope.policy.subscribe(() => {
+      for (const caller of this.#callers) caller.recheck();
+    });
+  }
+
+  /** Errors: `unreachable`. */
+  async open(): Promise<Listening> {
+    this.#listening = await this.#scope.network.listen(this.#options.listen, (connection) => {
+      void this.#accept(connection);
+    });
+    this.#port = this.#listening.address.port;
+    return this.#listening;
+  }
+
+  async close(): Promise<void> {
+    this.#unsubscribe();
+    await this.#listening?.close();
+  }
+
+  #rulesOf({ port, app }: InboundConfig): HbonePortRules {
+    const { policy, enforcement } = this.#scope;
+    return { port, rules: { policy, enforcement, target: appTarget(port, app, "http/1.1"), grpcTarget: null } };
+  }
+
+  /** accept → identify; whoever does not get through is recorded, and nobody is told why. */
+  async #accept(connection: Connection): Promise<void> {
+    const startedMs = this.#scope.clock.monotonicMs();
+    let secure: SecureConnection | null = null;
+    try {
+      const accepted = await acceptCaller(connection, this.#scope, {
+        chooseAlpn: chooseHboneAlpn,
+        onSecure: (each) => {
+          secure = each;
+        },
+      });
+      this.#serve(accepted, startedMs);
+    } catch (thrown) {
+      const gone = secure ?? connection;
+      gone.destroy({ reset: true });
+      this.#recordFault(gone, this.#refusedPair(gone, tlsOf(secure)), { error: toCardeaError(thrown), startedMs });
+    }
+  }
+
+  #serve({ secure, own, caller }: AcceptedCaller, startedMs: number): void {
+    const { recorder, forward, live, clock, registry, workload } = this.#scope;
+    const tls = tlsOf(secure);
+    const principal = own.identity.spiffeId;
+    const pairOf = (port: number | null): Pair => {
+      const known = registry.get();
+      const service = port === null ? null : claimedService(secure.tls.sni, { registry: known, principal, port });
+      return Object.freeze({
+        source: callerPeer(secure.remote, caller.spiffeId, known),
+        destination: ownPeer({ host: secure.local.host, port: port ?? this.#port }, { workload, principal, service }),
+        tls,
+      });
+    };
+    const factsOf = (destinationPort: number): PeerFacts => ({
+      principal: caller.spiffeId,
+      sourceIp: secure.remote.host,
+      remoteIp: secure.remote.host,
+      destinationIp: secure.local.host,
+      destinationPort,
+      sni: secure.tls.sni,
+    });
+    const localIp = secure.local.host;
+    const { ownPorts } = this.#options;
+    const handler = new HboneCaller({
+      recorder,
+      forward,
+      live,
+      localIp,
+      ports: this.#ports,
+      ownPorts,
+      factsOf,
+      pairOf,
+    });
+    this.#callers.add(handler);
+    void new Http2ServerConnection(secure, {
+      handler,
+      live,
+      clock,
+      lifetime: caller.lifetime,
+      onGone: () => this.#callers.delete(handler),
+      onFault: (error) => this.#recordFault(secure, pairOf(null), { error, startedMs }),
+    });
+  }
+
+  #refusedPair(connection: Connection, tls: FlowTls): Pair {
+    const { registry, workload, own } = this.#scope;
+    const principal = own.get()?.identity.spiffeId ?? null;
+    const at = { host: connection.local.host, port: this.#port };
+    return {
+      source: callerPeer(connection.remote, null, registry.get()),
+      destination: ownPeer(at, { workload, principal, service: null }),
+      tls,
+    };
+  }
+
+  #recordFault(connection: Connection, pair: Pair, { error, startedMs }: Fault): void {
+    const { recorder } = this.#scope;
+    recorder.connection({
+      id: recorder.newId(),
+      pair,
+      grant: null,
+      denial: null,
+      error,
+      startedMs,
+      bytesReceived: connection.bytesReceived,
+      bytesSent: connection.bytesSent,
+      endedBy: enderOf(error.code),
+      servicePort: null,
+      upstreamPort: null,
+    });
+  }
+}
+
+interface Fault {
+  readonly error: CardeaError;
+  readonly startedMs: number;
+}
+
+/** HTTP/2 and nothing else: who offers other protocols alone is turned away in the handshake. */
+function chooseHboneAlpn(offered: readonly string[]): string | null {
+  return offered.includes("h2") ? "h2" : null;
+}
