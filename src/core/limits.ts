@@ -102,6 +102,11 @@ export const LIMIT_TABLE = {
     "bytes",
     "What a peer may send on one stream ahead of its reader, so the most that one slow reader makes us hold.",
   ),
+  http2TunnelWindowBytes: limit(
+    1_048_576,
+    "bytes",
+    "The same on a stream of HBONE, which carries what a connection would: 100 MB/s at 10 ms there and back.",
+  ),
   http2ConnectionWindowBytes: limit(
     1_048_576,
     "bytes",

@@ -1,6 +1,7 @@
 import type { InboundConfig } from "../config/proxy-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, Listening, SecureConnection } from "../core/ports.ts";
 import type { FlowTls } from "../observe/flow.ts";
 import type { PeerFacts } from "../policy/decide.ts";
@@ -121,6 +122,7 @@ export class HbonePort {
       live,
       clock,
       lifetime: caller.lifetime,
+      streamWindowBytes: LIMITS.http2TunnelWindowBytes,
       onGone: () => this.#callers.delete(handler),
       onFault: (error) => this.#recordFault(secure, pairOf(null), { error, startedMs }),
     });

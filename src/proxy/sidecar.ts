@@ -101,7 +101,9 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     const life = settings === null ? lifetime : withAge(lifetime, settings.durationMs, { clock, random });
     const options = { owner, live: channels, lifetime: life, tls, settings };
     if (protocol === "http/1.1") return new Http1ClientConnection(connection, options);
-    return new Http2ClientConnection(connection, { ...options, clock, probesPeer: target.peer !== null });
+    const streamWindowBytes = target.tunnelTo === null ? LIMITS.http2StreamWindowBytes : LIMITS.http2TunnelWindowBytes;
+    const http2 = { clock, probesPeer: target.peer !== null, streamWindowBytes };
+    return new Http2ClientConnection(connection, { ...options, ...http2 });
   });
   const { name, namespace, labels, enforcement, ownPorts } = config;
   const shared = {

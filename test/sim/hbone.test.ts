@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SecureConnection } from "../../src/core/ports.ts";
-import { ERROR_CODES, FLAG, FRAME } from "../../src/wire/http2-codes.ts";
+import { ERROR_CODES, FLAG, FRAME, SETTING } from "../../src/wire/http2-codes.ts";
 import { HpackDecoder } from "../../src/wire/hpack-decoder.ts";
 import type { Collected } from "../support/collected.ts";
 import { GET, OPENING, type RawFrame, rawFields, rawFrame, readFrames } from "../support/http2-frames.ts";
@@ -234,6 +234,13 @@ describe("the HBONE port", () => {
     expect(caller.bytes).toBe(0);
     expect(caller.isClosed).toBe(true);
     expect(mesh.orders.flows).toMatchObject([{ verdict: "denied", reason: "plaintext-refused" }]);
+  });
+
+  it("says that a stream may send a mebibyte ahead of its reader", async () => {
+    const { caller } = await open({});
+    const [settings] = readFrames(Buffer.concat(caller.chunks));
+    const entries = settings!.payload.toString("hex").match(/.{12}/g);
+    expect(entries).toContain(`${SETTING.INITIAL_WINDOW_SIZE.toString(16).padStart(4, "0")}00100000`);
   });
 
   it("takes what was sent before its answer to the app behind it, and not before", async () => {

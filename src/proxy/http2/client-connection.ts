@@ -20,6 +20,8 @@ export interface Http2ClientOptions extends ClientOptions {
   readonly probesPeer: boolean;
   /** What requests say of how they came; between sidecars "http", as Istio's have it. Default: "http". */
   readonly scheme?: "http" | "https";
+  /** Default: LIMITS.http2StreamWindowBytes. */
+  readonly streamWindowBytes?: number;
 }
 
 /** HTTP/2 towards an upstream: as many requests at once as it allows. RFC 9113. */
@@ -30,6 +32,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   isCrowded = false;
   readonly tls: FlowTls;
   readonly probesPeer: boolean;
+  readonly streamWindowBytes: number;
   readonly #connection: Connection;
   readonly #owner: ChannelOwner;
   readonly #options: Http2ClientOptions;
@@ -52,6 +55,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     this.#idleMs = options.settings?.idleMs ?? LIMITS.upstreamIdleMs;
     this.#streamsMax = options.settings?.streamsMax ?? null;
     this.#requestsLeft = options.settings?.requestsPerConnectionMax ?? Number.POSITIVE_INFINITY;
+    this.streamWindowBytes = options.streamWindowBytes ?? LIMITS.http2StreamWindowBytes;
     this.#session = new Http2Session(connection, this, options.clock);
     options.live.add(this);
   }

@@ -7,10 +7,16 @@ import { processMemory } from "./process-memory.ts";
  * reader does not hold up the others; only when too much is held for slow readers is it kept back.
  */
 export class ConnectionCredit {
+  /** Of each of its streams, when nothing is under way. */
+  readonly streamWindowBytes: number;
   #window = WINDOW_BYTES;
   /** Received, and not yet returned. The first return raises the window to its full size. */
   #owed = LIMITS.http2ConnectionWindowBytes - WINDOW_BYTES;
   #heldBytes = 0;
+
+  constructor(streamWindowBytes: number) {
+    this.streamWindowBytes = streamWindowBytes;
+  }
 
   /** False when the peer has sent more than it may. RFC 9113 section 6.9.1. */
   take(bytes: number): boolean {

@@ -6,18 +6,17 @@ import type { Setting } from "../../wire/http2-frame.ts";
 export const HEADER_TABLE_BYTES = 4_096;
 
 /** What we say of ourselves; all else is the default. */
-export function ownSettings(side: "server" | "client"): readonly Setting[] {
-  return side === "server" ? SERVER_SETTINGS : CLIENT_SETTINGS;
+export function ownSettings(side: "server" | "client", streamWindowBytes: number): readonly Setting[] {
+  const window = { id: SETTING.INITIAL_WINDOW_SIZE, value: streamWindowBytes };
+  return [...(side === "server" ? SERVER_SETTINGS : CLIENT_SETTINGS), window, ...COMMON_SETTINGS];
 }
 
 const COMMON_SETTINGS: readonly Setting[] = [
-  { id: SETTING.INITIAL_WINDOW_SIZE, value: LIMITS.http2StreamWindowBytes },
   { id: SETTING.MAX_HEADER_LIST_SIZE, value: LIMITS.headBytesMax },
   { id: SETTING.NO_RFC7540_PRIORITIES, value: 1 },
 ];
 const SERVER_SETTINGS: readonly Setting[] = [
   { id: SETTING.MAX_CONCURRENT_STREAMS, value: LIMITS.http2StreamsMax },
   { id: SETTING.ENABLE_CONNECT_PROTOCOL, value: 1 },
-  ...COMMON_SETTINGS,
 ];
-const CLIENT_SETTINGS: readonly Setting[] = [{ id: SETTING.ENABLE_PUSH, value: 0 }, ...COMMON_SETTINGS];
+const CLIENT_SETTINGS: readonly Setting[] = [{ id: SETTING.ENABLE_PUSH, value: 0 }];

@@ -18,12 +18,15 @@ import { Http2StreamConnection } from "./stream-connection.ts";
 export interface Http2ServerOptions extends ServerOptions {
   /** The caller broke a rule of the connection's, and was cut off; what was under way has been told. */
   readonly onFault?: (error: CardeaError) => void;
+  /** Default: LIMITS.http2StreamWindowBytes. */
+  readonly streamWindowBytes?: number;
 }
 
 /** HTTP/2 towards a caller: many requests at once, each with a fate of its own. RFC 9113. */
 export class Http2ServerConnection implements SessionOwner, LiveConnection {
   readonly side = "server";
   readonly probesPeer = true;
+  readonly streamWindowBytes: number;
   readonly #connection: Connection;
   readonly #options: Http2ServerOptions;
   readonly #handler: RequestHandler;
@@ -34,6 +37,7 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
     this.#connection = connection;
     this.#options = options;
     this.#handler = options.handler;
+    this.streamWindowBytes = options.streamWindowBytes ?? LIMITS.http2StreamWindowBytes;
     this.#session = new Http2Session(connection, this, options.clock);
     options.live.add(this);
   }

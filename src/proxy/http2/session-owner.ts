@@ -7,6 +7,8 @@ export interface SessionOwner {
   readonly side: "server" | "client";
   /** Whether to ask a silent peer if it is still there. Not every server likes to be asked. */
   readonly probesPeer: boolean;
+  /** What the peer may send on a stream ahead of its reader. */
+  readonly streamWindowBytes: number;
   /** The peer has opened a stream; servers alone are asked. */
   onStream(stream: Http2Stream, block: HeaderBlock, opening: Opening): void;
   /** A stream has closed, or the peer's settings came: there may be room for another. */

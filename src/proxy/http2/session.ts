@@ -24,13 +24,10 @@ import { type StrayFrame, StreamTable } from "./stream-table.ts";
  */
 type State = "open" | "draining" | "lingering" | "gone";
 
-/**
- * One HTTP/2 connection, on either side: frames in and out, settings, windows, and the streams in between. What a
- * stream's fields mean is its owner's affair. RFC 9113.
- */
+/** One HTTP/2 connection on either side, and its streams; what their fields mean is its owner's affair. RFC 9113. */
 export class Http2Session implements ConnectionHandlers, StreamHost {
   readonly sender = new DataSender();
-  readonly credit = new ConnectionCredit();
+  readonly credit: ConnectionCredit;
   readonly peer = new PeerSettings();
   readonly output: Output;
   readonly #connection: Connection;
@@ -53,6 +50,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     this.#connection = connection;
     this.#owner = owner;
     this.#clock = clock;
+    this.credit = new ConnectionCredit(owner.streamWindowBytes);
     this.#reader = new Http2FrameReader(owner.side);
     this.#liveness = new Liveness(clock.monotonicMs());
     this.#streams = new StreamTable(owner.side);
@@ -64,7 +62,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
       onOverrun: () => this.cut(peerFlood(owner.side, "the peer makes us answer and does not read")),
     });
     if (owner.side === "client") this.output.write(PREFACE);
-    this.output.settings(ownSettings(owner.side));
+    this.output.settings(ownSettings(owner.side, owner.streamWindowBytes));
     this.#returnCredit();
     connection.setHandlers(this);
   }

@@ -71,7 +71,7 @@ export class Http2Stream implements DataSource {
   #ending: Headers | null = null;
   /** What to reset the stream with once we have ended: nobody reads on, or the peer broke a rule. */
   #resetCode: ErrorName | null = null;
-  #receiveWindow = LIMITS.http2StreamWindowBytes;
+  #receiveWindow: number;
   /** Delivered, and not yet returned to the peer's window. */
   #owedBytes = 0;
   #isPaused = false;
@@ -86,6 +86,7 @@ export class Http2Stream implements DataSource {
   constructor(id: number, host: StreamHost, sendWindow: number) {
     this.id = id;
     this.#host = host;
+    this.#receiveWindow = host.credit.streamWindowBytes;
     this.#sendWindow = sendWindow;
   }
 
@@ -375,7 +376,7 @@ export class Http2Stream implements DataSource {
   /** Stream credit goes back when the other side drains, so a slow reader's peer is slowed, and nobody else's. */
   #returnCredit(): void {
     if (this.#isPaused || this.#isDeaf || this.#hasPeerEnded()) return;
-    if (this.#owedBytes < LIMITS.http2StreamWindowBytes / 2) return;
+    if (this.#owedBytes < this.#host.credit.streamWindowBytes / 2) return;
     this.#host.output.windowUpdate(this.id, this.#owedBytes);
     this.#receiveWindow += this.#owedBytes;
     this.#owedBytes = 0;
