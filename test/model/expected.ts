@@ -121,13 +121,10 @@ const CUT_OFF: Claims = {
     (answer.end === "whole" && !answer.isOfSidecar) || destinationFlows.every(({ verdict }) => verdict === "error"),
 };
 
-/**
- * With all bytes of an answer that came before its request was whole, a caller of HTTP/1.1 is gone before the app has
- * ended the answer.
- */
+/** With all bytes of an answer, a peer of HTTP/1.1 may be gone before the app of HTTP/2 has ended it. */
 function hasLeftEarly(plan: Plan, { reporter, reason, bytesSent }: FlowRecord): boolean {
   const isWhole = bytesSent === answerBytesOf(plan);
-  return plan.answer.when === "at-once" && reporter === "destination" && reason === "downstream-reset" && isWhole;
+  return reporter === "destination" && reason === "downstream-reset" && isWhole;
 }
 
 function trailersOf({ request }: Plan): string | null {
