@@ -80,7 +80,7 @@ export const METRIC_TABLE = {
     "counter",
     ["destination_service", "limit"],
     "sidecar",
-    "Requests and retries that a bound has refused: requests, pending, connections, retries or retry-budget.",
+    "Requests and retries that a bound has refused: requests, pending, retries or retry-budget.",
   ),
   cardea_metric_overflow_total: metric(
     "counter",

@@ -25,7 +25,7 @@ export interface BackendEvents {
   onOverflow(service: string, limit: OverflowLimit): void;
 }
 
-export type OverflowLimit = "requests" | "retries" | "retry-budget";
+export type OverflowLimit = "requests" | "pending" | "retries" | "retry-budget";
 
 export interface BackendParts {
   readonly clock: Clock;

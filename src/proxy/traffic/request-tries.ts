@@ -108,12 +108,15 @@ export class RequestTries implements Tries {
   afterFailure(failure: TryFailure): NextTry | null {
     const { error, permit } = failure;
     this.#report(permit, { from: "local", status: isTimeout(error) ? 504 : 503 }, error);
+    const { backend, retry } = this.#plan;
+    if (error.code === "upstream-overflow") backend.events.onOverflow(backend.service, "pending");
     const isLost = isLostOnTheWay(failure) && !this.#hasGoneAgain;
     const kind: RetryKind = isLost || isConnectFailure(error) ? "was-not-served" : "may-have-been-served";
-    if (!isLost && !this.#isAskedFor(kind, asksAfterFailure(this.#plan.retry, failure))) return null;
+    if (!isLost && !this.#isAskedFor(kind, asksAfterFailure(retry, failure))) return null;
     this.#hasGoneAgain ||= isLost;
     if (!isLost) this.#counted++;
-    return this.#next({ kind, why: error.code, permit, pair: failure.pair, waits: !isLost });
+    const isBroken = !isConnectFailure(error) && error.code !== "upstream-timeout";
+    return this.#next({ kind, why: error.code, permit, pair: failure.pair, waits: !isLost, isBroken });
   }
 
   afterAnswer(head: ResponseHead, { grpcStatus, permit, pair, mayRepeat }: TryAnswer): NextTry | null {
@@ -126,7 +129,7 @@ export class RequestTries implements Tries {
     if (!this.#isAskedFor("may-have-been-served", asksAfterAnswer(this.#plan.retry, status, grpcStatus))) return null;
     this.#counted++;
     const why = grpcStatus === null ? `${status}` : `grpc-${grpcStatus}`;
-    return this.#next({ kind: "may-have-been-served", why, permit, pair, waits: true });
+    return this.#next({ kind: "may-have-been-served", why, permit, pair, waits: true, isBroken: false });
   }
 
   onGrpcStatus(status: number | null): void {
@@ -163,6 +166,8 @@ export class RequestTries implements Tries {
     readonly permit: Permit;
     readonly pair: Pair;
     readonly waits: boolean;
+    /** The connection that was used, and perhaps others that were made with it, is of no more use. */
+    readonly isBroken: boolean;
   }): NextTry | null {
     const { backend, retry } = this.#plan;
     this.#tried.add(wish.permit.target.key);
@@ -187,7 +192,7 @@ export class RequestTries implements Tries {
     return {
       permit: permitEgress(member.target),
       pair: { ...wish.pair, destination: member.peer, tls: NO_TLS },
-      want: isSame ? "fresh" : "any",
+      want: isSame && wish.isBroken ? "fresh" : "any",
       waitMs: waits ? backoffMs(this.#attempts - 1, retry.backoffMs, this.#parts.random) : 0,
       tries: this,
     };
