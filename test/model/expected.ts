@@ -65,10 +65,9 @@ const ALWAYS: Claims = {
     answer.status === null || answer.isOfSidecar || answer.status === plan.answer.status,
   "every request ends at the app": (_, { requests }) => requests.every(({ end }) => end !== "open"),
   "the answer ends": (_, { answer }) => answer.end !== "open",
-  // Who gives up may do so before anybody has read the request's head.
-  "the caller's sidecar tells it once": ({ cut }, { sourceFlows, destinationFlows, answer }) =>
-    sourceFlows.length === 1 ||
-    (cut?.by !== "app" && sourceFlows.length === 0 && destinationFlows.length === 0 && answer.status === null),
+  // Who gives up, or meets its connection's end, may do so before anybody has read the request's head.
+  "the caller's sidecar tells it once": (_, { sourceFlows, destinationFlows, answer }) =>
+    sourceFlows.length === 1 || (sourceFlows.length === 0 && destinationFlows.length === 0 && answer.status === null),
   // Twice where its first connection died under it, and it could be sent again.
   "the app's sidecar tells it each time that it came": ({ request }, { requests, destinationFlows }) =>
     destinationFlows.length <= (request === null ? 2 : 1) && destinationFlows.length >= Math.min(requests.length, 1),
