@@ -29,19 +29,12 @@ export interface TraceIds {
 }
 
 /**
- * A traceparent field → its parts, or null when it is not valid. Section 3.2.2; versions to come: section 4. By a table
- * rather than a regular expression, whose list of groups was a twentieth of what a request allocates.
+ * A traceparent field → its parts, or null when it is not valid. Section 3.2.2; versions to come: section 4. The
+ * expression has no groups: the list of them was a twentieth of what a request allocated.
  */
 export function parseTraceparent(value: string): TraceParent | null {
-  for (let i = 0; i < VALUE_LENGTH; i++) {
-    // Beyond the end the code is NaN, which is neither.
-    const code = value.charCodeAt(i);
-    if (SHAPE.charCodeAt(i) === DASH ? code !== DASH : HEX_DIGIT[code] !== 1) return null;
-  }
-  const version = value.substring(0, 2);
-  if (version === "ff") return null;
-  // A later version may add fields behind another dash.
-  if (value.length > VALUE_LENGTH && (version === "00" || value.charCodeAt(VALUE_LENGTH) !== DASH)) return null;
+  if (!TRACEPARENT.test(value) || value.startsWith("ff")) return null;
+  if (value.length > VALUE_LENGTH && value.startsWith("00")) return null;
   const traceId = value.substring(3, 35);
   const parentId = value.substring(36, 52);
   if (traceId === ZERO_TRACE || parentId === ZERO_SPAN) return null;
@@ -93,13 +86,10 @@ const TRACESTATE_MEMBERS_MAX = 32;
 /** Key, equals sign, value and comma at their longest, for every member. */
 const TRACESTATE_LENGTH_MAX = TRACESTATE_MEMBERS_MAX * (256 + 1 + 256 + 1);
 
-/** Version, trace id, parent id, flags. */
-const SHAPE = `00-${ZERO_TRACE}-${ZERO_SPAN}-00`;
-const VALUE_LENGTH = SHAPE.length;
-const DASH = 0x2d;
-/** 1 for the codes of lower-case hexadecimal digits. */
-const HEX_DIGIT = new Uint8Array(128);
-for (const digit of "0123456789abcdef") HEX_DIGIT[digit.charCodeAt(0)] = 1;
+/** Version, trace id, parent id, flags; a later version may add fields behind another dash. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?$/;
+/** Of version 00. */
+const VALUE_LENGTH = `00-${ZERO_TRACE}-${ZERO_SPAN}-00`.length;
 
 /** Simple or multi-tenant key, and 256 printable characters without comma and equals sign, the last not a space. */
 const TRACESTATE_MEMBER =
