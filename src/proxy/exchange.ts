@@ -131,10 +131,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   onChannel(channel: Channel): void {
     this.#channel = channel;
     this.#state = "open";
-    if (this.#side.tlsFrom === "upstream") {
-      const { source, destination } = this.#pair!;
-      this.#pair = { source, destination, tls: channel.tls };
-    }
+    if (this.#side.tlsFrom === "upstream") this.#pair = { ...this.#pair!, tls: channel.tls };
     const upstream = this.#send(channel);
     if (upstream === null) return;
     const queue = this.#queue;
