@@ -1,14 +1,17 @@
-import { CardeaError } from "../core/errors.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { isPermit, type Permit } from "./authorize.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Connector, OpenedConnection } from "./connect.ts";
 import { openHboneTunnel } from "./hbone-tunnel.ts";
 import type { ChannelWaiter, Pools, TargetPool, Want } from "./pool.ts";
+import type { Target } from "./target.ts";
 
 interface ForwardOptions {
   readonly pools: Pools;
   readonly connector: Connector;
   readonly clock: Clock;
+  /** How connecting for bytes that nobody reads went; null: well. */
+  readonly onConnect: (target: Target, error: CardeaError | null) => void;
 }
 
 /** The only way to an upstream. It goes to a permit's target and nowhere else. */
@@ -16,8 +19,10 @@ export class Forward {
   readonly #pools: Pools;
   readonly #connector: Connector;
   readonly #clock: Clock;
+  readonly #onConnect: ForwardOptions["onConnect"];
 
-  constructor({ pools, connector, clock }: ForwardOptions) {
+  constructor({ pools, connector, clock, onConnect }: ForwardOptions) {
+    this.#onConnect = onConnect;
     this.#pools = pools;
     this.#connector = connector;
     this.#clock = clock;
@@ -35,7 +40,22 @@ export class Forward {
    */
   connect(permit: Permit): Promise<OpenedConnection> {
     assertPermit(permit);
-    const { target } = permit;
+    return this.#connect(permit.target);
+  }
+
+  async #connect(target: Target): Promise<OpenedConnection> {
+    try {
+      const opened = await this.#open(target);
+      this.#onConnect(target, null);
+      return opened;
+    } catch (thrown) {
+      const error = toCardeaError(thrown);
+      this.#onConnect(target, error);
+      throw error;
+    }
+  }
+
+  #open(target: Target): Promise<OpenedConnection> {
     if (target.tunnelTo === null) return this.#connector.open(target);
     return openHboneTunnel(this.#pools.poolFor(target), target.tunnelTo, this.#clock);
   }

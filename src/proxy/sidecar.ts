@@ -113,7 +113,12 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     workload: Object.freeze({ name, namespace, labels }),
     gate: new AcceptGate(callers),
     live: callers,
-    forward: new Forward({ pools, connector, clock }),
+    forward: new Forward({
+      pools,
+      connector,
+      clock,
+      onConnect: (target, error) => backends.reportConnect(target, error),
+    }),
     traceIds: createTraceIds(random),
     protocolDetectionMs: config.protocolDetectionTimeoutMs ?? LIMITS.protocolDetectionMs,
   };

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CardeaError } from "../../src/core/errors.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { Connection } from "../../src/core/ports.ts";
-import { DEFAULT_TRAFFIC_POLICY } from "../../src/traffic/default-traffic.ts";
+import { DEFAULT_PORT_TRAFFIC, DEFAULT_TRAFFIC_POLICY } from "../../src/traffic/default-traffic.ts";
 import type { OutlierDetection, TrafficPolicy } from "../../src/traffic/service-traffic.ts";
 import { say } from "../support/sim-mesh.ts";
 import { answerAll, openTrafficMesh, retryOn, routeTo, type TrafficMesh } from "../support/traffic-mesh.ts";
@@ -152,6 +152,25 @@ describe("a workload that cannot be reached", () => {
     await mesh.pass(1_000);
     expect(caller.text()).toMatch(/^HTTP\/1\.1 502 /);
     expect(mesh.web.flows).toMatchObject([{ verdict: "denied", reason: "peer-identity-mismatch", attempts: null }]);
+  });
+});
+
+describe("a workload of a TCP port that cannot be reached", () => {
+  it.each([
+    [OUTLIERS, 2],
+    [null, 4],
+  ])("with %j fails so many of eight connections: %d", async (outlierDetection, expected) => {
+    const mesh = await openTrafficMesh();
+    const snapshot = mesh.web.registry.get();
+    const ledger = snapshot.lookup("ledger", "shop")!;
+    const port = ledger.ports.get(5432)!;
+    const endpoints = [...port.endpoints, { ...port.endpoints[0]!, port: 7, workload: "ledger-2" }];
+    const changed = { ...ledger, ports: new Map([[5432, { ...port, endpoints }]]) };
+    mesh.web.registry.set({ ...snapshot, lookup: () => changed });
+    const service = { ports: new Map(), default: { ...DEFAULT_PORT_TRAFFIC, policy: policyOf({ outlierDetection }) } };
+    mesh.web.traffic.set({ revision: "test", byService: new Map([[ledger.fqdn, service]]), bySuffix: new Map() });
+    for (let i = 0; i < 8; i++) await mesh.call(mesh.toLedger, "hello");
+    expect(mesh.web.flows.filter(({ reason }) => reason === "upstream-connect-failed")).toHaveLength(expected);
   });
 });
 

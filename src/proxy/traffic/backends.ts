@@ -1,9 +1,12 @@
+import type { CardeaError } from "../../core/errors.ts";
 import type { Latest } from "../../core/latest.ts";
 import type { PortTraffic, TrafficPolicy } from "../../traffic/service-traffic.ts";
 import { type TrafficSet, trafficOf } from "../../traffic/traffic-set.ts";
 import type { Carriage, Endpoint, RegistrySnapshot, Service, ServicePort } from "../discovery/registry-snapshot.ts";
 import type { Route } from "../route.ts";
+import type { Target } from "../target.ts";
 import { Backend, type BackendParts } from "./backend.ts";
+import { failureStatus, speaksAgainstWorkload } from "./failure-status.ts";
 
 interface BackendsOptions {
   readonly registry: Latest<RegistrySnapshot>;
@@ -23,6 +26,8 @@ export interface PortBackends {
 export class Backends {
   readonly #options: BackendsOptions;
   #byPort = { HTTP: new WeakMap<ServicePort, PortBackends>(), TCP: new WeakMap<ServicePort, PortBackends>() };
+  /** Whose a target of an opaque connection is: for requests their tries know it. */
+  readonly #byTarget = new WeakMap<Target, Backend>();
   /** By service and port, across changes of the registry. */
   readonly #kept = new Map<string, KeptBackends>();
 
@@ -38,6 +43,13 @@ export class Backends {
     return this.#byPort[carriage].get(route.port) ?? this.#bring(route, carriage);
   }
 
+  /** Connecting for bytes that nobody reads went well (null) or not. What is no target of ours is passed over. */
+  reportConnect(target: Target, error: CardeaError | null): void {
+    const backend = this.#byTarget.get(target);
+    if (error === null) backend?.report(target, { from: "workload", status: 200 });
+    else if (speaksAgainstWorkload(error)) backend?.report(target, { from: "local", status: failureStatus(error) });
+  }
+
   #bring(route: Route, carriage: Carriage): PortBackends {
     const { service, port } = route;
     const id = `${service.namespace} ${service.fqdn}:${port.port} ${carriage}`;
@@ -48,6 +60,7 @@ export class Backends {
       this.#kept.set(id, kept);
     }
     kept.update(route);
+    if (carriage === "TCP") for (const { target } of kept.main.members) this.#byTarget.set(target, kept.main);
     this.#byPort[carriage].set(port, kept);
     return kept;
   }

@@ -10,6 +10,7 @@ import type { NextTry, Tries, TriesOwner, TriesSeen, TryAnswer, TryFailure } fro
 import type { Backend } from "./backend.ts";
 import { backoffMs } from "./backoff.ts";
 import type { RetryKind } from "./breaker.ts";
+import { failureStatus, speaksAgainstWorkload } from "./failure-status.ts";
 import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import { grpcAsHttpStatus } from "./grpc-as-http.ts";
 import { isIdempotent } from "./idempotent.ts";
@@ -107,7 +108,7 @@ export class RequestTries implements Tries {
 
   afterFailure(failure: TryFailure): NextTry | null {
     const { error, permit } = failure;
-    this.#report(permit, { from: "local", status: isTimeout(error) ? 504 : 503 }, error);
+    this.#report(permit, { from: "local", status: failureStatus(error) }, error);
     const { backend, retry } = this.#plan;
     if (error.code === "upstream-overflow") backend.events.onOverflow(backend.service, "pending");
     const isLost = isLostOnTheWay(failure) && !this.#hasGoneAgain;
@@ -137,7 +138,7 @@ export class RequestTries implements Tries {
   }
 
   onLastFailure({ error, permit }: TryFailure): void {
-    this.#report(permit, { from: "local", status: isTimeout(error) ? 504 : 503 }, error);
+    this.#report(permit, { from: "local", status: failureStatus(error) }, error);
   }
 
   wait(waitMs: number, again: () => void): void {
@@ -259,7 +260,7 @@ export class RequestTries implements Tries {
 
   #report(permit: Permit, outcome: { from: "local"; status: number }, error: CardeaError): void {
     // What is no fault of the workload's, or has been counted with its answer, is not counted.
-    if (this.#outcomeIsKnown || !isWorkloads(error)) return;
+    if (this.#outcomeIsKnown || !speaksAgainstWorkload(error)) return;
     this.#outcomeIsKnown = true;
     this.#plan.backend.report(permit.target, outcome);
   }
@@ -267,13 +268,4 @@ export class RequestTries implements Tries {
 
 function isConnectFailure({ code }: CardeaError): boolean {
   return code === "upstream-connect-failed" || code === "upstream-connect-timeout";
-}
-
-function isTimeout({ code }: CardeaError): boolean {
-  return code === "upstream-timeout" || code === "upstream-connect-timeout";
-}
-
-/** Failures that speak against the workload. */
-function isWorkloads({ code }: CardeaError): boolean {
-  return code.startsWith("upstream-") && code !== "upstream-overflow" ? true : code === "peer-identity-mismatch";
 }

@@ -48,7 +48,12 @@ describe("a permit", () => {
     const network = createSimNetwork();
     const clock = createSimClock(0);
     const connector = new Connector({ network, clock, identity: createLatest(null) });
-    const forward = new Forward({ connector, clock, pools: new Pools(() => Promise.reject(new Error("dialled"))) });
+    const forward = new Forward({
+      connector,
+      clock,
+      pools: new Pools(() => Promise.reject(new Error("dialled"))),
+      onConnect: () => {},
+    });
     const forged = { target: TARGET, grant: permitEgress(TARGET).grant } as Permit;
     const waiter = { onChannel: () => {}, onNoChannel: () => {} };
     expect(() => forward.request(forged, waiter)).toThrow(expect.objectContaining({ code: "internal" }));
