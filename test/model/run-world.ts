@@ -16,6 +16,8 @@ const POLICY = policySetOf([
 /** More than any case needs; what is not over by then is stuck. */
 const ROUNDS_MAX = 3_000;
 const QUICK_ROUNDS = 300;
+/** An app that reads slowly what it has got of a request that is over. */
+const LINGERING_ROUNDS_MAX = 1_000;
 
 /** Plays a world to its end; every difference from what is expected, in words. */
 export async function playWorld(world: World): Promise<string[]> {
@@ -44,7 +46,7 @@ export async function playWorld(world: World): Promise<string[]> {
   const stuck = isOver() ? [] : [`${world.exchanges.length - over.size} exchanges are stuck`];
   const isOpen = (): boolean => app.seen.some(({ end }) => end === "open");
   // What a caller has got whole may not be over for the sidecars yet.
-  for (let round = 0; round < 10 || (isOpen() && round < 100); round++) await mesh.settle();
+  for (let round = 0; round < 10 || (isOpen() && round < LINGERING_ROUNDS_MAX); round++) await mesh.settle();
   const lingering = isOpen() ? ["a request stays open at the app"] : [];
   caller.close();
   app.close();

@@ -66,13 +66,15 @@ export class OutlierDetector {
     this.#tickLater();
   }
 
-  /** The first may always be ejected, unless none may; another only while fewer than the allowed share are out. */
+  /**
+   * While with it no more than the allowed share are out. Envoy since 1.31 ejects none of so few that one is more than
+   * the share (always_eject_one_host, which Istio does not set, is false): the only workload stays.
+   */
   #mayEject(): boolean {
     const { rules, members } = this.#options;
-    if (rules.maxEjectionPercent <= 0) return false;
     const all = members();
     const ejected = all.filter(({ health }) => health.ejectedAtMs !== null).length;
-    return ejected === 0 || (100 * ejected) / all.length < rules.maxEjectionPercent;
+    return (100 * (ejected + 1)) / all.length <= rules.maxEjectionPercent;
   }
 
   #ejectionMs({ health }: Member): number {

@@ -149,9 +149,38 @@ describe("who is ejected", () => {
 });
 
 describe("how many are ejected", () => {
-  it("one always, of however few", () => {
-    const test = open({ maxEjectionPercent: 10 }, 2);
-    for (const port of [1, 2]) answer(test, port, 500, 500, 500);
+  it.each([
+    [10, 1, 0],
+    [10, 2, 0],
+    [10, 9, 0],
+    [10, 10, 1],
+    [10, 19, 1],
+    [10, 20, 2],
+    [49, 2, 0],
+    [50, 2, 1],
+    [33, 3, 0],
+    [34, 3, 1],
+    [99, 1, 0],
+    [100, 1, 1],
+  ])("at most %i %% of %i: %i", (maxEjectionPercent, count, ejected) => {
+    const test = open({ maxEjectionPercent }, count);
+    for (let port = 1; port <= count; port++) answer(test, port, 500, 500, 500);
+    expect(test.told).toHaveLength(ejected);
+  });
+
+  it("the only one is not, and goes on serving", () => {
+    const test = open({ maxEjectionPercent: 10 }, 1);
+    answer(test, 1, 500, 500, 500, 500);
+    fail(test, 1, 10);
+    expect(serving(test)).toEqual(new Set([1]));
+    expect(test.told).toEqual([]);
+  });
+
+  it("one that may not be ejected yet is, once others have come beside it", () => {
+    const test = open({ maxEjectionPercent: 50 }, 1);
+    answer(test, 1, 500, 500, 500);
+    test.register([1, 2]);
+    answer(test, 1, 500);
     expect(serving(test)).toEqual(new Set([2]));
   });
 
@@ -175,7 +204,7 @@ describe("how many are ejected", () => {
     expect(serving(test)).toEqual(new Set([1, 2, 3, 4]));
   });
 
-  it("never more than one beyond the share that is allowed, whatever fails", () => {
+  it("never more than the share that is allowed, whatever fails", () => {
     const events = fc.array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.boolean(), fc.nat(20_000)), {
       maxLength: 300,
     });
@@ -186,8 +215,7 @@ describe("how many are ejected", () => {
           answer(test, ((draw - 1) % count) + 1, isGood ? 200 : 503);
           test.clock.advance(ms);
           const ejected = test.backend.members.filter(({ health }) => health.ejectedAtMs !== null).length;
-          const allowed = percent === 0 ? 0 : Math.max(1, Math.ceil((count * percent) / 100));
-          expect(ejected).toBeLessThanOrEqual(allowed);
+          expect(ejected).toBeLessThanOrEqual(Math.floor((count * percent) / 100));
         }
         const [out, back] = ["ejected", "returned"].map(
           (word) => test.told.filter((told) => told.startsWith(word)).length,
