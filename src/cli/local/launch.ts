@@ -23,6 +23,12 @@ const SMALL_HEAP = ["--max-semi-space-size=8"];
  */
 const RARE_FULL_COLLECTION = ["--initial-old-space-size=96"];
 
+/**
+ * glibc gives threads arenas of their own, and keeps what is freed in each. With one for all, a sidecar had 10 MiB less
+ * after bodies of 64 KiB and 17 less after GETs over 200 connections, at the same processor time.
+ */
+const ONE_ARENA = { MALLOC_ARENA_MAX: "1" };
+
 /** `cardea control` as a child of ours. */
 export function launchControl(paths: StatePaths): ChildOptions {
   return launchCardea(["control", "--config", paths.controlFile], join(paths.log, "control.log"), paths);
@@ -97,7 +103,7 @@ const BYPASSES = new Set(["no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"]);
 
 /** Our own roles look at no variable: gRPC would obey http_proxy, and Node NODE_OPTIONS. */
 function ownEnv(paths: StatePaths): Readonly<Record<string, string>> {
-  return { NODE_COMPILE_CACHE: paths.compileCache, NODE_NO_WARNINGS: "1" };
+  return { NODE_COMPILE_CACHE: paths.compileCache, NODE_NO_WARNINGS: "1", ...ONE_ARENA };
 }
 
 /** Main and all that a sidecar needs in one file, which takes half as long to load (rolldown.config.js). */

@@ -32,5 +32,6 @@ test("a role sees nothing of our surroundings that could turn it: no NODE_OPTION
   expect(JSON.parse(ask("JSON.stringify(Object.keys(process.env))"))).toEqual([
     "NODE_COMPILE_CACHE",
     "NODE_NO_WARNINGS",
+    "MALLOC_ARENA_MAX",
   ]);
 });
