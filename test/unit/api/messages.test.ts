@@ -122,7 +122,7 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== "object") return value;
   const entries = value instanceof Map ? [...(value as Map<string, unknown>)] : Object.entries(value);
-  const isAddress = "workload" in value || "service" in value;
-  const told = entries.filter(([name, part]) => part !== null && !(isAddress && name === "type"));
+  const oneof = "workload" in value || "service" in value ? "type" : "hboneMtlsPort" in value ? "destination" : null;
+  const told = entries.filter(([name, part]) => part !== null && name !== oneof);
   return Object.fromEntries(told.map(([name, part]) => [name, plain(part)]));
 }

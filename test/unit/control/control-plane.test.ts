@@ -51,6 +51,7 @@ describe("a sidecar that joins", () => {
           address: "127.0.0.1",
           port: 15_206,
           containerPort: 8_080,
+          hbonePort: null,
           spiffeId: "spiffe://cluster.local/ns/shop/sa/web",
           workload: "web",
           namespace: "shop",
