@@ -20,6 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "svid show", load: async () => (await import("./svid-show.ts")).command },
   { name: "proxy", load: async () => (await import("./proxy.ts")).command },
   { name: "control", load: async () => (await import("./control.ts")).command },
+  { name: "redirect", load: async () => (await import("./redirect.ts")).command },
 ];
 
 /** The longest command name that the words begin with, or null. */
