@@ -16,6 +16,8 @@ export interface CardeaOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** A program, with its first words, that runs it in its own place. */
+  readonly through?: readonly string[];
 }
 
 /** Runs a command of ours to its end. */
@@ -34,7 +36,8 @@ export interface RunningCardea {
 
 /** Starts a command of ours, as a user would from the shell: bin/cardea.js on the runtime of this test. */
 export function startCardea(words: readonly string[], options: CardeaOptions = {}): RunningCardea {
-  const child = spawn(process.execPath, [PROGRAM, ...words], {
+  const [program, ...args] = [...(options.through ?? []), process.execPath, PROGRAM, ...words];
+  const child = spawn(program!, args, {
     cwd: options.cwd ?? ROOT,
     env: { ...process.env, NO_COLOR: "1", CARDEA_STATE: undefined, ...options.env },
     stdio: ["pipe", "pipe", "pipe"],

@@ -62,9 +62,13 @@ export async function startTestMesh(options: TestMeshOptions = {}): Promise<Test
 }
 
 /** The same for a mesh file that is there already; the directory goes with the mesh. */
-export async function startMeshAt(directory: string, meshFile: string): Promise<TestMesh> {
+export async function startMeshAt(
+  directory: string,
+  meshFile: string,
+  through: readonly string[] = [],
+): Promise<TestMesh> {
   const state = join(directory, "state");
-  const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE]);
+  const up = startCardea(["up", meshFile, "--json", "--state", state, "--port-base", PORT_BASE], { through });
   const first = await up.lines.next();
   if (first.done === true) throw new Error(`cardea up ended: ${JSON.stringify(await up.finished)}`);
   let attempts = 0;
