@@ -46,6 +46,12 @@ describe("a traceparent is not valid", () => {
     ["too long a parent id", `00-${TRACE}-${PARENT}0-01`],
     ["one digit of flags", `00-${TRACE}-${PARENT}-1`],
     ["no hexadecimal digits", `00-${TRACE.slice(1)}g-${PARENT}-01`],
+    ["no hexadecimal digits in the version", `0g-${TRACE}-${PARENT}-01`],
+    ["no hexadecimal digits in the parent id", `00-${TRACE}-${PARENT.slice(1)}:-01`],
+    ["no hexadecimal digits in the flags", `00-${TRACE}-${PARENT}-0/`],
+    ["another sign for the first dash", `00_${TRACE}-${PARENT}-01`],
+    ["another sign for the second dash", `00-${TRACE}0${PARENT}-01`],
+    ["another sign for the third dash", `00-${TRACE}-${PARENT}001`],
     ["a space before it", ` ${VALID}`],
   ])("%s", (_, value) => {
     expect(parseTraceparent(value)).toBeNull();
