@@ -28,10 +28,10 @@ describe("hexadecimal ids", () => {
     expect(octets.slice(1).every((octet, i) => octet !== octets[i])).toBe(true);
   });
 
-  it("draw a block at a time", () => {
+  it("draw for many ids at a time", () => {
     const { drawn, random } = countingRandom();
     const ids = new HexIds(random);
-    for (let i = 0; i < 64; i++) ids.next(16);
+    for (let i = 0; i < 512; i++) ids.next(16);
     expect(drawn).toHaveLength(1);
     ids.next(16);
     expect(drawn).toHaveLength(2);
