@@ -35,6 +35,8 @@ type State = "deciding" | "waiting" | "open" | "tunnel" | "done";
  */
 export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, RequestSeen, TriesOwner {
   readonly head: RequestHead;
+  /** Where its side keeps it while it is forwarded; -1: nowhere. */
+  place = -1;
   path: string | null = null;
   status: number | null = null;
   trace: Trace | null = null;
@@ -126,8 +128,6 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#stop(new CardeaError("permission-lost", "a new policy revision denies the request"));
   }
 
-  // The channel.
-
   onChannel(channel: Channel): void {
     this.#channel = channel;
     this.#state = "open";
@@ -169,7 +169,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Whether the request, whose try has failed, is sent once more. */
   #tryAgain(error: CardeaError, fate: RequestFate): boolean {
     const tries = this.#tries!;
-    const mayRepeat = !this.#isAnswerBegun && this.#isBodyInHand;
+    const mayRepeat = !this.#isAnswerBegun && this.#isBodyInHand();
     const next = mayRepeat ? tries.afterFailure(this.#failure(error, fate)) : null;
     if (next !== null) this.#follow(next);
     else if (tries.isWatching && !mayRepeat) tries.onLastFailure(this.#failure(error, fate));
@@ -181,7 +181,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   /** Whether all that has come of the request's body can be sent again. */
-  get #isBodyInHand(): boolean {
+  #isBodyInHand(): boolean {
     return this.#channel === null || !hasBody(this.head.framing) || (this.#kept !== null && this.#kept.isWhole);
   }
 
@@ -261,7 +261,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #isAnsweredAgain(head: ResponseHead): boolean {
     const grpcStatus = this.#isGrpc ? grpcStatusIn(head.headers) : null;
     // What can't be repeated is told all the same: it counts for the workload's health.
-    const sent = { permit: this.#permit!, pair: this.#pair!, mayRepeat: this.#isBodyInHand };
+    const sent = { permit: this.#permit!, pair: this.#pair!, mayRepeat: this.#isBodyInHand() };
     const next = this.#tries!.afterAnswer(head, { ...sent, grpcStatus });
     if (next === null) return false;
     this.#upstream!.abort();

@@ -80,11 +80,11 @@ const OWN_PREFIX = "x-cardea-";
 function isRewritten(name: string): boolean {
   switch (name.length) {
     case 4:
-      return name.toLowerCase() === "host";
+      return isName(name, "host");
     case 6:
-      return name.toLowerCase() === "expect";
+      return isName(name, "expect");
     case 14:
-      return name.toLowerCase() === "content-length";
+      return isName(name, "content-length");
     default:
       return false;
   }

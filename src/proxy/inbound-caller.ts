@@ -44,7 +44,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
   readonly tlsFrom = "downstream";
   readonly #options: InboundCallerOptions;
   /** What is under way; a new policy is asked about it again. */
-  readonly #open = new Set<Exchange>();
+  readonly #open: Exchange[] = [];
   #hasLeft = false;
 
   constructor(options: InboundCallerOptions) {
@@ -57,7 +57,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
   begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
     const exchange = new Exchange(this, head, stream);
     exchange.begin();
-    if (exchange.isForwarding) this.#open.add(exchange);
+    if (exchange.isForwarding) exchange.place = this.#open.push(exchange) - 1;
     return exchange;
   }
 
@@ -67,21 +67,22 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
 
   /** A new policy is in force. */
   recheck(): void {
-    for (const exchange of this.#open) {
+    // Whoever loses its permission leaves the list meanwhile.
+    for (const exchange of this.#open.slice()) {
       const authorization = this.#options.authorizer.authorizeRequest(exchange.facts!);
       if (!authorization.allow) exchange.losePermission(authorization.denial);
     }
   }
 
   onDone(exchange: Exchange): void {
-    this.#open.delete(exchange);
-    if (this.#hasLeft && this.#open.size === 0) this.#options.onOver();
+    if (exchange.place >= 0) this.#forget(exchange);
+    if (this.#hasLeft && this.#open.length === 0) this.#options.onOver();
   }
 
   /** The connection speaks HTTP no more: it is closed, or a tunnel, which a new policy still concerns. */
   leave(): void {
     this.#hasLeft = true;
-    if (this.#open.size === 0) this.#options.onOver();
+    if (this.#open.length === 0) this.#options.onOver();
   }
 
   admit(head: RequestHead): Admission {
@@ -96,6 +97,16 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     } catch (thrown) {
       return { ...this.#refused(head, toCardeaError(thrown)), path: normalized.pathForMatch };
     }
+  }
+
+  /** The last takes its place: a set would give each exchange a hash first, which costs more than all else here. */
+  #forget(exchange: Exchange): void {
+    const last = this.#open.pop()!;
+    if (last !== exchange) {
+      this.#open[exchange.place] = last;
+      last.place = exchange.place;
+    }
+    exchange.place = -1;
   }
 
   #decide(head: RequestHead, { path, pathForMatch }: { path: string; pathForMatch: string }): Admission {

@@ -179,30 +179,30 @@ export class TargetPool implements ChannelOwner, PoolUse {
 
   /** Whoever comes first, attempt or freed channel, serves who waits longest. */
   #openMore(): void {
-    while (this.#wantedCount() > this.#openingCount && this.#hasPlace) this.#begin(null);
-    while (this.#wantedSingleCount() > this.#openingSingleCount && this.#hasPlace) this.#begin(HTTP1_OFFER);
+    while (this.#wantedCount() > this.#openingCount && this.#hasPlace()) this.#begin(null);
+    while (this.#wantedSingleCount() > this.#openingSingleCount && this.#hasPlace()) this.#begin(HTTP1_OFFER);
   }
 
   /** Connections that those who wait are in need of: one each over HTTP/1.1, else one for all. */
   #wantedCount(): number {
     // How much those that are there can take is known at once; until then nobody needs another.
     if (this.#shared.some((channel) => channel.upgrades === "unknown")) return 0;
-    const upgrades = this.#upgradesWaitFor === "another" ? this.#waitingToUpgrade.length : 0;
+    const upgrades = this.#upgradesWaitFor() === "another" ? this.#waitingToUpgrade.length : 0;
     const waiting = this.#waiting.length + upgrades;
     return this.#speaks === "http/1.1" ? waiting : Math.min(waiting, 1);
   }
 
   #wantedSingleCount(): number {
-    return this.#upgradesWaitFor === "single" ? this.#waitingToUpgrade.length : 0;
+    return this.#upgradesWaitFor() === "single" ? this.#waitingToUpgrade.length : 0;
   }
 
-  get #upgradesWaitFor(): "another" | "settings" | "single" {
+  #upgradesWaitFor(): "another" | "settings" | "single" {
     if (this.#speaks !== "h2" || this.#shared.length === 0) return "another";
     if (this.#shared.some((channel) => channel.upgrades === "unknown")) return "settings";
     return this.#shared.some((channel) => channel.upgrades === "yes") ? "another" : "single";
   }
 
-  get #hasPlace(): boolean {
+  #hasPlace(): boolean {
     if (this.connectionCount >= LIMITS.upstreamConnectionsMax) return false;
     // The first is always made, as Envoy does it: else a full house elsewhere would shut this target out for good.
     return this.#settings === null || this.connectionCount === 0 || this.#settings.hasPlace;
@@ -211,7 +211,7 @@ export class TargetPool implements ChannelOwner, PoolUse {
   /** All are crowded: the next requests shall find one that is not. */
   #grow(): void {
     if (!this.#mayGrow || this.#openingCount > 0 || this.#shared.length >= LIMITS.http2ConnectionsMax) return;
-    if (this.#hasPlace) this.#begin(null);
+    if (this.#hasPlace()) this.#begin(null);
   }
 
   #begin(offer: readonly string[] | null): void {

@@ -31,9 +31,10 @@ export function listElements(value: string): string[] | null {
   return parts.map((part) => trimWhitespace(part).toLowerCase()).filter((element) => element !== "");
 }
 
-/** Whether `name` is `lowerName`, whatever its case. The length decides first, which spares most of the folding. */
+/** Whether `name` is `lowerName`, whatever its case. Length and first letter decide nearly always: folding is dear. */
 export function isName(name: string, lowerName: string): boolean {
-  return name.length === lowerName.length && (name === lowerName || name.toLowerCase() === lowerName);
+  if (name.length !== lowerName.length || ((name.charCodeAt(0) ^ lowerName.charCodeAt(0)) & ~0x20) !== 0) return false;
+  return name === lowerName || name.toLowerCase() === lowerName;
 }
 
 /** SP and HTAB alone: `trim` would also take no-break spaces, which are obs-text. RFC 9110 section 5.6.3. */

@@ -1,3 +1,5 @@
+import { isName } from "./headers.ts";
+
 /**
  * Whether a field belongs to one connection and must not be forwarded. `nominated` are the names that Connection
  * lists (RequestHead.nominated). What the next hop needs of it (Transfer-Encoding, Connection, Upgrade) is written
@@ -10,28 +12,24 @@ export function isHopByHop(name: string, nominated: readonly string[]): boolean 
 function isFixed(name: string): boolean {
   switch (name.length) {
     case 2:
-      return name.toLowerCase() === "te";
+      return isName(name, "te");
     case 7:
-      return name.toLowerCase() === "upgrade";
+      return isName(name, "upgrade");
     case 10:
-      return isConnectionOrKeepAlive(name.toLowerCase());
+      return isName(name, "connection") || isName(name, "keep-alive");
     case 14:
-      return name.toLowerCase() === "http2-settings";
+      return isName(name, "http2-settings");
     case 16:
-      return name.toLowerCase() === "proxy-connection";
+      return isName(name, "proxy-connection");
     case 17:
-      return name.toLowerCase() === "transfer-encoding";
+      return isName(name, "transfer-encoding");
     case 18:
-      return name.toLowerCase() === "proxy-authenticate";
+      return isName(name, "proxy-authenticate");
     case 19:
-      return name.toLowerCase() === "proxy-authorization";
+      return isName(name, "proxy-authorization");
     case 25:
-      return name.toLowerCase() === "proxy-authentication-info";
+      return isName(name, "proxy-authentication-info");
     default:
       return false;
   }
-}
-
-function isConnectionOrKeepAlive(lowerName: string): boolean {
-  return lowerName === "connection" || lowerName === "keep-alive";
 }

@@ -61,7 +61,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   }
 
   get isFree(): boolean {
-    if (!this.#session.hasRoom || !this.#isWithinWhatIsKnown) return false;
+    if (!this.#session.hasRoom || !this.#isWithinWhatIsKnown()) return false;
     return this.#streamsMax === null || this.#session.streamCount < this.#streamsMax;
   }
 
@@ -165,7 +165,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
    * An app may take few streams at once, and refuses what is above it: until it has said how many, which on loopback
    * is at once, it gets one. Other sidecars take more than we hold them to.
    */
-  get #isWithinWhatIsKnown(): boolean {
+  #isWithinWhatIsKnown(): boolean {
     return this.probesPeer || this.#session.peer.hasArrived || this.#session.streamCount === 0;
   }
 

@@ -36,13 +36,13 @@ export class ConnectionCredit {
   }
 
   /** A connection that holds nothing is nobody's burden. */
-  get #heldBytesMax(): number {
+  #heldBytesMax(): number {
     return processMemory.isTight ? 1 : LIMITS.http2HeldBytesMax;
   }
 
   /** What to return now; 0 when it is not worth a frame, or not to be returned yet. */
   collect(): number {
-    if (this.#owed < LIMITS.http2ConnectionWindowBytes / 2 || this.#heldBytes >= this.#heldBytesMax) return 0;
+    if (this.#owed < LIMITS.http2ConnectionWindowBytes / 2 || this.#heldBytes >= this.#heldBytesMax()) return 0;
     const increment = this.#owed;
     this.#owed = 0;
     this.#window += increment;

@@ -22,6 +22,7 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
   readonly #head: RequestHead | null;
   readonly #detach: DetachStream;
   readonly #tail: BodyTail;
+  readonly #opensTunnel: boolean;
   #events: RequestEvents | null = null;
   /** The head of an answer without content, of which only its end tells whether trailers follow. */
   #lateHead: FieldLists | null = null;
@@ -32,6 +33,7 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
     this.#head = head;
     this.#detach = detach;
     this.#tail = new BodyTail(stream);
+    this.#opensTunnel = head !== null && (head.method === "CONNECT" || head.upgrade !== null);
     stream.setEvents(this);
     if (head === null) return;
     // What comes behind the head is the other protocol's; it waits for the answer.
@@ -135,10 +137,6 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
       this.#stream.reset("CANCEL");
       this.#fail(new CardeaError("idle-timeout", "the caller takes nothing of its answer"));
     } else if (stillMs >= LIMITS.streamIdleMs) this.#events?.onStalled();
-  }
-
-  get #opensTunnel(): boolean {
-    return this.#head !== null && (this.#head.method === "CONNECT" || this.#head.upgrade !== null);
   }
 
   #takeTrailers(fields: readonly string[]): void {

@@ -80,7 +80,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     return this.#state === "open" && this.#streams.size < this.peer.streamsMax && this.#streams.hasOwnIds;
   }
 
-  get #isOver(): boolean {
+  #isOver(): boolean {
     return this.#state === "lingering" || this.#state === "gone";
   }
 
@@ -97,26 +97,26 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   }
 
   onReleased(): void {
-    if (!this.#isOver) this.#returnCredit();
+    if (!this.#isOver()) this.#returnCredit();
   }
 
   onStreamClosed(stream: Http2Stream, ending: Ending): void {
     this.#streams.close(stream.id, ending);
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     this.#returnCredit();
     if (this.#state === "draining" && this.#streams.size === 0) this.#endDrained();
     else this.#owner.onRoom();
   }
 
   onData(chunk: Buffer): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     try {
       this.#reader.feed(chunk);
       // A frame may end the connection.
-      for (let frame = this.#reader.next(); frame !== null && !this.#isOver; frame = this.#reader.next()) {
+      for (let frame = this.#reader.next(); frame !== null && !this.#isOver(); frame = this.#reader.next()) {
         this.#take(frame);
       }
-      if (!this.#isOver) this.#returnCredit();
+      if (!this.#isOver()) this.#returnCredit();
     } catch (thrown) {
       // A fault of ours ends this connection and no other.
       this.fail("INTERNAL_ERROR", toCardeaError(thrown));
@@ -125,7 +125,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
 
   onEnd(): void {
     // Nobody half-closes an HTTP/2 connection: the peer could not even acknowledge what we send.
-    if (!this.#isOver) this.#linger();
+    if (!this.#isOver()) this.#linger();
     this.#lose(peerGone(this.#owner.side, "the peer ended the connection"));
   }
 
@@ -185,7 +185,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
 
   /** Tells the peer why, and ends the connection; what is under way on it fails with `error`. */
   fail(code: ErrorName, error: CardeaError): void {
-    if (this.#isOver) return;
+    if (this.#isOver()) return;
     this.#sayGoaway(code, error.message);
     this.#linger();
     this.#lose(error);
@@ -347,7 +347,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
 
   #countReset(): void {
     // A server that resets what it was asked for harms nobody but itself.
-    if (this.#owner.side === "client" || this.#isOver) return;
+    if (this.#owner.side === "client" || this.#isOver()) return;
     if (this.#guard.resets.take(this.#clock.monotonicMs())) return;
     this.fail("ENHANCE_YOUR_CALM", peerFlood(this.#owner.side, "too many streams were reset"));
   }
