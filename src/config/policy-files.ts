@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { closestWord } from "../core/closest-word.ts";
-import type { Fault, Located } from "../core/located.ts";
+import { type Fault, type Located, locatePlain } from "../core/located.ts";
 import { lookUp } from "../core/schema.ts";
 import { type PolicyTest, parsePolicyTest } from "../policy/analysis/policy-test.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../policy/document.ts";
@@ -45,6 +45,16 @@ export function parsePolicyFiles(files: readonly PolicyFile[]): PolicyFiles {
   const revision = revisionOf(files);
   if (faults.length > 0) return { documents: [], traffic: [], tests: [], faults, revision };
   return { documents, traffic, tests, faults, revision };
+}
+
+/**
+ * One object of the Kubernetes API, read as it would be from a file and with the same faults. It was written nowhere, so
+ * that they name its field alone; `name` stands where a file's path would.
+ */
+export function parsePolicyObject(object: unknown, name: string): Omit<PolicyFiles, "revision"> {
+  const found: Found = { faults: [], documents: [], traffic: [], tests: [] };
+  readDocument(locatePlain(object), name, found);
+  return found.faults.length > 0 ? { documents: [], traffic: [], tests: [], faults: found.faults } : found;
 }
 
 interface Found {

@@ -231,6 +231,22 @@ export const LIMIT_TABLE = {
   ),
   certificateCallMs: limit(10_000, "ms", "One request to the authority, the handshake included."),
   joinTokenTtlMs: limit(300_000, "ms", "A one-time join token that nobody used."),
+  webhookBodyBytesMax: limit(
+    10_485_760,
+    "bytes",
+    "One AdmissionReview: an object as it was and as it is to be; the API server takes 3 MiB of each.",
+  ),
+  webhookHeldBytesMax: limit(
+    67_108_864,
+    "bytes",
+    "Bodies of reviews that are read or answered at a time; who comes on top waits with its body unread.",
+  ),
+  webhookWaitMs: limit(4_000, "ms", "How long a review waits for that; less than the API server waits for an answer."),
+  webhookWarningsMax: limit(
+    16,
+    "count",
+    "Warnings of one answer, of 256 characters each: the API server cuts them at 4,096 together.",
+  ),
   metricSeriesMax: limit(2_000, "count", 'Label sets of one metric; the rest is counted under "unknown".'),
   adminConnectionsMax: limit(64, "count", "Connections to one admin, metrics or readiness port."),
   logFieldBytesMax: limit(2_048, "bytes", "One text field of a flow record; longer ones are cut and marked."),

@@ -15,8 +15,10 @@ import {
 import {
   authorityKeyIdExtension,
   basicConstraintsExtension,
+  dnsNamesExtension,
   extendedKeyUsageExtension,
   keyUsageExtension,
+  serverAuthExtension,
   subjectAltNameExtension,
   subjectKeyIdExtension,
   writeName,
@@ -96,20 +98,44 @@ export interface IntermediateOptions {
  * X509-SVID sections 2 to 4.
  */
 export function createLeaf(issuer: Issuer, request: LeafRequest, random: RandomBytes): Buffer {
-  const spki = request.publicKey;
+  const names = subjectAltNameExtension([request.spiffeId], true);
+  return signLeaf(issuer, { ...request, usage: LEAF_EXTENSIONS, names }, random);
+}
+
+export interface ServerLeafRequest {
+  /** At least one; ASCII. */
+  readonly dnsNames: readonly string[];
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
+  readonly validity: Validity;
+}
+
+/**
+ * A certificate for an HTTPS server that callers know by DNS name, as the Kubernetes API server calls webhooks. It has no
+ * URI name and is for the server's side alone, so nobody takes it for an SVID.
+ */
+export function createServerLeaf(issuer: Issuer, request: ServerLeafRequest, random: RandomBytes): Buffer {
+  const names = dnsNamesExtension(request.dnsNames);
+  return signLeaf(issuer, { ...request, usage: SERVER_EXTENSIONS, names }, random);
+}
+
+interface LeafToSign {
+  readonly publicKey: Buffer;
+  readonly validity: Validity;
+  readonly usage: readonly Buffer[];
+  readonly names: Buffer;
+}
+
+function signLeaf(issuer: Issuer, leaf: LeafToSign, random: RandomBytes): Buffer {
+  const { publicKey, validity, usage, names } = leaf;
   return signCertificate({
     issuerName: issuer.certificate.subject,
     privateKey: issuer.privateKey,
     subject: EMPTY_NAME,
-    spki,
-    validity: request.validity,
+    spki: publicKey,
+    validity,
     serial: newSerial(random),
-    extensions: [
-      ...LEAF_EXTENSIONS,
-      subjectKeyIdExtension(keyIdOf(spki)),
-      issuer.authorityKeyId,
-      subjectAltNameExtension([request.spiffeId], true),
-    ],
+    extensions: [...usage, subjectKeyIdExtension(keyIdOf(publicKey)), issuer.authorityKeyId, names],
   });
 }
 
@@ -129,6 +155,11 @@ const ECDSA_WITH_SHA256 = writeSequence(writeOid(OID.ecdsaWithSha256));
 const LEAF_EXTENSIONS: readonly Buffer[] = [
   keyUsageExtension(KEY_USAGE.digitalSignature),
   extendedKeyUsageExtension(),
+  basicConstraintsExtension(null),
+];
+const SERVER_EXTENSIONS: readonly Buffer[] = [
+  keyUsageExtension(KEY_USAGE.digitalSignature),
+  serverAuthExtension(),
   basicConstraintsExtension(null),
 ];
 

@@ -23,6 +23,12 @@ export function subjectAltNameExtension(uris: readonly string[], isCritical: boo
   return writeExtension(OID.subjectAltName, isCritical, writeSequence(...names));
 }
 
+/** The DNS names of a server without a subject, so critical. RFC 5280 section 4.2.1.6. */
+export function dnsNamesExtension(dnsNames: readonly string[]): Buffer {
+  const names = dnsNames.map((name) => writeDer(contextTag(2), Buffer.from(name, "latin1")));
+  return writeExtension(OID.subjectAltName, true, writeSequence(...names));
+}
+
 /** RFC 5280 section 4.2.1.9. A path length means a CA. */
 export function basicConstraintsExtension(pathLength: number | null): Buffer {
   const value = pathLength === null ? writeSequence() : writeSequence(writeTrue(), writeSmallInteger(pathLength));
@@ -37,6 +43,11 @@ export function keyUsageExtension(bits: number): Buffer {
 /** For both sides of TLS. X509-SVID section 4.4. */
 export function extendedKeyUsageExtension(): Buffer {
   return writeExtension(OID.extKeyUsage, false, writeSequence(writeOid(OID.serverAuth), writeOid(OID.clientAuth)));
+}
+
+/** For the server's side alone. RFC 5280 section 4.2.1.12. */
+export function serverAuthExtension(): Buffer {
+  return writeExtension(OID.extKeyUsage, false, writeSequence(writeOid(OID.serverAuth)));
 }
 
 export function subjectKeyIdExtension(keyId: Buffer): Buffer {
