@@ -134,5 +134,5 @@ export class ConnectRequest implements RequestEvents {
 
 function established(): Answer {
   const framing = { kind: "none" } as const;
-  return { status: 200, reason: "Connection Established", headers: [], framing, isLast: false, ignoresBody: false };
+  return { status: 200, reason: "Connection Established", headers: [], framing, isLast: false };
 }

@@ -303,7 +303,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     const headers = answerHeadersOf(head, this.#side.ownHeaders);
     this.#changeAnswer?.(headers);
     if (head.upgrade !== null) headers.push("upgrade", head.upgrade);
-    this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, ignoresBody: false, neverIndexed });
+    this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, neverIndexed });
   }
 
   #switchProtocols(head: ResponseHead): void {

@@ -180,5 +180,5 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
 };
 
 function established(): Answer {
-  return { status: 200, reason: "OK", headers: [], framing: { kind: "none" }, isLast: false, ignoresBody: false };
+  return { status: 200, reason: "OK", headers: [], framing: { kind: "none" }, isLast: false };
 }

@@ -35,7 +35,6 @@ export function makeLocalAnswer(cause: LocalCause): LocalAnswer {
     headers,
     framing,
     isLast: close !== "keep",
-    ignoresBody: true,
   };
   return { status, answer, body: isHead ? EMPTY : text };
 }
@@ -46,7 +45,7 @@ function makeGrpcAnswer(cause: LocalCause): LocalAnswer {
   const headers = ["content-type", "application/grpc", "grpc-status", `${grpcStatus}`, "grpc-message", textOf(cause)];
   if (cause.denialId !== null) headers.push("x-cardea-denial", cause.denialId);
   const framing: BodyFraming = { kind: "length", bytes: 0 };
-  const answer = { status: 200, reason: "OK", headers, framing, isLast: close !== "keep", ignoresBody: true };
+  const answer = { status: 200, reason: "OK", headers, framing, isLast: close !== "keep" };
   return { status: 200, answer, body: EMPTY };
 }
 

@@ -19,8 +19,6 @@ export interface Answer {
   readonly framing: BodyFraming;
   /** The connection ends with this answer. */
   readonly isLast: boolean;
-  /** Nobody will read the rest of the request's body. */
-  readonly ignoresBody: boolean;
   /** Names that no hop may index, as the upstream said. */
   readonly neverIndexed?: readonly string[] | null;
 }

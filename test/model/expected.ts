@@ -12,18 +12,13 @@ export interface Observed {
   readonly destinationFlows: readonly FlowRecord[];
 }
 
-/**
- * Whether a connection of HTTP/1.1 may be closed under it by what a neighbour did: one that was answered before its
- * body had been read ends its connection, and the next request may be on its way there. RFC 9112 section 9.3.1.
- */
+/** Whether an exchange may be refused for what a neighbour did: an app of HTTP/2 may still count a stream that was given up. */
 export function mayMeetItsEnd(world: World, index: number): boolean {
-  const isHttp1 = world.caller !== "h2" || world.between !== "h2" || world.app !== "h2";
-  // An app of HTTP/2 that is at its limit may still count a stream that was given up, and refuse the next.
   const isTight = world.app === "h2" && world.settings.appStreamsMax < world.exchanges.length;
-  return (isHttp1 || isTight) && world.exchanges.some((plan, other) => other !== index && endsItsConnection(plan));
+  return isTight && world.exchanges.some((plan, other) => other !== index && leavesItsStream(plan));
 }
 
-function endsItsConnection({ answer, request, cut }: Plan): boolean {
+function leavesItsStream({ answer, request, cut }: Plan): boolean {
   return cut !== null || (answer.when === "at-once" && request !== null);
 }
 
@@ -68,9 +63,9 @@ const ALWAYS: Claims = {
   // Who gives up, or meets its connection's end, may do so before anybody has read the request's head.
   "the caller's sidecar tells it once": (_, { sourceFlows, destinationFlows, answer }) =>
     sourceFlows.length === 1 || (sourceFlows.length === 0 && destinationFlows.length === 0 && answer.status === null),
-  // Twice where its first connection died under it, and it could be sent again.
-  "the app's sidecar tells it each time that it came": ({ request }, { requests, destinationFlows }) =>
-    destinationFlows.length <= (request === null ? 2 : 1) && destinationFlows.length >= Math.min(requests.length, 1),
+  // Twice where its first connection died under it, and it may be repeated.
+  "the app's sidecar tells it each time that it came": ({ method }, { requests, destinationFlows }) =>
+    destinationFlows.length <= (method === "POST" ? 1 : 2) && destinationFlows.length >= Math.min(requests.length, 1),
   "nothing is told as a fault of the sidecar's own": (_, { sourceFlows, destinationFlows }) =>
     [...sourceFlows, ...destinationFlows].every(({ reason }) => reason !== "internal"),
 };

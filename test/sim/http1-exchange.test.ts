@@ -86,7 +86,7 @@ describe.each(BETWEEN)("an exchange over HTTP/1.1, with %s between the sidecars"
     const { mesh, caller } = await begin(between, `POST / ${HEAD}Expect: 100-continue\r\nContent-Length: 4\r\n\r\n`);
     say(mesh.ordersApp[0]!, "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
     await mesh.settle();
-    expect(caller.text()).toMatch(/^HTTP\/1\.1 417 /);
+    expect(caller.text()).toMatch(/^HTTP\/1\.1 417 [^]*connection: close\r\n/);
     expect(caller.isEnded).toBe(true);
     say(caller, "GET");
     await mesh.settle();
@@ -164,6 +164,41 @@ describe.each(BETWEEN)("an exchange over HTTP/1.1, with %s between the sidecars"
     await mesh.settle();
     expect(mesh.ordersApp).toHaveLength(2);
     expect(targetsOf(mesh.ordersApp[1]!)).toEqual(["/next"]);
+  });
+
+  it.each([
+    ["of a length", "Content-Length: 100000\r\n\r\nsome"],
+    ["in chunks", "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"],
+  ])("says that it closes behind an answer to a large body %s that is not whole, and does", async (_, begun) => {
+    const { mesh, caller } = await begin(between, `POST /1 ${HEAD}${begun}`);
+    say(mesh.ordersApp[0]!, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhi");
+    await mesh.settle();
+    expect(caller.text()).toMatch(/^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n\r\nhi$/);
+    expect(caller.isEnded).toBe(false);
+    say(mesh.ordersApp[0]!, "ho");
+    await mesh.settle();
+    expect(caller.text()).toMatch(/hiho$/);
+    expect(caller.isEnded).toBe(true);
+    say(caller, `${"x".repeat(100)}GET /smuggled ${HEAD}\r\n`);
+    await mesh.settle();
+    expect(mesh.web.flows.map(({ path, status }) => `${path} ${status}`)).toEqual(["/1 200"]);
+    expect(mesh.ordersApp).toHaveLength(1);
+  });
+
+  it.each([
+    ["of a length", "Content-Length: 100000\r\n\r\n", "x".repeat(100_000)],
+    ["in chunks", "Transfer-Encoding: chunked\r\n\r\n", `186a0\r\n${"x".repeat(100_000)}\r\n0\r\n\r\n`],
+  ])("keeps the connection behind an answer to a large body %s that is whole", async (_, fields, body) => {
+    const { mesh, caller } = await begin(between, `POST /1 ${HEAD}${fields}${body}`);
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    expect(caller.text()).not.toContain("connection: close");
+    say(caller, `POST /2 ${HEAD}Content-Length: 1\r\n\r\nx`);
+    await mesh.settle();
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    expect(mesh.web.flows.map(({ path, status }) => `${path} ${status}`)).toEqual(["/1 200", "/2 200"]);
+    expect(caller.isEnded).toBe(false);
   });
 
   it("closes on a caller whose refused body is too long to be read out", async () => {

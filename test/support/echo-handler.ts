@@ -88,7 +88,7 @@ class Echo implements RequestEvents {
   #sendHead(): void {
     this.#isAnswered = true;
     const { framing } = this.#head;
-    this.#stream.sendAnswer({ status: 200, reason: "OK", headers: [], framing, isLast: false, ignoresBody: false });
+    this.#stream.sendAnswer({ status: 200, reason: "OK", headers: [], framing, isLast: false });
   }
 
   #answerAtOnce(): void {
@@ -97,7 +97,7 @@ class Echo implements RequestEvents {
     const isHead = this.#head.method === "HEAD";
     const framing = isHead ? ({ kind: "none" } as const) : ({ kind: "length", bytes: text.length } as const);
     const headers = ["content-type", "text/plain"];
-    this.#stream.sendAnswer({ status: 200, reason: "OK", headers, framing, isLast: false, ignoresBody: true });
+    this.#stream.sendAnswer({ status: 200, reason: "OK", headers, framing, isLast: false });
     if (!isHead) this.#stream.sendBody(text);
     this.#stream.sendEnd([]);
   }
@@ -108,7 +108,7 @@ class Echo implements RequestEvents {
     const status = upgrade === null ? 200 : 101;
     const headers = upgrade === null ? [] : ["upgrade", upgrade];
     const framing = { kind: "none" } as const;
-    this.#stream.sendAnswer({ status, reason: "", headers, framing, isLast: false, ignoresBody: false });
+    this.#stream.sendAnswer({ status, reason: "", headers, framing, isLast: false });
     const { connection } = this.#stream.detach();
     connection.setHandlers({
       onData: (chunk) => {

@@ -132,7 +132,6 @@ class IncomingCall implements SimCall {
       headers,
       framing: CHUNKED,
       isLast: false,
-      ignoresBody: false,
     });
   }
 }

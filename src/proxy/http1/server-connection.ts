@@ -90,7 +90,8 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
       (this.#hasEnded && this.#held === null) ||
       this.#head === null ||
       !this.#head.isKeepAlive ||
-      (answer.ignoresBody && !this.#canDiscardBody());
+      // Said now, for the answer may be over before the request is: a closing that is not said costs whoever is next.
+      !this.#canDiscardBody();
     this.#sendsChunks = false;
     switch (framing.kind) {
       case "none":
@@ -123,7 +124,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     if (this.#state === "gone") return;
     if (this.#sendsChunks) this.#connection.write(encodeLastChunk(trailers));
     this.#events = null;
-    if (this.#isLastAnswer || (this.#body !== null && !this.#canDiscardBody())) this.#linger();
+    if (this.#isLastAnswer) this.#linger();
     else if (this.#body !== null) {
       this.#state = "discarding";
       this.#leavingSinceMs = null;

@@ -39,7 +39,7 @@ function makeAnswer({ status, headers, bytes, method }: Answered): LocalAnswer {
   const isBodiless = method === "HEAD" || status === 204 || status === 304;
   if (method === "HEAD") headers.push("content-length", `${bytes.length}`);
   const framing: BodyFraming = isBodiless ? { kind: "none" } : { kind: "length", bytes: bytes.length };
-  const answer = { status, reason: reasonPhraseOf(status), headers, framing, isLast: false, ignoresBody: true };
+  const answer = { status, reason: reasonPhraseOf(status), headers, framing, isLast: false };
   return { status, answer, body: isBodiless ? EMPTY : bytes };
 }
 

@@ -103,7 +103,6 @@ class App implements RequestEvents {
       headers: ["x-index", `${index}`],
       framing,
       isLast: false,
-      ignoresBody: false,
     });
     const end = (): void => {
       this.#isOver = true;
