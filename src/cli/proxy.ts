@@ -27,10 +27,13 @@ import { readVersion } from "./version.ts";
 export const command: Command = {
   name: "proxy",
   summary: "one sidecar: the data path of one workload; SIGUSR2 renews its certificate now",
-  usage: "cardea proxy --config FILE",
+  usage: "cardea proxy --config FILE [--public-reads]",
   example: "cardea proxy --config ~/.local/state/cardea/local/proxies/shop.web.json",
   positional: { min: 0, max: 0 },
-  flags: [{ name: "config", value: "FILE", summary: "bootstrap configuration (JSON)" }],
+  flags: [
+    { name: "config", value: "FILE", summary: "bootstrap configuration (JSON)" },
+    { name: "public-reads", value: null, summary: "read sockets by the runtime's public API alone, at more cost" },
+  ],
   run: runProxy,
 };
 
@@ -45,7 +48,8 @@ async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
     wallMs: () => systemClock.wallMs(),
   });
   const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
-  const running = await openProxy(config, logger);
+  const network = createSocketNetwork({ sharesReads: !args.isSet("public-reads") });
+  const running = await openProxy(config, network, logger);
   // For who rotates an authority and does not want to wait for half a lifetime.
   terminal.onUserSignal(() => running.renew());
   await ended;
@@ -61,10 +65,9 @@ interface RunningProxy {
 }
 
 /** Wires one sidecar. Errors: `bad-input`, `unreachable`; nothing stays open then. */
-async function openProxy(config: ProxyConfig, logger: Logger): Promise<RunningProxy> {
+async function openProxy(config: ProxyConfig, network: Network, logger: Logger): Promise<RunningProxy> {
   const clock = systemClock;
   const random = createSystemRandom();
-  const network = createSocketNetwork();
   const lines = openLineFile({
     path: config.flowFile,
     onTrouble: (message) => logger.log("error", "flow-file", { message }),

@@ -29,8 +29,10 @@ export interface Address {
 
 /** Called by a connection. One object per connection, swapped whole when another stage takes over. */
 export interface ConnectionHandlers {
-  /** Bytes as they came; the callee owns the buffer. */
+  /** Bytes as they came; the callee owns the buffer, unless `takesLent`. */
   onData(chunk: Buffer): void;
+  /** `onData` keeps nothing of the buffer: it may be one that the next read, of whatever connection, goes into. */
+  readonly takesLent?: boolean;
   /** The peer has half-closed: no more data will come, ours may still go. */
   onEnd(): void;
   /** The write backlog is empty again after `write` returned false. */

@@ -2,7 +2,8 @@ import type net from "node:net";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, ConnectionHandlers, SecureConnection, TlsFacts } from "../core/ports.ts";
-import type { SocketReader } from "./socket-reader.ts";
+import { gather, returnOnceWritten } from "./gathered-writes.ts";
+import { SocketReader } from "./socket-reader.ts";
 
 /** Whom the connection leads to; decides the code of its errors. */
 export type ConnectionSide = "downstream" | "upstream";
@@ -11,7 +12,9 @@ interface SocketConnectionOptions {
   /** Under TLS, the TCP socket. */
   readonly transport?: net.Socket;
   /** Reads the socket, which was made with its `onread`. */
-  readonly reads?: SocketReader;
+  readonly reads?: SocketReader | null;
+  /** Whether a reader may be laid upon the socket as it is. */
+  readonly sharesReads?: boolean;
 }
 
 /**
@@ -26,7 +29,8 @@ export class SocketConnection implements Connection {
   /** Under TLS the TCP socket, without it the same as #socket. */
   readonly #transport: net.Socket;
   /** Null: the runtime hands out what it reads by "data". */
-  readonly #reads: SocketReader | null;
+  #reads: SocketReader | null;
+  readonly #sharesReads: boolean;
   #handlers: ConnectionHandlers | null = null;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
@@ -42,6 +46,7 @@ export class SocketConnection implements Connection {
     this.#socket = socket;
     this.#transport = options.transport ?? socket;
     this.#reads = options.reads ?? null;
+    this.#sharesReads = options.sharesReads === true;
     this.side = side;
     // Asked for at once: a socket that has closed no longer knows.
     this.#remote = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -70,9 +75,12 @@ export class SocketConnection implements Connection {
       return;
     }
     this.#socket.on("end", this.#onEnd).on("drain", this.#onDrain);
+    if (this.#sharesReads) this.#reads ??= SocketReader.ofSocket(this.#socket);
     if (this.#reads === null) this.#socket.on("data", this.#onData);
     else {
-      this.#reads.deliverTo(this.#onData);
+      this.#reads.deliverTo(this.#onLent);
+      // A socket that was paused before it had a reader goes on filling its Readable; now it stops.
+      if (this.#isPaused) this.#socket.pause();
       queueMicrotask(this.#deliverEarly);
     }
   }
@@ -116,11 +124,16 @@ export class SocketConnection implements Connection {
     if (this.#reads !== null) queueMicrotask(this.#deliverEarly);
   }
 
+  get sharesReads(): boolean {
+    return this.#sharesReads;
+  }
+
   /** Gives the socket away, for TLS to be laid over it. Nothing may have been written before. */
   detach(): net.Socket {
-    if (this.#reads !== null) throw new CardeaError("internal", "a connection that was dialled as plain gets no TLS");
     this.#state = "detached";
     this.#socket.pause();
+    if (this.#reads?.release() === false)
+      throw new CardeaError("internal", "a connection that was dialled as plain gets no TLS");
     this.#socket.removeListener("data", this.#onData).removeListener("end", this.#onEnd);
     this.#socket.removeListener("drain", this.#onDrain).removeListener("close", this.#onClose);
     // The error listener stays: without one an error would end the process.
@@ -150,12 +163,14 @@ export class SocketConnection implements Connection {
     const unsent = this.#unsent;
     this.#unsent = [];
     this.#unsentBytes = 0;
-    if (unsent.length === 1) return this.#socket.write(unsent[0]!);
-    const parts = joinSmall(unsent);
-    if (parts.length === 1) return this.#socket.write(parts[0]!);
+    const onWritten = returnOnceWritten(unsent);
+    const parts = unsent.length === 1 ? unsent : gather(unsent);
+    if (parts.length === 1) return this.#socket.write(parts[0]!, onWritten);
     this.#socket.cork();
     let isWritten = true;
-    for (const part of parts) isWritten = this.#socket.write(part);
+    for (const [i, part] of parts.entries()) {
+      isWritten = this.#socket.write(part, i === parts.length - 1 ? onWritten : undefined);
+    }
     this.#socket.uncork();
     return isWritten;
   }
@@ -169,6 +184,11 @@ export class SocketConnection implements Connection {
     if (this.#state === "destroyed") return;
     this.bytesReceived += chunk.length;
     this.#handlers!.onData(chunk);
+  };
+
+  readonly #onLent = (lent: Buffer): void => {
+    // Whoever does not say otherwise owns what it gets; most of it is a kilobyte.
+    this.#onData(this.#handlers!.takesLent === true ? lent : Buffer.from(lent));
   };
 
   /** What came before there was anybody to take it, then what follows. */
@@ -202,12 +222,18 @@ export class SocketConnection implements Connection {
   };
 }
 
+interface SecureOptions {
+  readonly side: ConnectionSide;
+  readonly tls: TlsFacts;
+  readonly sharesReads: boolean;
+}
+
 /** The same over TLS. */
 export class SecureSocketConnection extends SocketConnection implements SecureConnection {
   readonly tls: TlsFacts;
 
-  constructor(socket: net.Socket, transport: net.Socket, options: { side: ConnectionSide; tls: TlsFacts }) {
-    super(socket, options.side, { transport });
+  constructor(socket: net.Socket, transport: net.Socket, options: SecureOptions) {
+    super(socket, options.side, { transport, sharesReads: options.sharesReads });
     this.tls = options.tls;
   }
 }
@@ -223,30 +249,6 @@ function flushDue(): void {
   const connections = due;
   due = [];
   for (const connection of connections) connection.flush();
-}
-
-/** Above this, copying costs more than an entry of its own in a gathered write. */
-const SMALL_BYTES_MAX = 8_192;
-
-/** Neighbouring small buffers become one; the large ones pass through uncopied. */
-function joinSmall(buffers: readonly Buffer[]): readonly Buffer[] {
-  const parts: Buffer[] = [];
-  let run: Buffer[] = [];
-  for (const buffer of buffers) {
-    if (buffer.length <= SMALL_BYTES_MAX) {
-      run.push(buffer);
-      continue;
-    }
-    if (run.length > 0) parts.push(joined(run));
-    run = [];
-    parts.push(buffer);
-  }
-  if (run.length > 0) parts.push(joined(run));
-  return parts;
-}
-
-function joined(run: readonly Buffer[]): Buffer {
-  return run.length === 1 ? run[0]! : Buffer.concat(run);
 }
 
 /** An IPv4 peer on a dual-stack listener shows as `::ffff:10.0.0.1`; policies mean 10.0.0.1. */

@@ -6,13 +6,26 @@ import { SocketReader } from "./socket-reader.ts";
 import { SocketConnection } from "./socket-connection.ts";
 import { createTlsContext, serveTls, startTls } from "./tls.ts";
 
-/** The operating system's TCP and the runtime's TLS. */
-export function createSocketNetwork(): Network {
-  return { listen, dial, createTlsContext, serveTls, startTls };
+export interface SocketNetworkOptions {
+  /** Whether all sockets are read into one buffer, which takes what is not public in the runtime. Default: true. */
+  readonly sharesReads?: boolean;
 }
 
-function listen(at: Address, onConnection: (connection: Connection) => void): Promise<Listening> {
-  const server = net.createServer(SOCKET_OPTIONS, (socket) => onConnection(new SocketConnection(socket, "downstream")));
+/** The operating system's TCP and the runtime's TLS. */
+export function createSocketNetwork({ sharesReads = true }: SocketNetworkOptions = {}): Network {
+  return {
+    listen: (at, onConnection) => listen(at, onConnection, sharesReads),
+    dial: (to, options) => dial(to, options, sharesReads),
+    createTlsContext,
+    serveTls,
+    startTls,
+  };
+}
+
+function listen(at: Address, onConnection: (connection: Connection) => void, sharesReads: boolean): Promise<Listening> {
+  const server = net.createServer(SOCKET_OPTIONS, (socket) =>
+    onConnection(new SocketConnection(socket, "downstream", { sharesReads })),
+  );
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(at, error)));
     server.listen({ host: at.host, port: at.port, backlog: LIMITS.listenBacklog }, () => {
@@ -25,7 +38,7 @@ function listen(at: Address, onConnection: (connection: Connection) => void): Pr
   });
 }
 
-function dial(to: Address, options: DialOptions): Promise<Connection> {
+function dial(to: Address, options: DialOptions, sharesReads: boolean): Promise<Connection> {
   return new Promise((resolve, reject) => {
     if (options.signal?.aborted === true) {
       reject(dialError(to, "upstream-connect-failed", "given up"));
@@ -53,7 +66,7 @@ function dial(to: Address, options: DialOptions): Promise<Connection> {
     socket.once("error", onError);
     socket.once("connect", () => {
       settle();
-      resolve(new SocketConnection(socket, "upstream", reads === null ? {} : { reads }));
+      resolve(new SocketConnection(socket, "upstream", { reads, sharesReads }));
     });
   });
 }

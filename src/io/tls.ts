@@ -30,7 +30,7 @@ export function createTlsContext(material: TlsMaterial): TlsContext {
 
 /** See `Network.serveTls`. */
 export function serveTls(connection: Connection, head: Buffer, options: TlsServerOptions): Promise<SecureConnection> {
-  const raw = detach(connection);
+  const { raw, sharesReads } = detach(connection);
   const server = contextOf(options.context).serverFor(options);
   return new Promise((resolve, reject) => {
     if (raw.destroyed) {
@@ -38,7 +38,10 @@ export function serveTls(connection: Connection, head: Buffer, options: TlsServe
       return;
     }
     const peer = nameOf(raw);
-    server.pending.set(peer, { resolve: (socket) => resolve(secured(socket, raw, "downstream")), reject });
+    server.pending.set(peer, {
+      resolve: (socket) => resolve(secured(socket, { raw, side: "downstream", sharesReads })),
+      reject,
+    });
     // Whatever else happens or fails to: once the socket is closed nobody waits for the handshake any longer.
     raw.once("close", () => server.fail(peer, handshakeError("the peer hung up")));
     if (head.length > 0) raw.unshift(head);
@@ -49,7 +52,7 @@ export function serveTls(connection: Connection, head: Buffer, options: TlsServe
 
 /** See `Network.startTls`. */
 export function startTls(connection: Connection, options: TlsClientOptions): Promise<SecureConnection> {
-  const raw = detach(connection);
+  const { raw, sharesReads } = detach(connection);
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
       socket: raw,
@@ -79,7 +82,7 @@ export function startTls(connection: Connection, options: TlsClientOptions): Pro
     socket.once("error", onError).once("close", onClose);
     socket.once("secureConnect", () => {
       settle();
-      resolve(secured(socket, raw, "upstream"));
+      resolve(secured(socket, { raw, side: "upstream", sharesReads }));
     });
   });
 }
@@ -178,8 +181,14 @@ function nameOf(socket: net.Socket): string {
   return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
 }
 
-function secured(socket: tls.TLSSocket, raw: net.Socket, side: ConnectionSide): SecureConnection {
-  return new SecureSocketConnection(socket, raw, { side, tls: readFacts(socket) });
+interface Transport {
+  readonly raw: net.Socket;
+  readonly side: ConnectionSide;
+  readonly sharesReads: boolean;
+}
+
+function secured(socket: tls.TLSSocket, { raw, side, sharesReads }: Transport): SecureConnection {
+  return new SecureSocketConnection(socket, raw, { side, tls: readFacts(socket), sharesReads });
 }
 
 function readFacts(socket: tls.TLSSocket): TlsFacts {
@@ -214,8 +223,8 @@ function contextOf(context: TlsContext): RuntimeContext {
   throw new CardeaError("internal", "a TLS context of another network");
 }
 
-function detach(connection: Connection): net.Socket {
-  if (connection instanceof SocketConnection) return connection.detach();
+function detach(connection: Connection): Omit<Transport, "side"> {
+  if (connection instanceof SocketConnection) return { raw: connection.detach(), sharesReads: connection.sharesReads };
   throw new CardeaError("internal", "a connection of another network");
 }
 

@@ -1,4 +1,5 @@
 import { CardeaError } from "../core/errors.ts";
+import { keepLent } from "../core/lent-bytes.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Connection, ConnectionHandlers } from "../core/ports.ts";
 import type { EndedBy } from "../observe/flow.ts";
@@ -119,6 +120,7 @@ export class Tunnel implements LiveConnection {
 const TICKS_PER_REPORT = 10;
 
 class TunnelEnd implements ConnectionHandlers {
+  readonly takesLent = true;
   readonly connection: Connection;
   other: TunnelEnd | null = null;
   bytesRead = 0;
@@ -148,7 +150,7 @@ class TunnelEnd implements ConnectionHandlers {
 
   onData(chunk: Buffer): void {
     this.bytesRead += chunk.length;
-    if (!this.other!.connection.write(chunk)) this.connection.pause();
+    if (!this.other!.connection.write(keepLent(chunk))) this.connection.pause();
   }
 
   onEnd(): void {

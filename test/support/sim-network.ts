@@ -291,7 +291,7 @@ export class SimConnection implements Connection {
         this.#close(new CardeaError(`${this.#side}-reset`, "reset by the peer"));
       } else {
         this.bytesReceived += item.length;
-        this.#handlers.onData(item);
+        deliverPiece(item, this.#handlers);
       }
     }
     const peer = this.peer!;
@@ -335,4 +335,15 @@ function chainOf({ chainPem }: TlsMaterial): readonly Buffer[] {
     .split(/(?=-----BEGIN)/)
     .filter((pem) => pem.includes("BEGIN"))
     .map((pem) => new X509Certificate(pem).raw);
+}
+
+/** What is lent is other bytes a moment later, so that whoever keeps it shows. */
+function deliverPiece(piece: Buffer, handlers: ConnectionHandlers): void {
+  if (handlers.takesLent !== true) {
+    handlers.onData(piece);
+    return;
+  }
+  const lent = Buffer.from(piece);
+  handlers.onData(lent);
+  lent.fill(0xee);
 }

@@ -1,3 +1,4 @@
+import { giveBack } from "../../core/lent-bytes.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Connection } from "../../core/ports.ts";
 import type { Headers } from "../../wire/headers.ts";
@@ -61,6 +62,7 @@ export class Output {
     this.#options.updates.give(UPDATES_PER_FRAME);
     if (piece.length <= COPIED_BYTES_MAX) {
       this.write(writeData(streamId, piece, isEnd));
+      giveBack(piece);
       return;
     }
     this.write(writeDataHeader(streamId, piece.length, isEnd));

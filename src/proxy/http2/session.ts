@@ -26,6 +26,8 @@ type State = "open" | "draining" | "lingering" | "gone";
 
 /** One HTTP/2 connection on either side, and its streams; what their fields mean is its owner's affair. RFC 9113. */
 export class Http2Session implements ConnectionHandlers, StreamHost {
+  /** Frames are looked at where they lie; what a frame reader or a stream holds back is a copy. */
+  readonly takesLent = true;
   readonly sender = new DataSender();
   readonly credit: ConnectionCredit;
   readonly peer = new PeerSettings();

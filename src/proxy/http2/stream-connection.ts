@@ -34,6 +34,10 @@ export class Http2StreamConnection implements Connection, StreamEvents {
     stream.setEvents(this);
   }
 
+  get takesLent(): boolean {
+    return this.#handlers?.takesLent === true;
+  }
+
   get unsentBytes(): number {
     return this.#stream.queuedBytes;
   }

@@ -16,8 +16,9 @@ import { UNHEARD } from "./unheard.ts";
 export interface StreamEvents {
   /** A header block behind the one that opened the stream. */
   onBlock(block: HeaderBlock, isEnd: boolean): void;
-  /** The callee owns the bytes. */
+  /** The callee owns the bytes, unless `takesLent`, which is as `ConnectionHandlers` has it. */
   onData(piece: Buffer): void;
+  readonly takesLent?: boolean;
   /** The peer has ended by DATA. */
   onEnd(): void;
   /** Few enough bytes are queued again after `sendData` returned false. */
@@ -333,13 +334,13 @@ export class Http2Stream implements DataSource {
 
   #takePiece(piece: Buffer): void {
     if (this.#isPaused || this.#held.length > 0) {
-      this.#held.push(piece);
+      this.#held.push(Buffer.from(piece));
       this.#host.credit.hold(piece.length);
       if (processMemory.isExhausted) this.#fail("ENHANCE_YOUR_CALM", "too much is held for slow readers");
       return;
     }
     this.#owedBytes += piece.length;
-    this.#events.onData(piece);
+    this.#events.onData(this.#events.takesLent === true ? piece : Buffer.from(piece));
   }
 
   #takeEnd(block: HeaderBlock | null): void {

@@ -1,12 +1,13 @@
+import { randomBytes } from "node:crypto";
 import net from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { CardeaError } from "../../../src/core/errors.ts";
 import { LIMITS } from "../../../src/core/limits.ts";
 import type { Connection, Listening } from "../../../src/core/ports.ts";
 import { createSocketNetwork } from "../../../src/io/sockets.ts";
 import { collect } from "../../support/collected.ts";
 
-const network = createSocketNetwork();
+let network = createSocketNetwork();
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 const cleanups: (() => unknown)[] = [];
 
@@ -14,7 +15,42 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-describe("sockets", () => {
+describe.each([true, false])("sockets, read into one buffer: %s", (sharesReads) => {
+  beforeAll(() => {
+    network = createSocketNetwork({ sharesReads });
+  });
+
+  it("keep in order what came before they had a reader, and while they were paused", async () => {
+    const accepted = Promise.withResolvers<Connection>();
+    const listening = await listen((connection) => accepted.resolve(connection));
+    const caller = net.connect(listening.address.port, LOOPBACK.host);
+    cleanups.push(() => caller.destroy());
+    const sent = randomBytes(5_000_000);
+    caller.end(sent);
+    const connection = await accepted.promise;
+    connection.pause();
+    await new Promise((resolve) => caller.once("ready", () => setImmediate(resolve)));
+    const far = collect(connection);
+    await new Promise((resolve) => setImmediate(resolve));
+    connection.resume();
+    await far.ended;
+    expect(Buffer.concat(far.chunks).equals(sent)).toBe(true);
+  });
+
+  it("lend what they read to who keeps nothing of it, and give it to all others", async () => {
+    const { near, far } = await openPair();
+    const lent: Buffer[] = [];
+    const take = (chunk: Buffer) => void lent.push(chunk);
+    far.connection.setHandlers({ takesLent: true, onData: take, onEnd() {}, onDrain() {}, onClose() {} });
+    for (const word of ["one", "two"]) {
+      const before = lent.length;
+      near.connection.write(Buffer.from(word));
+      await vi.waitUntil(() => lent.length > before);
+      expect(String(lent.at(-1))).toBe(word);
+    }
+    expect(lent.map(String)).toEqual(sharesReads ? ["two", "two"] : ["one", "two"]);
+  });
+
   it("deliver what was sent both ways, after either side has half-closed", async () => {
     const { near, far } = await openPair();
     near.connection.write(Buffer.from("question"));

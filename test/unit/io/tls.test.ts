@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import net from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Connection, SecureConnection, TlsClientOptions } from "../../../src/core/ports.ts";
 import { createSocketNetwork } from "../../../src/io/sockets.ts";
 import { verifyPeerChain } from "../../../src/pki/verify.ts";
 import { collect } from "../../support/collected.ts";
 import { createTestAuthority, shopId } from "../../support/test-authority.ts";
 
-const network = createSocketNetwork();
+let network = createSocketNetwork();
 const authority = createTestAuthority();
 const web = authority.issue(shopId("web"));
 const orders = authority.issue(shopId("orders"));
@@ -20,7 +20,39 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-describe("tls", () => {
+describe.each([true, false])("tls, read into one buffer: %s", (sharesReads) => {
+  beforeAll(() => {
+    network = createSocketNetwork({ sharesReads });
+  });
+
+  it("keeps whole what came in several records before anybody took it", async () => {
+    const { client, server } = await openSecurePair();
+    const body = randomBytes(60_000);
+    client.write(body);
+    await vi.waitUntil(() => client.unsentBytes === 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    client.end();
+    server.resume();
+    const far = collect(server);
+    server.resume();
+    await far.ended;
+    expect(Buffer.concat(far.chunks).equals(body)).toBe(true);
+  });
+
+  it("lends what it reads to who keeps nothing of it", async () => {
+    const { client, server } = await openSecurePair();
+    const lent: Buffer[] = [];
+    const take = (chunk: Buffer) => void lent.push(chunk);
+    server.setHandlers({ takesLent: true, onData: take, onEnd() {}, onDrain() {}, onClose() {} });
+    for (const word of ["one", "two"]) {
+      const before = lent.length;
+      client.write(Buffer.from(word));
+      await vi.waitUntil(() => lent.length > before);
+      expect(String(lent.at(-1))).toBe(word);
+    }
+    expect(lent.map(String)).toEqual(sharesReads ? ["two", "two"] : ["one", "two"]);
+  });
+
   it("tells both sides what was agreed, with the whole chain of the peer", async () => {
     const { client, server } = await openSecurePair();
     expect(server.tls).toMatchObject({ alpn: "http/1.1", sni: SNI, version: "TLSv1.3", chainTrusted: true });
