@@ -18,7 +18,9 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "policy eval", load: async () => (await import("./policy-eval.ts")).command },
   { name: "policy test", load: async () => (await import("./policy-test.ts")).command },
   { name: "svid show", load: async () => (await import("./svid-show.ts")).command },
+  { name: "inject", load: async () => (await import("./inject.ts")).command },
   { name: "proxy", load: async () => (await import("./proxy.ts")).command },
+  { name: "ready", load: async () => (await import("./ready.ts")).command },
   { name: "control", load: async () => (await import("./control.ts")).command },
   { name: "redirect", load: async () => (await import("./redirect.ts")).command },
 ];

@@ -1,10 +1,14 @@
+import { parsePodConfig, type PodConfig } from "../config/pod-config.ts";
+import { POD_FILES, POD_VARIABLES } from "../config/pod-variables.ts";
 import { parseProxyConfig, type ProxyConfig } from "../config/proxy-config.ts";
+import type { AppProbe } from "../core/app-probe.ts";
 import { CardeaError } from "../core/errors.ts";
 import type { Listening, Logger, Network } from "../core/ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
+import { runAppProbe } from "../io/app-probe.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText, readTextIfPresent } from "../io/files.ts";
-import { openHttpAdmin } from "../io/http-admin.ts";
+import { type AdminRoute, openHttpAdmin } from "../io/http-admin.ts";
 import { openLineFile } from "../io/line-file.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { createSocketNetwork } from "../io/sockets.ts";
@@ -16,6 +20,7 @@ import { openDiscovery } from "../proxy/discovery/discovery.ts";
 import { createCertificateClient } from "../proxy/identity/certificate-client.ts";
 import { holdIdentity, type IdentityHolder } from "../proxy/identity/renew.ts";
 import { openSidecar } from "../proxy/sidecar.ts";
+import { appHealthRoutes } from "./app-health.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { adminRoutes, metricsRoutes, readinessRoutes, type SidecarParts } from "./sidecar-admin.ts";
 import { readVersion } from "./version.ts";
@@ -27,20 +32,22 @@ import { readVersion } from "./version.ts";
 export const command: Command = {
   name: "proxy",
   summary: "one sidecar: the data path of one workload; SIGUSR2 renews its certificate now",
-  usage: "cardea proxy --config FILE [--public-reads]",
+  usage: "cardea proxy [--config FILE] [--public-reads]",
   example: "cardea proxy --config ~/.local/state/cardea/local/proxies/shop.web.json",
   positional: { min: 0, max: 0 },
   flags: [
-    { name: "config", value: "FILE", summary: "bootstrap configuration (JSON)" },
+    {
+      name: "config",
+      value: "FILE",
+      summary: "bootstrap configuration (JSON); without it, what injection set in the pod: CARDEA_… and mounted files",
+    },
     { name: "public-reads", value: null, summary: "read sockets by the runtime's public API alone, at more cost" },
   ],
   run: runProxy,
 };
 
 async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
-  const file = args.flag("config");
-  if (file === undefined) throw new CardeaError("bad-input", "--config FILE is missing");
-  const config = parseProxyConfig(await readText(file), file);
+  const { proxy: config, probes } = await readConfig(args, terminal);
   const logger = createLogger({
     write: (line) => terminal.stderr(line),
     level: config.logLevel,
@@ -49,12 +56,26 @@ async function runProxy(args: ParsedArgs, terminal: Terminal): Promise<0> {
   });
   const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
   const network = createSocketNetwork({ sharesReads: !args.isSet("public-reads") });
-  const running = await openProxy(config, network, logger);
+  const running = await openProxy({ config, probes, network, logger });
   // For who rotates an authority and does not want to wait for half a lifetime.
   terminal.onUserSignal(() => running.renew());
   await ended;
+  if (config.drainDelayMs > 0) await waitFor(config.drainDelayMs);
   await running.drain();
   return 0;
+}
+
+/** A file says it all; without one this is a pod. */
+async function readConfig(args: ParsedArgs, terminal: Terminal): Promise<PodConfig> {
+  const file = args.flag("config");
+  if (file !== undefined) return { proxy: parseProxyConfig(await readText(file), file), probes: [] };
+  if (terminal.env[POD_VARIABLES.podName.name] === undefined)
+    throw new CardeaError("bad-input", "--config FILE is missing, and this is no injected pod");
+  return parsePodConfig(terminal.env, await readText(POD_FILES.labels));
+}
+
+function waitFor(delayMs: number): Promise<void> {
+  return new Promise((resolve) => void systemClock.setTimer(delayMs, resolve));
 }
 
 interface RunningProxy {
@@ -64,8 +85,14 @@ interface RunningProxy {
   drain(): Promise<void>;
 }
 
+interface ProxyParts extends Omit<PodConfig, "proxy"> {
+  readonly config: ProxyConfig;
+  readonly network: Network;
+  readonly logger: Logger;
+}
+
 /** Wires one sidecar. Errors: `bad-input`, `unreachable`; nothing stays open then. */
-async function openProxy(config: ProxyConfig, network: Network, logger: Logger): Promise<RunningProxy> {
+async function openProxy({ config, probes, network, logger }: ProxyParts): Promise<RunningProxy> {
   const clock = systemClock;
   const random = createSystemRandom();
   const lines = openLineFile({
@@ -105,7 +132,7 @@ async function openProxy(config: ProxyConfig, network: Network, logger: Logger):
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
-  const servers = await openServers({ ...parts, version: await readVersion() });
+  const servers = await openServers({ ...parts, version: await readVersion() }, probeRoutes(probes, config));
   return {
     renew: () => holder.renew(),
     async drain() {
@@ -139,11 +166,19 @@ async function openIdentity(config: ProxyConfig, network: Network, logger: Logge
   });
 }
 
-function openServers(parts: SidecarParts): Promise<readonly Listening[]> {
+function probeRoutes(probes: readonly AppProbe[], { redirect }: ProxyConfig): readonly AdminRoute[] {
+  const host = redirect?.podIps[0] ?? "127.0.0.1";
+  // Where the redirect lets the sidecar's own connections to its app come from.
+  const local = host.includes(":") ? "::6" : "127.0.0.6";
+  const place = { host, localHost: redirect === null ? null : local };
+  return appHealthRoutes(probes, (probe) => runAppProbe(probe, place));
+}
+
+function openServers(parts: SidecarParts, probes: readonly AdminRoute[]): Promise<readonly Listening[]> {
   const { admin, metrics, readiness } = parts.config;
   return Promise.all([
     openHttpAdmin({ at: admin, hosts: "loopback", routes: adminRoutes(parts) }),
-    openHttpAdmin({ at: metrics, hosts: "any", routes: metricsRoutes(parts) }),
+    openHttpAdmin({ at: metrics, hosts: "any", routes: [...metricsRoutes(parts), ...probes] }),
     openHttpAdmin({ at: readiness, hosts: "any", routes: readinessRoutes(parts) }),
   ]);
 }

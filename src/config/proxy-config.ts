@@ -3,6 +3,7 @@ import { parseIp } from "../core/cidr.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { PORT_PROTOCOLS, type PortProtocol } from "../core/port-protocol.ts";
+import type { PortRange } from "../core/port-range.ts";
 import {
   integer,
   listOf,
@@ -57,6 +58,24 @@ export interface ProxyConfig {
   readonly certTtlSec: number;
   /** Null: the mesh's. */
   readonly enforcement: "ENFORCE" | "AUDIT" | null;
+  /** What the kernel's redirect brings here, in a pod; null where apps are told where their sidecar is. */
+  readonly redirect: RedirectConfig | null;
+  /** From SIGTERM to the beginning of the drain, for an app that ends at the same time and still calls others. */
+  readonly drainDelayMs: number;
+}
+
+/** Connections that `cardea redirect` has turned aside arrive here, with their destination kept by the kernel. */
+export interface RedirectConfig {
+  /** All that the app dials. */
+  readonly outbound: Address;
+  /** All that comes to the app's ports. */
+  readonly inbound: Address;
+  /** The pod's own addresses. */
+  readonly podIps: readonly string[];
+  /** Container ports that declare something; of all others the first bytes tell. */
+  readonly ports: readonly { readonly port: number; readonly protocol: PortProtocol }[];
+  /** Ports, declared or not, that carry opaque bytes whatever they seem to be. They stand above `ports`. */
+  readonly opaquePorts: readonly PortRange[];
 }
 
 export interface UpstreamConfig {
@@ -106,6 +125,14 @@ const CERT_TTL_SEC_MAX = 86_400;
 /** Without an end, a server that speaks first would never be heard. */
 const PROTOCOL_DETECTION_MS = integer({ min: 1, max: 60_000 });
 
+const REDIRECT = object({
+  outbound: required(ADDRESS),
+  inbound: required(ADDRESS),
+  podIps: required(listOf(IP, { minCount: 1 })),
+  ports: withDefault(listOf(object({ port: required(PORT), protocol: required(oneOf(...PORT_PROTOCOLS)) })), []),
+  opaquePorts: withDefault(listOf(object({ from: required(PORT), to: required(PORT) })), []),
+});
+
 const CONFIG = object({
   name: required(string()),
   namespace: required(string()),
@@ -153,6 +180,8 @@ const CONFIG = object({
   protocolDetectionTimeoutMs: withDefault(PROTOCOL_DETECTION_MS, LIMITS.protocolDetectionMs),
   certTtlSec: required(integer({ min: 1, max: CERT_TTL_SEC_MAX })),
   enforcement: withDefault(nullable(oneOf("ENFORCE", "AUDIT")), null),
+  redirect: withDefault(nullable(REDIRECT), null),
+  drainDelayMs: withDefault(integer({ min: 0, max: DRAIN_TIMEOUT_MS_MAX }), 0),
 });
 
 /** The schema's value, or a null that is written out. */

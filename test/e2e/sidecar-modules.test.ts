@@ -82,6 +82,7 @@ describe("a sidecar loads what a sidecar needs", () => {
       "wire",
     ]);
     expect(own().filter((path) => path.startsWith("src/cli/"))).toEqual([
+      "src/cli/app-health.ts",
       "src/cli/args.ts",
       "src/cli/commands.ts",
       "src/cli/exit-code.ts",
@@ -93,10 +94,13 @@ describe("a sidecar loads what a sidecar needs", () => {
       "src/cli/version.ts",
     ]);
     expect(own().filter((path) => path.startsWith("src/config/"))).toEqual([
+      "src/config/app-probes.ts",
       "src/config/json-text.ts",
+      "src/config/pod-config.ts",
+      "src/config/pod-variables.ts",
       "src/config/proxy-config.ts",
     ]);
-    expect(own().length).toBeLessThan(290);
+    expect(own().length).toBeLessThan(300);
   });
 
   test("of others: nothing", () => {

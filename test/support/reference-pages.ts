@@ -7,6 +7,7 @@ import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
 import { BUCKETS, METRIC_TABLE, PAIR_LABELS } from "../../src/observe/metric-table.ts";
+import { annotationsPage } from "./annotations-page.ts";
 import { page, table } from "./markdown-page.ts";
 import { meshFilePage, policyFieldsPage } from "./schema-pages.ts";
 import { trafficFieldsPage } from "./traffic-page.ts";
@@ -24,6 +25,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["traffic-fields", trafficFieldsPage()],
     ["ports", portsPage()],
     ["commands", commandsPage(commands)],
+    ["annotations", annotationsPage()],
   ];
   return new Map(pages.map(([name, text]) => [`docs/reference/${name}.md`, text]));
 }

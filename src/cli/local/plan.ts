@@ -93,6 +93,8 @@ export async function planService(
     protocolDetectionTimeoutMs,
     certTtlSec,
     enforcement,
+    redirect: null,
+    drainDelayMs: 0,
   };
   return { service, principal: spiffeIdFor(trustDomain, namespace, serviceAccount), config, appEnv: appEnvOf(config) };
 }

@@ -25,6 +25,14 @@ const GOOD = {
   protocolDetectionTimeoutMs: 2_000,
   certTtlSec: 3_600,
   enforcement: null,
+  redirect: {
+    outbound: { host: "0.0.0.0", port: 15_001 },
+    inbound: { host: "0.0.0.0", port: 15_006 },
+    podIps: ["10.0.0.7"],
+    ports: [{ port: 8080, protocol: "HTTP" }],
+    opaquePorts: [{ from: 9000, to: 9010 }],
+  },
+  drainDelayMs: 0,
 };
 
 function parse(changes: object): unknown {
@@ -47,6 +55,8 @@ test.each<[string, object, string]>([
   ["a relative file", { flowFile: "flows.jsonl" }, "flowFile: expected an absolute path"],
   ["another egress", { egress: "ALLOW_ANY" }, "egress: expected one of REGISTRY_ONLY"],
   ["another enforcement", { enforcement: "OFF" }, "enforcement: expected one of ENFORCE, AUDIT"],
+  ["a redirect to nowhere", { redirect: { ...GOOD.redirect, podIps: [] } }, "redirect.podIps: must not be an empty"],
+  ["a redirect by name", { redirect: { ...GOOD.redirect, podIps: ["web"] } }, "redirect.podIps[0]: expected an IP"],
   ["a port too large", { ownPorts: [70_000] }, "ownPorts[0]: expected a whole number"],
   ["an endless drain", { drainTimeoutMs: 1e9 }, "drainTimeoutMs: expected a whole number"],
   ["a protocol that is not served", { inbound: [{ ...GOOD.inbound[0], protocol: "UDP" }] }, "inbound[0].protocol: "],

@@ -1,0 +1,46 @@
+import type { JsonObject } from "../../core/json-value.ts";
+
+/** Names that injection puts into pods. Somebody else's under one of them is refused. */
+export const CONTAINERS = { proxy: "cardea-proxy", redirect: "cardea-redirect" } as const;
+
+export const VOLUMES = {
+  /** Projected service-account token with the mesh's audience. */
+  token: "cardea-token",
+  /** The mesh's roots, from a ConfigMap. */
+  root: "cardea-root",
+  /** The pod's labels, by the downward API. */
+  pod: "cardea-pod",
+  /** Lies where the app's API token would be mounted into our containers: they have no use for one. */
+  noApiToken: "cardea-no-api-token",
+  /** Where the Workload API's socket is, for apps that ask for one. */
+  identity: "cardea-identity",
+} as const;
+
+/** Written by injection: what it has added, and the sign that the names above are ours. */
+export const STATUS_ANNOTATION = "cardea.dev/status";
+
+/** Label (or annotation) of a pod and label of a namespace: whether pods are injected. */
+export const INJECT_LABEL = "cardea.dev/inject";
+
+/** Label of a namespace or pod: by which revision. It asks for injection, too. */
+export const REVISION_LABEL = "cardea.dev/rev";
+
+/** kubectl's: which container `logs` and `exec` mean. */
+export const DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container";
+
+/** The sidecar's user and group; what they send is not redirected. */
+export const PROXY_ID = 1_337;
+
+/** Containers of other meshes: two sidecars in a pod would each take the other for the app. */
+export const FOREIGN_SIDECARS: ReadonlyMap<string, string> = new Map([
+  ["istio-proxy", "Istio"],
+  ["istio-init", "Istio"],
+  ["linkerd-proxy", "Linkerd"],
+  ["linkerd-init", "Linkerd"],
+]);
+
+/** The name of a container, volume or the like; of one without a name the empty text. */
+export function nameOf(item: JsonObject): string {
+  const { name } = item;
+  return typeof name === "string" ? name : "";
+}
