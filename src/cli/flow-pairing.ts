@@ -67,12 +67,13 @@ function isToldBetter(seen: Seen, flow: FlowRecord): boolean {
 }
 
 /**
- * What both records of one exchange have in common: the source's span is the parent of the destination's; an opaque
- * connection, or one that was refused before it spoke HTTP, is known by the port that it came from.
+ * What both records of one exchange have in common: the source's span is the parent of the destination's, of requests
+ * and of TCP through a tunnel; an opaque connection of its own, or one that was refused before it spoke HTTP, is known by
+ * the port that it came from.
  */
 export function keysOf(flow: FlowRecord): readonly string[] {
   const span = flow.reporter === "source" ? flow.spanId : flow.parentSpanId;
-  if (flow.traceId !== null && span !== null && flow.protocol === "http") {
+  if (flow.traceId !== null && span !== null) {
     // The destination never told of a request that it refused at the handshake.
     const port = flow.reporter === "source" && flow.verdict === "error" ? flow.upstreamPort : null;
     return port === null ? [`${flow.traceId}-${span}`] : [`${flow.traceId}-${span}`, `port-${port}`];

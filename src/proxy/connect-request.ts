@@ -1,6 +1,7 @@
 import { type CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
+import type { TraceIds } from "../wire/traceparent.ts";
 import type { ServiceProtocol } from "./discovery/registry-snapshot.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";
 import type { Forward } from "./forward.ts";
@@ -16,6 +17,7 @@ interface ConnectOptions {
   readonly forward: Forward;
   readonly live: LiveConnections;
   readonly egress: EgressRouter;
+  readonly traceIds: TraceIds;
   readonly source: FlowPeer;
   /** Of a request whose destination is not found. */
   readonly unknown: FlowPeer;
@@ -79,7 +81,7 @@ export class ConnectRequest implements RequestEvents {
   }
 
   #carry(route: Route): void {
-    const { recorder, forward, live, egress, source } = this.#options;
+    const { recorder, forward, live, egress, traceIds, source } = this.#options;
     const { permit, destination } = egress.chooseTcp(route);
     const stream = this.#stream;
     this.#flow = new TcpFlow({
@@ -99,6 +101,7 @@ export class ConnectRequest implements RequestEvents {
       tlsFrom: "upstream",
       servicePort: route.port.port,
       startedMs: this.#startedMs,
+      trace: { ids: traceIds },
     });
     void this.#flow.carry(permit);
   }

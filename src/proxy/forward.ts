@@ -1,4 +1,5 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { Headers } from "../wire/headers.ts";
 import { isPermit, type Permit } from "./authorize.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Connector, OpenedConnection } from "./connect.ts";
@@ -35,17 +36,17 @@ export class Forward {
   }
 
   /**
-   * A connection of its own, or a stream that is as good, for bytes that nobody reads. Errors: as `Connector.open` and
-   * `openHboneTunnel`.
+   * A connection of its own, or a stream that is as good, for bytes that nobody reads. `headers` are the CONNECT's,
+   * where there is one. Errors: as `Connector.open` and `openHboneTunnel`.
    */
-  connect(permit: Permit): Promise<OpenedConnection> {
+  connect(permit: Permit, headers: Headers): Promise<OpenedConnection> {
     assertPermit(permit);
-    return this.#connect(permit.target);
+    return this.#connect(permit.target, headers);
   }
 
-  async #connect(target: Target): Promise<OpenedConnection> {
+  async #connect(target: Target, headers: Headers): Promise<OpenedConnection> {
     try {
-      const opened = await this.#open(target);
+      const opened = await this.#open(target, headers);
       this.#onConnect(target, null);
       return opened;
     } catch (thrown) {
@@ -55,9 +56,9 @@ export class Forward {
     }
   }
 
-  #open(target: Target): Promise<OpenedConnection> {
+  #open(target: Target, headers: Headers): Promise<OpenedConnection> {
     if (target.tunnelTo === null) return this.#connector.open(target);
-    return openHboneTunnel(this.#pools.poolFor(target), target.tunnelTo, this.#clock);
+    return openHboneTunnel(this.#pools.poolFor(target), { authority: target.tunnelTo, headers }, this.#clock);
   }
 }
 

@@ -1,4 +1,5 @@
 import { CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
+import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
 import { type Denial, type InboundRules, PeerAuthorizer } from "./authorize.ts";
 import type { Forward } from "./forward.ts";
 import { readHboneRequest } from "./hbone-request.ts";
@@ -21,6 +22,7 @@ interface HboneCallerOptions {
   readonly recorder: Recorder;
   readonly forward: Forward;
   readonly live: LiveConnections;
+  readonly traceIds: TraceIds;
   readonly localIp: string;
   readonly ports: ReadonlyMap<number, HbonePortRules>;
   readonly ownPorts: readonly number[];
@@ -43,7 +45,7 @@ export class HboneCaller implements RequestHandler {
     const { localIp, ports, ownPorts } = this.#options;
     try {
       const { port, rules } = readHboneRequest(head, { localIp, ports, ownPorts });
-      return this.#connect(port, rules, stream);
+      return this.#connect(head, { port, rules }, stream);
     } catch (thrown) {
       this.#refuseRequest(head, stream, toCardeaError(thrown));
       return REFUSED;
@@ -63,8 +65,8 @@ export class HboneCaller implements RequestHandler {
     }
   }
 
-  #connect(port: number, rules: InboundRules, stream: DownstreamStream): RequestEvents {
-    const { recorder, forward, live, factsOf, pairOf } = this.#options;
+  #connect(head: RequestHead, { port, rules }: HbonePortRules, stream: DownstreamStream): RequestEvents {
+    const { recorder, forward, live, factsOf, pairOf, traceIds } = this.#options;
     const connect = new HboneStream(stream);
     const flow = new TcpFlow({
       recorder,
@@ -76,6 +78,7 @@ export class HboneCaller implements RequestHandler {
       servicePort: null,
       startedMs: recorder.nowMs(),
       appSni: null,
+      trace: { from: traceThrough([...head.headers], traceIds) },
     });
     connect.flow = flow;
     const authorizer = new PeerAuthorizer(factsOf(port), rules);

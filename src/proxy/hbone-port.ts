@@ -84,7 +84,7 @@ export class HbonePort {
   }
 
   #serve({ secure, own, caller }: AcceptedCaller, startedMs: number): void {
-    const { recorder, forward, live, clock, registry, workload } = this.#scope;
+    const { recorder, forward, live, traceIds, clock, registry, workload } = this.#scope;
     const tls = tlsOf(secure);
     const principal = own.identity.spiffeId;
     const pairOf = (port: number | null): Pair => {
@@ -110,6 +110,7 @@ export class HbonePort {
       recorder,
       forward,
       live,
+      traceIds,
       localIp,
       ports: this.#ports,
       ownPorts,

@@ -1,6 +1,7 @@
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Clock, Timer } from "../core/ports.ts";
+import type { Headers } from "../wire/headers.ts";
 import type { ResponseHead } from "../wire/http1-head.ts";
 import type { OpenedConnection } from "./connect.ts";
 import type { ChannelWaiter, TargetPool } from "./pool.ts";
@@ -10,10 +11,16 @@ import type { AnswerEvents, Channel, RequestFate, UpstreamStream } from "./strea
  * A TCP connection through a workload's HBONE port: a stream of an HTTP/2 connection that is shared with others, opened
  * by CONNECT. Errors: `tunnel-refused` for any answer but 2xx, `upstream-connect-timeout`, as the pool's.
  */
-export function openHboneTunnel(pool: TargetPool, authority: string, clock: Clock): Promise<OpenedConnection> {
+export function openHboneTunnel(pool: TargetPool, asked: AskedTunnel, clock: Clock): Promise<OpenedConnection> {
   return new Promise((resolve, reject) => {
-    new HboneConnect(pool, authority, { resolve, reject }).begin(clock);
+    new HboneConnect(pool, asked, { resolve, reject }).begin(clock);
   });
+}
+
+/** What a CONNECT says. */
+export interface AskedTunnel {
+  readonly authority: string;
+  readonly headers: Headers;
 }
 
 interface Settling {
@@ -24,7 +31,7 @@ interface Settling {
 /** One CONNECT, up to its answer. */
 class HboneConnect implements ChannelWaiter, AnswerEvents {
   readonly #pool: TargetPool;
-  readonly #authority: string;
+  readonly #asked: AskedTunnel;
   readonly #settling: Settling;
   #channel: Channel | null = null;
   #stream: UpstreamStream | null = null;
@@ -32,9 +39,9 @@ class HboneConnect implements ChannelWaiter, AnswerEvents {
   #isOver = false;
   #mayTryAgain = true;
 
-  constructor(pool: TargetPool, authority: string, settling: Settling) {
+  constructor(pool: TargetPool, asked: AskedTunnel, settling: Settling) {
     this.#pool = pool;
-    this.#authority = authority;
+    this.#asked = asked;
     this.#settling = settling;
   }
 
@@ -50,8 +57,8 @@ class HboneConnect implements ChannelWaiter, AnswerEvents {
     this.#channel = channel;
     const request = {
       method: "CONNECT",
-      target: this.#authority,
-      headers: [],
+      target: this.#asked.authority,
+      headers: [...this.#asked.headers],
       framing: NO_FRAMING,
       upgrade: null,
       takesTrailers: false,

@@ -188,6 +188,7 @@ export class InboundPort {
       servicePort: null,
       startedMs,
       appSni: beginning?.appSni ?? null,
+      trace: null,
     });
     if (beginning !== null) beginning.onGone = (error) => flow.abandon(error);
     const authorization = authorizer.authorizeConnection();

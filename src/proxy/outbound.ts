@@ -156,7 +156,7 @@ export class OutboundPort {
   }
 
   #serveTcp(connection: Connection, route: Route, begun: Begun = NOT_BEGUN): TcpFlow {
-    const { recorder, forward, live, egress } = this.#scope;
+    const { recorder, forward, live, egress, traceIds } = this.#scope;
     const startedMs = recorder.nowMs();
     const { permit, destination } = egress.chooseTcp(route);
     const flow = new TcpFlow({
@@ -168,6 +168,7 @@ export class OutboundPort {
         refuse: () => connection.destroy({ reset: true }),
       },
       appSni: begun.appSni,
+      trace: { ids: traceIds },
       pair: { source: this.#sourceOf(connection), destination, tls: NO_TLS },
       tlsFrom: "upstream",
       servicePort: route.port.port,

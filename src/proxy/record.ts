@@ -95,8 +95,8 @@ export class Recorder {
     this.#flows.record(flow);
   }
 
-  connection(outcome: Outcome): void {
-    const flow = this.#flow("tcp", NOTHING_SEEN, outcome);
+  connection(outcome: Outcome, trace: Trace | null = null): void {
+    const flow = this.#flow("tcp", trace === null ? NOTHING_SEEN : { ...NOTHING_SEEN, trace }, outcome);
     // What never had an upstream was never opened, and cannot be counted as closed.
     if (outcome.upstreamPort === null) this.#metrics.recordRefused(flow);
     else this.#metrics.recordTcp(flow);

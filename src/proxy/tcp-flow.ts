@@ -1,5 +1,6 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { EndedBy } from "../observe/flow.ts";
+import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
 import type { Denial, Permit } from "./authorize.ts";
 import type { OpenedConnection } from "./connect.ts";
 import type { Forward } from "./forward.ts";
@@ -28,7 +29,12 @@ interface TcpFlowOptions {
   readonly startedMs: number;
   /** The server name in the app's own TLS, where it was read. */
   readonly appSni?: string | null;
+  /** Through a tunnel the two sides' records are told to be of one connection by the trace: many share its ports. */
+  readonly trace: TcpTrace;
 }
+
+/** `from`: what the caller's CONNECT carried. `ids`: to begin a trace with, where we are the ones to CONNECT. */
+export type TcpTrace = { readonly from: Trace } | { readonly ids: TraceIds } | null;
 
 /** One opaque connection: permitted, connected, carried and recorded once. */
 export class TcpFlow {
@@ -36,6 +42,7 @@ export class TcpFlow {
   #pair: Pair;
   #permit: Permit | null = null;
   #denial: Denial | null = null;
+  #trace: Trace | null = null;
   #tunnel: Tunnel | null = null;
   #upstreamPort: number | null = null;
   #release: (() => void) | null = null;
@@ -45,6 +52,7 @@ export class TcpFlow {
   constructor(options: TcpFlowOptions) {
     this.#options = options;
     this.#pair = options.pair;
+    if (options.trace !== null && "from" in options.trace) this.#trace = options.trace.from;
   }
 
   /** Never rejects: whatever goes wrong is told to the caller and recorded. `onOver` is called once, at the end. */
@@ -52,12 +60,21 @@ export class TcpFlow {
     this.#permit = permit;
     this.#onOver = onOver ?? null;
     try {
-      const upstream = await this.#options.forward.connect(permit);
+      const upstream = await this.#options.forward.connect(permit, this.#headersOf(permit));
       if (this.#isOver) discard(upstream);
       else this.#join(upstream);
     } catch (thrown) {
       this.refuse(toCardeaError(thrown), null);
     }
+  }
+
+  /** Of the CONNECT, where there is one. */
+  #headersOf({ target }: Permit): readonly string[] {
+    const { trace } = this.#options;
+    if (target.tunnelTo === null || trace === null || !("ids" in trace)) return [];
+    const headers: string[] = [];
+    this.#trace = traceThrough(headers, trace.ids);
+    return headers;
   }
 
   /** Ends the flow before it is carried. */
@@ -109,7 +126,7 @@ export class TcpFlow {
   #finish(id: string, error: CardeaError | null, endedBy: EndedBy): void {
     this.#isOver = true;
     const { recorder, servicePort, startedMs, appSni } = this.#options;
-    recorder.connection({
+    const outcome = {
       id,
       pair: this.#pair,
       grant: this.#permit?.grant ?? null,
@@ -122,7 +139,8 @@ export class TcpFlow {
       servicePort,
       upstreamPort: this.#upstreamPort,
       appSni: appSni ?? null,
-    });
+    };
+    recorder.connection(outcome, this.#trace);
     this.#release?.();
     this.#onOver?.();
   }

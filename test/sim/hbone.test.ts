@@ -31,6 +31,10 @@ describe("a TCP connection to a workload with an HBONE port", () => {
     expect(mesh.orders.flows).toMatchObject([
       { ...facts, tls, source: { principal: shopId("web") }, destination: { port: 5432 } },
     ]);
+    // By which the two records are known to be of one connection.
+    const [seenByWeb] = mesh.web.flows;
+    expect(seenByWeb!.traceId).toMatch(/^[0-9a-f]{32}$/);
+    expect(mesh.orders.flows).toMatchObject([{ traceId: seenByWeb!.traceId, parentSpanId: seenByWeb!.spanId }]);
   });
 
   it("shares the other sidecar's connection with the next", async () => {
@@ -74,6 +78,8 @@ describe("a TCP connection to a workload with an HBONE port", () => {
     expect(mesh.web.flows).toMatchObject([
       { verdict: "error", reason: "tunnel-refused", detail: "the other sidecar answered CONNECT with 401" },
     ]);
+    const [seenByWeb] = mesh.web.flows;
+    expect(mesh.orders.flows).toMatchObject([{ traceId: seenByWeb!.traceId, parentSpanId: seenByWeb!.spanId }]);
   });
 
   it("goes to the port itself where the workload has no HBONE port", async () => {

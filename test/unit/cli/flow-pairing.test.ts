@@ -18,12 +18,37 @@ const source = sampleFlow({
 const tcp = { protocol: "tcp", method: null, path: null, traceId: null, spanId: null, parentSpanId: null } as const;
 const tcpDestination = sampleFlow({ ...tcp, id: "td", timeMs: at, source: { ...WEB, port: 50_000 } });
 const tcpSource = sampleFlow({ ...tcp, id: "ts", timeMs: at + 2, reporter: "source", upstreamPort: 50_000 });
+const tunnel = { protocol: "tcp", method: null, path: null, traceId: TRACE } as const;
+const tunnelDestination = sampleFlow({ ...tunnel, id: "hd", timeMs: at, spanId: "dd", parentSpanId: "cc" });
+const tunnelSource = sampleFlow({
+  ...tunnel,
+  id: "hs",
+  timeMs: at + 2,
+  reporter: "source",
+  spanId: "cc",
+  parentSpanId: null,
+  upstreamPort: 50_000,
+});
 
 describe("each request once", () => {
   test.each([
     ["a request: the destination's record", [source, destination], ["d"]],
     ["a request whose source's record came first", [destination, { ...source, timeMs: at - 3 }], ["d"]],
     ["a connection: the destination's record", [tcpSource, tcpDestination], ["td"]],
+    ["a connection through a tunnel: the destination's record", [tunnelSource, tunnelDestination], ["hd"]],
+    [
+      "a tunnel that the destination refused: the destination's record",
+      [
+        sampleFlow({ ...tunnelSource, verdict: "error", reason: "tunnel-refused" }),
+        sampleFlow({ ...tunnelDestination, verdict: "denied" }),
+      ],
+      ["hd"],
+    ],
+    [
+      "two connections through tunnels that share a port",
+      [{ ...tunnelSource, id: "other", traceId: "other", spanId: "ee" }, tunnelDestination],
+      ["other", "hd"],
+    ],
     ["a handshake that the destination refused", [failedHandshake(), refusedHandshake()], ["r"]],
     [
       "a request that never arrived: the source's record",

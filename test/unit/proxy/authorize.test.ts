@@ -57,7 +57,7 @@ describe("a permit", () => {
     const forged = { target: TARGET, grant: permitEgress(TARGET).grant } as Permit;
     const waiter = { onChannel: () => {}, onNoChannel: () => {} };
     expect(() => forward.request(forged, waiter)).toThrow(expect.objectContaining({ code: "internal" }));
-    expect(() => forward.connect(forged)).toThrow(expect.objectContaining({ code: "internal" }));
+    expect(() => forward.connect(forged, [])).toThrow(expect.objectContaining({ code: "internal" }));
   });
 });
 

@@ -4,17 +4,19 @@ import { pickDenial } from "../../../../src/cli/local/breach-report.ts";
 import { sampleFlow, WEB } from "../../../support/sample-flow.ts";
 
 const LOCAL_PORT = 50_000;
+/** A connection of its own, which has no trace. */
+const TCP = { protocol: "tcp", traceId: null, spanId: null, parentSpanId: null } as const;
 const OWN = sampleFlow({
   id: "aaaaaaaaaaaaaaaa",
   reporter: "source",
   verdict: "allowed",
   reason: "service-registered",
-  protocol: "tcp",
+  ...TCP,
   source: { ...WEB, port: LOCAL_PORT },
   upstreamPort: 60_000,
 });
-const THEIRS = sampleFlow({ id: "bbbbbbbbbbbbbbbb", protocol: "tcp", source: { ...WEB, port: 60_000 } });
-const OTHER = sampleFlow({ id: "cccccccccccccccc", protocol: "tcp", source: { ...WEB, port: 60_001 } });
+const THEIRS = sampleFlow({ ...TCP, id: "bbbbbbbbbbbbbbbb", source: { ...WEB, port: 60_000 } });
+const OTHER = sampleFlow({ ...TCP, id: "cccccccccccccccc", source: { ...WEB, port: 60_001 } });
 
 test("a denial whose id the caller was told is found by it", () => {
   const answer = "HTTP/1.1 403 Forbidden\r\nx-cardea-denial: cccccccccccccccc\r\n\r\n";
