@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { CardeaError } from "../core/errors.ts";
 import type { Headers } from "./headers.ts";
 import { consistsOf, CR, FIELD_VALUE, LF, TOKEN } from "./octets.ts";

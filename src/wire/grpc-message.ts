@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { GRPC, type GrpcStatus } from "./grpc-status.ts";
 
 /** The flag and the length before each message. grpc/grpc doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message. */

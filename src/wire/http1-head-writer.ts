@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { CardeaError } from "../core/errors.ts";
 import type { Headers } from "./headers.ts";
 import { consistsOf, FIELD_VALUE, TOKEN } from "./octets.ts";

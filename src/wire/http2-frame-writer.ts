@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { ERROR_CODES, type ErrorName, FLAG, FRAME, FRAME_HEADER_BYTES } from "./http2-codes.ts";
 import type { Setting } from "./http2-frame.ts";
 

@@ -97,7 +97,7 @@ export class Http1ClientConnection implements Channel, UpstreamStream, Connectio
 
   send(request: OutgoingRequest, events: AnswerEvents): UpstreamStream {
     const { framing, headers, upgrade, takesTrailers } = request;
-    if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
+    if (framing.kind === "length") headers.push("content-length", `${framing.bytes}`);
     if (framing.kind === "chunked") headers.push("transfer-encoding", "chunked");
     if (upgrade !== null) headers.push("connection", "upgrade", "upgrade", upgrade);
     // It is of this connection, and said to be. RFC 9110 section 10.1.4.

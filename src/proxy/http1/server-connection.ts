@@ -99,7 +99,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
         if (this.#head !== null && canHaveBody(status, this.#head.method)) headers.push("content-length", "0");
         break;
       case "length":
-        headers.push("content-length", String(framing.bytes));
+        headers.push("content-length", `${framing.bytes}`);
         break;
       case "chunked":
       case "until-close":

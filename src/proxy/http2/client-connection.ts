@@ -90,7 +90,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     const authority = isConnect ? target : (headerValues(headers, "host")[0] ?? "");
     const { scheme = "http" } = this.#options;
     const pseudo = requestPseudoFields({ method, scheme, authority, path: target, protocol: upgrade });
-    if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
+    if (framing.kind === "length") headers.push("content-length", `${framing.bytes}`);
     if (takesTrailers) headers.push("te", "trailers");
     const stream = this.#session.openStream();
     const sent = new Http2ClientStream(stream, {

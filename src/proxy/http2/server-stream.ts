@@ -55,7 +55,7 @@ export class Http2ServerStream implements DownstreamStream, StreamEvents {
 
   /** `isLast` is passed over: an answer never ends the neighbours' connection. */
   sendAnswer({ status, headers, framing, neverIndexed = null }: Answer): void {
-    if (framing.kind === "length") headers.push("content-length", String(framing.bytes));
+    if (framing.kind === "length") headers.push("content-length", `${framing.bytes}`);
     // The 101 of HTTP/1.1 is a 200 here. RFC 8441 section 5.
     const pseudo = responsePseudoFields(status === 101 ? 200 : status);
     const isTunnel = this.#opensTunnel && (status === 101 || (status >= 200 && status < 300));
