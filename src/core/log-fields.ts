@@ -17,6 +17,7 @@ export const LOG_FIELDS = {
   field: "The document's field that a fault is about.",
   file: "A file's path.",
   id: "A flow record's id.",
+  kind: "A kind of the Kubernetes API.",
   line: "A place in a file, from 1.",
   message: "What is wrong, in words for people.",
   notAfter: "When a certificate ends.",

@@ -1,0 +1,42 @@
+import type { KubeResource } from "./kube.ts";
+
+/** Every kind of the Kubernetes API that this program reads or writes. */
+export const KUBE = {
+  namespaces: resource("", "v1", "namespaces", "Namespace", false),
+  services: resource("", "v1", "services", "Service"),
+  pods: resource("", "v1", "pods", "Pod"),
+  nodes: resource("", "v1", "nodes", "Node", false),
+  serviceAccounts: resource("", "v1", "serviceaccounts", "ServiceAccount"),
+  secrets: resource("", "v1", "secrets", "Secret"),
+  configMaps: resource("", "v1", "configmaps", "ConfigMap"),
+  events: resource("events.k8s.io", "v1", "events", "Event"),
+  endpointSlices: resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+  leases: resource("coordination.k8s.io", "v1", "leases", "Lease"),
+  tokenReviews: resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", false),
+  clusterTrustBundles: resource("certificates.k8s.io", "v1beta1", "clustertrustbundles", "ClusterTrustBundle", false),
+  mutatingWebhooks: resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "mutatingwebhookconfigurations",
+    "MutatingWebhookConfiguration",
+    false,
+  ),
+  validatingWebhooks: resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+    false,
+  ),
+  authorizationPolicies: resource("security.istio.io", "v1", "authorizationpolicies", "AuthorizationPolicy"),
+  destinationRules: resource("networking.istio.io", "v1", "destinationrules", "DestinationRule"),
+  virtualServices: resource("networking.istio.io", "v1", "virtualservices", "VirtualService"),
+  httpRoutes: resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
+  grpcRoutes: resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute"),
+  meshes: resource("cardea.dev", "v1", "meshes", "Mesh"),
+} as const satisfies Record<string, KubeResource>;
+
+// oxlint-disable-next-line eslint/max-params
+function resource(group: string, version: string, plural: string, kind: string, isNamespaced = true): KubeResource {
+  return { group, version, plural, kind, isNamespaced };
+}
