@@ -1,10 +1,9 @@
 import type { MeshApi } from "../../api/load.ts";
-import { ADDRESS_TYPE } from "../../api/resource-types.ts";
-import { type IpAddress, parseIp } from "../../core/cidr.ts";
-import type { PortProtocol } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
+import { type MessagePort, serviceMessage, workloadMessage } from "./address-message.ts";
+import type { LabelSet } from "./policy-set.ts";
 import type { RegistryDocuments, ServiceEntry, ServiceEntryPort, WorkloadEntry } from "./registry-documents.ts";
-import { createResource, type Resource } from "./resource.ts";
+import type { Resource } from "./resource.ts";
 
 /** What the registry knows at one moment, as it is distributed. */
 export interface RegistryContent {
@@ -14,6 +13,10 @@ export interface RegistryContent {
   readonly resources: ReadonlyMap<string, Resource>;
   readonly workloads: readonly RegisteredWorkload[];
   readonly serviceCount: number;
+  /** The different label sets of an identity's workloads, where they are known without a search. */
+  labelSetsOf?(spiffeId: SpiffeId): readonly LabelSet[];
+  /** The names of the resources that changed after a version, where that is known. Null: compare all. */
+  changedSince?(version: string): ReadonlySet<string> | null;
 }
 
 export interface RegisteredWorkload {
@@ -64,82 +67,44 @@ function selects(workload: WorkloadEntry): (service: ServiceEntry) => boolean {
   return (service) => [...service.selector].every(([label, value]) => workload.labels.get(label) === value);
 }
 
-function serviceResources(service: ServiceEntry, { api }: RegistryContext): Resource[] {
-  const { name, namespace } = service;
-  const ports = service.ports.map((port) => portMessage(port, port.targetPort));
-  return service.hosts.map((hostname) =>
-    createResource(serviceResourceName(namespace, hostname), api.address, ADDRESS_TYPE, {
-      service: { name, namespace, hostname, ports },
-    }),
-  );
+function serviceResources({ name, namespace, hosts, ports }: ServiceEntry, { api }: RegistryContext): Resource[] {
+  const own = ports.map((port) => portOf(port, port.targetPort));
+  return hosts.map((hostname) => serviceMessage({ name, namespace, hostname, addresses: [], ports: own }, api));
 }
 
 function workloadResource(
   workload: WorkloadEntry,
   services: readonly ServiceEntry[],
-  { api, trustDomain }: RegistryContext,
+  context: RegistryContext,
 ): Resource {
-  const { name, namespace, serviceAccount, labels } = workload;
+  const { name, namespace, serviceAccount, labels, address, hbonePort } = workload;
   const served = services.flatMap((service) =>
-    service.hosts.map((host) => [serviceResourceName(namespace, host), { ports: portsOf(workload, service) }] as const),
+    service.hosts.map((host) => ({ name: serviceResourceName(namespace, host), ports: portsOf(workload, service) })),
   );
-  const uid = workloadResourceName(workload);
-  return createResource(uid, api.address, ADDRESS_TYPE, {
-    workload: {
-      uid,
+  return workloadMessage(
+    {
+      uid: workloadResourceName(workload),
       name,
       namespace,
-      addresses: [addressBytes(workload.address)],
-      // In local mode every workload stands behind a sidecar, which is its own waypoint: its HBONE port is not 15008.
-      ...(workload.hbonePort === null
-        ? { tunnelProtocol: "LEGACY_ISTIO_MTLS" as const }
-        : {
-            tunnelProtocol: "HBONE" as const,
-            waypoint: {
-              destination: "address" as const,
-              address: { network: "", address: addressBytes(workload.address) },
-              hboneMtlsPort: workload.hbonePort,
-            },
-          }),
-      trustDomain,
+      addresses: [address],
       serviceAccount,
       workloadName: name,
-      canonicalName: canonicalName(workload),
-      canonicalRevision:
-        firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest",
-      services: Object.fromEntries(served),
+      labels,
+      // In local mode every workload stands behind a sidecar.
+      reach: { hbonePort },
+      services: served,
     },
-  });
+    context,
+  );
 }
 
 /** Service port → where this workload takes it. */
-function portsOf(workload: WorkloadEntry, service: ServiceEntry) {
-  return service.ports.map((port) => portMessage(port, workload.ports.get(port.name) ?? port.targetPort));
+function portsOf(workload: WorkloadEntry, service: ServiceEntry): MessagePort[] {
+  return service.ports.map((port) => portOf(port, workload.ports.get(port.name) ?? port.targetPort));
 }
 
-function portMessage(port: ServiceEntryPort, targetPort: number) {
-  return { servicePort: port.number, targetPort, appProtocol: APP_PROTOCOLS[port.protocol] };
-}
-
-/** As istio.workload.AppProtocol has it; where nothing is declared, the sidecars look. */
-const APP_PROTOCOLS = {
-  AUTO: "UNKNOWN",
-  HTTP: "HTTP11",
-  HTTP2: "HTTP2",
-  GRPC: "GRPC",
-  TCP: "TCP",
-  TLS: "TLS",
-} as const satisfies Record<PortProtocol, string>;
-
-/** Istio's order of labels for the `app` of telemetry. */
-function canonicalName(workload: WorkloadEntry): string {
-  return (
-    firstOf(workload.labels, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? workload.name
-  );
-}
-
-function firstOf(labels: ReadonlyMap<string, string>, names: readonly string[]): string | undefined {
-  return names.map((name) => labels.get(name)).find((value) => value !== undefined && value !== "");
+function portOf({ number, protocol }: ServiceEntryPort, targetPort: number): MessagePort {
+  return { port: number, targetPort, protocol };
 }
 
 function registeredOf(workload: WorkloadEntry, trustDomain: string): RegisteredWorkload {
@@ -147,12 +112,4 @@ function registeredOf(workload: WorkloadEntry, trustDomain: string): RegisteredW
   const spiffeId = spiffeIdFor(trustDomain, namespace, serviceAccount);
   const labels = Object.fromEntries([...workload.labels].toSorted(([left], [right]) => (left < right ? -1 : 1)));
   return { name, namespace, serviceAccount, spiffeId, labels };
-}
-
-/** The documents' schema has read the address already. */
-function addressBytes(text: string): Buffer {
-  const address: IpAddress | null = parseIp(text);
-  if (address === null) throw new Error(`not an IP address: ${text}`);
-  const hex = address.bits.toString(16).padStart(address.family === 4 ? 8 : 32, "0");
-  return Buffer.from(hex, "hex");
 }

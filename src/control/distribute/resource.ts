@@ -14,6 +14,8 @@ export interface TypeView {
   /** Of the whole set, for people and for acknowledgements: the policy revision, or a count of registry changes. */
   readonly version: string;
   readonly resources: ReadonlyMap<string, Resource>;
+  /** The names of what changed after a version, where that is known. Null: compare all. */
+  changedSince?(version: string): ReadonlySet<string> | null;
 }
 
 /** All that a caller may see, by type URL; a type that is not served is absent. */

@@ -9,7 +9,7 @@ import { concerns } from "../../traffic/concerns.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
 import type { PolicyContent } from "./policy-content.ts";
 import { createPolicySet, type LabelSet } from "./policy-set.ts";
-import type { RegistryContent } from "./registry-content.ts";
+import type { RegisteredWorkload, RegistryContent } from "./registry-content.ts";
 import type { Resource, ResourceView, TypeView } from "./resource.ts";
 
 interface ScopeOptions {
@@ -25,49 +25,69 @@ interface ScopeOptions {
  * client of its namespace heeds.
  */
 export function createScope(options: ScopeOptions): (caller: SpiffeId) => ResourceView {
-  let views = new Map<SpiffeId, ResourceView>();
-  let registry = options.registry.get();
+  let held = new Map<SpiffeId, HeldView>();
   let policies = options.policies.get();
+  const labelSets = createLabelIndex();
 
   return (caller) => {
-    if (options.registry.get() !== registry || options.policies.get() !== policies) {
-      views = new Map();
-      registry = options.registry.get();
+    const registry = options.registry.get();
+    if (options.policies.get() !== policies) {
+      held = new Map();
       policies = options.policies.get();
     }
-    const known = views.get(caller);
-    if (known !== undefined) return known;
-    const view = new Map<string, TypeView>([[ADDRESS_TYPE, registry]]);
-    if (policies !== null)
-      for (const [type, part] of policyViews(caller, registry, policies, options)) view.set(type, part);
-    views.set(caller, view);
+    const known = held.get(caller);
+    if (known?.registry === registry) return known.view;
+    const scope = labelSets(registry, caller);
+    // Endpoints come and go all the time; the policies of an identity are chosen anew when its labels have changed.
+    const isSameScope = known !== undefined && isSameList(known.scope, scope);
+    const parts =
+      isSameScope || policies === null ? (known?.parts ?? []) : policyViews(caller, scope, policies, options);
+    const view = new Map<string, TypeView>([[ADDRESS_TYPE, registry], ...parts]);
+    held.set(caller, { registry, scope, parts: [...parts], view });
     return view;
   };
 }
 
+interface HeldView {
+  readonly registry: RegistryContent;
+  readonly scope: readonly LabelSet[];
+  /** What does not depend on the registry but for the labels. */
+  readonly parts: readonly (readonly [string, TypeView])[];
+  readonly view: ResourceView;
+}
+
 function policyViews(
   caller: SpiffeId,
-  registry: RegistryContent,
+  scope: readonly LabelSet[],
   policies: PolicyContent,
   { settings, api }: ScopeOptions,
-): ResourceView {
+): readonly (readonly [string, TypeView])[] {
   const { revision } = policies;
-  const scope = labelSetsOf(caller, registry);
   const selected = selectFor(caller, scope, policies.documents, settings.rootNamespace);
   const traffic = trafficFor(caller, policies.traffic, settings.rootNamespace);
   const resources = [...selected, ...traffic].flatMap((document) => policies.resources.get(document) ?? []);
   const set = createPolicySet({ revision, settings, policies: resources, scope }, api);
-  return new Map([
+  return [
     [POLICY_TYPE, { version: revision, resources: byName(resources) }],
     [POLICY_SET_TYPE, { version: revision, resources: byName([set]) }],
-  ]);
+  ];
 }
 
-/** The different label sets of the identity's workloads. Empty: the registry does not know any. */
-function labelSetsOf(caller: SpiffeId, registry: RegistryContent): LabelSet[] {
-  const workloads = registry.workloads.filter((workload) => workload.spiffeId === caller);
-  const distinct = new Map(workloads.map(({ labels }) => [JSON.stringify(labels), labels]));
-  return [...distinct].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, labels]) => labels);
+/** The different label sets of an identity's workloads. Empty: the registry does not know any. */
+function createLabelIndex(): (registry: RegistryContent, caller: SpiffeId) => readonly LabelSet[] {
+  let indexed: RegistryContent | null = null;
+  let index: ReadonlyMap<SpiffeId, readonly RegisteredWorkload[]> = new Map();
+  return (registry, caller) => {
+    if (registry.labelSetsOf !== undefined) return registry.labelSetsOf(caller);
+    if (indexed !== registry) index = Map.groupBy(registry.workloads, ({ spiffeId }) => spiffeId);
+    indexed = registry;
+    const distinct = new Map((index.get(caller) ?? []).map(({ labels }) => [JSON.stringify(labels), labels]));
+    return [...distinct].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, labels]) => labels);
+  };
+}
+
+function isSameList(left: readonly LabelSet[], right: readonly LabelSet[]): boolean {
+  return left === right || (left.length === right.length && JSON.stringify(left) === JSON.stringify(right));
 }
 
 /**

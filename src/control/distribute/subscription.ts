@@ -48,6 +48,8 @@ export function createSubscription(typeUrl: string): Subscription {
   const names = new Set<string>();
   const known = new Map<string, string>();
   const refused = new Map<string, string>();
+  /** The view that everything was last compared with, its version; what changed since is all that can differ. Null: none. */
+  let comparedVersion: string | null = null;
 
   function begin(request: DeltaDiscoveryRequest__Output): void {
     isFirst = false;
@@ -59,6 +61,7 @@ export function createSubscription(typeUrl: string): Subscription {
   }
 
   function subscribe(added: readonly string[]): void {
+    if (added.length > 0) comparedVersion = null;
     for (const name of added) {
       if (name === WILDCARD) isWildcard = true;
       else {
@@ -72,6 +75,7 @@ export function createSubscription(typeUrl: string): Subscription {
   }
 
   function unsubscribe(removed: readonly string[]): void {
+    if (removed.length > 0) comparedVersion = null;
     for (const name of removed) {
       if (name === WILDCARD) isWildcard = false;
       else names.delete(name);
@@ -91,6 +95,7 @@ export function createSubscription(typeUrl: string): Subscription {
     const answered = outstanding;
     outstanding = null;
     if (request.errorDetail === null) return { version: answered.version, error: null };
+    comparedVersion = null;
     for (const resource of answered.sent) {
       known.set(resource.name, REFUSED);
       refused.set(resource.name, resource.version);
@@ -104,25 +109,43 @@ export function createSubscription(typeUrl: string): Subscription {
    */
   function forgiveChanged(view: TypeView): void {
     const hasChanged = [...refused].some(([name, version]) => view.resources.get(name)?.version !== version);
-    if (hasChanged) refused.clear();
+    if (!hasChanged) return;
+    refused.clear();
+    comparedVersion = null;
   }
 
-  function changesTowards(view: TypeView): Resource[] {
+  /** `isWhole`: nothing that differs was left for later. */
+  function changesTowards(wanted: Iterable<Resource>): { readonly changed: Resource[]; readonly isWhole: boolean } {
     const changed: Resource[] = [];
     let bytes = 0;
-    for (const resource of wantedOf(view)) {
+    for (const resource of wanted) {
       if (known.get(resource.name) === resource.version || refused.get(resource.name) === resource.version) continue;
       // The rest goes out with the next response, after this one was answered.
-      if (changed.length > 0 && bytes + resource.body.value.length > LIMITS.discoveryResponseBytesMax) break;
+      if (changed.length > 0 && bytes + resource.body.value.length > LIMITS.discoveryResponseBytesMax)
+        return { changed, isWhole: false };
       bytes += resource.body.value.length;
       changed.push(resource);
     }
-    return changed;
+    return { changed, isWhole: true };
   }
 
   function wantedOf(view: TypeView): Iterable<Resource> {
     if (isWildcard) return view.resources.values();
     return [...names].flatMap((name) => view.resources.get(name) ?? []);
+  }
+
+  /** As `wantedOf`, of these names alone: what one endpoint's change costs must not grow with the registry. */
+  function wantedAmong(among: Iterable<string>, view: TypeView): Resource[] {
+    const found: Resource[] = [];
+    for (const name of among) {
+      const resource = isWildcard || names.has(name) ? view.resources.get(name) : undefined;
+      if (resource !== undefined) found.push(resource);
+    }
+    return found;
+  }
+
+  function removalsAmong(among: Iterable<string>, view: TypeView): string[] {
+    return [...among].filter((name) => (known.get(name) ?? ABSENT) !== ABSENT && !view.resources.has(name));
   }
 
   function removalsTowards(view: TypeView): string[] {
@@ -149,8 +172,12 @@ export function createSubscription(typeUrl: string): Subscription {
     next(view) {
       if (isFirst || outstanding !== null) return null;
       forgiveChanged(view);
-      const resources = changesTowards(view);
-      const removedResources = removalsTowards(view);
+      const recent = comparedVersion === null ? null : (view.changedSince?.(comparedVersion) ?? null);
+      const { changed: resources, isWhole } = changesTowards(
+        recent === null ? wantedOf(view) : wantedAmong(recent, view),
+      );
+      const removedResources = recent === null ? removalsTowards(view) : removalsAmong(recent, view);
+      if (isWhole) comparedVersion = view.version;
       if (resources.length === 0 && removedResources.length === 0 && !owesResponse) return null;
       owesResponse = false;
       note(resources, removedResources);
