@@ -1,9 +1,9 @@
 import type { Fault } from "../core/located.ts";
 import type { Clock } from "../core/ports.ts";
 import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
-import type { ControlConfig } from "../config/control-config.ts";
 import { EXPOSITION_CONTENT_TYPE } from "../observe/exposition.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
+import type { PlaneConfig } from "./control-plane.ts";
 import type { PolicyStore } from "./distribute/policy-store.ts";
 import type { Registry } from "./distribute/registry.ts";
 import type { Sidecars, SidecarStatus } from "./distribute/sidecars.ts";
@@ -28,10 +28,24 @@ export interface ControlStatus {
     readonly faults: readonly Fault[];
   };
   readonly sidecars: readonly SidecarStatus[];
+  /** Of a control plane on Kubernetes. */
+  readonly cluster: ClusterStatus | null;
+}
+
+/** What the control plane of a cluster says of it. */
+export interface ClusterStatus {
+  readonly replica: string;
+  readonly isLeader: boolean;
+  /** Kinds that the API server does not tell us of now: what we know of them is getting old. */
+  readonly notFollowed: readonly { readonly kind: string; readonly error: string }[];
+  /** Pods in namespaces of the mesh that have no sidecar. */
+  readonly meshless: readonly { readonly pod: string; readonly reason: string }[];
 }
 
 export interface AdminSources {
-  readonly config: ControlConfig;
+  readonly config: PlaneConfig;
+  /** Where policies come from, in words for people. */
+  readonly source: string;
   readonly metrics: ControlMetrics;
   /** When the authority's certificates, and the one that the control plane shows, end. */
   notAfterMs(): ControlFacts["notAfterMs"];
@@ -39,6 +53,7 @@ export interface AdminSources {
   readonly policies: PolicyStore;
   readonly registry: Registry;
   readonly sidecars: Sidecars;
+  readonly cluster: (() => ClusterStatus) | null;
 }
 
 /** `/status`, `/metrics` and `/readyz`. There is nothing secret in any. */
@@ -51,20 +66,21 @@ export function adminRoutes(sources: AdminSources): readonly AdminRoute[] {
   ];
 }
 
-function statusOf({ config, policies, registry, sidecars }: AdminSources): ControlStatus {
+function statusOf({ config, source, policies, registry, sidecars, cluster }: AdminSources): ControlStatus {
   const inForce = policies.content.get();
   const { serviceCount, workloads } = registry.content.get();
   return {
     mesh: { name: config.name, ...config.mesh },
     revision: inForce?.revision ?? null,
     policies: {
-      directory: config.policiesDir,
+      directory: source,
       count: inForce?.documents.length ?? 0,
       trafficRules: inForce?.traffic.length ?? 0,
       faults: policies.faults.get(),
     },
     registry: { services: serviceCount, workloads: workloads.length, faults: registry.faults.get() },
     sidecars: sidecars.status(),
+    cluster: cluster?.() ?? null,
   };
 }
 
@@ -78,6 +94,7 @@ async function exposition(sources: AdminSources): Promise<AdminAnswer> {
     policyFaults: policies.faults.get().length,
     registryFaults: registry.faults.get().length,
     notAfterMs: sources.notAfterMs(),
+    cluster: sources.cluster?.() ?? null,
   });
   return { status: 200, contentType: EXPOSITION_CONTENT_TYPE, body };
 }

@@ -8,20 +8,20 @@ import { formatFault } from "../core/located.ts";
 import type { Address, Clock, Listening, Logger, Random } from "../core/ports.ts";
 import { type SpiffeId, spiffeIdFor } from "../core/spiffe-id.ts";
 import type { StateFiles } from "../core/state-files.ts";
-import type { HttpAdminOptions } from "../io/http-admin.ts";
+import type { AdminRoute, HttpAdminOptions } from "../io/http-admin.ts";
 import { trustBundlesOf } from "../pki/bundle.ts";
-import { adminRoutes } from "./admin.ts";
-import { createAttestor } from "./ca/attest.ts";
+import { adminRoutes, type ClusterStatus } from "./admin.ts";
+import { type Attest, createAttestor } from "./ca/attest.ts";
 import { openAuthority } from "./ca/authority.ts";
 import { createCertificateService } from "./ca/certificate-service.ts";
 import { createSvidIssuer, type IssueSvid } from "./ca/issue.ts";
 import { sweepJoinTokens } from "./ca/join-token.ts";
 import { holdServingIdentity } from "./ca/serving-identity.ts";
 import { createDiscovery } from "./distribute/delta-xds.ts";
-import type { Directory } from "./distribute/directory.ts";
 import type { PolicySource } from "./distribute/policy-source.ts";
 import { openPolicyStore, type PolicyStore } from "./distribute/policy-store.ts";
-import { openRegistry } from "./distribute/registry.ts";
+import type { RegistryContext } from "./distribute/registry-content.ts";
+import type { Registry } from "./distribute/registry.ts";
 import type { RevisionArchive } from "./distribute/revision-archive.ts";
 import { createScope } from "./distribute/scope.ts";
 import { createSidecars, type Sidecars } from "./distribute/sidecars.ts";
@@ -31,7 +31,7 @@ import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 /** What the control plane needs of the outside. */
 export interface ControlPorts {
   readonly policies: PolicySource;
-  readonly registry: Directory;
+  openRegistry(context: RegistryContext): Promise<Registry>;
   readonly archive: RevisionArchive;
   /** Keys of the authority and join tokens. */
   readonly state: StateFiles;
@@ -42,7 +42,21 @@ export interface ControlPorts {
   readonly logger: Logger;
   /** Of this program, for the metrics. */
   readonly version: string;
+  /** How callers prove who they are. Left out: by join tokens of the state. */
+  readonly attest?: Attest;
+  /** Metrics and readiness for others than this machine. Left out: they are on the admin port alone. */
+  readonly telemetry?: Address;
+  /**
+   * Without one good policy set it issues certificates, and gives sidecars no policies; those go on with what they have,
+   * and new ones let nothing through. Left out: it does not start.
+   */
+  readonly startsWithoutPolicies?: boolean;
+  /** What is to be said of the cluster, where there is one. */
+  readonly cluster?: () => ClusterStatus;
 }
+
+/** What `openControlPlane` reads of a configuration. */
+export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin">;
 
 /** A control plane that runs. */
 export interface ControlPlane {
@@ -51,6 +65,10 @@ export interface ControlPlane {
   readonly admin: Address;
   /** What a sidecar must expect it to prove. */
   readonly spiffeId: SpiffeId;
+  /** The public root of the authority. */
+  readonly rootPem: string;
+  /** Metrics and readiness, where they have a port of their own. */
+  readonly telemetry: Address | null;
   /** Ends streams and ports; calls that are under way may finish for `graceMs`. Sidecars go on with what they have. */
   close(graceMs: number): Promise<void>;
 }
@@ -63,7 +81,7 @@ const CONTROL_ACCOUNT = "cardea-control";
  * set, neither in the files nor from an earlier run, or when the state is damaged; `unreachable` when a port is taken.
  * Nothing stays open after an error.
  */
-export async function openControlPlane(config: ControlConfig, ports: ControlPorts): Promise<ControlPlane> {
+export async function openControlPlane(config: PlaneConfig, ports: ControlPorts): Promise<ControlPlane> {
   const closing: Closing = [];
   const close = async (graceMs: number): Promise<void> => {
     for (const closeOne of closing.splice(0).toReversed()) await closeOne(graceMs);
@@ -79,7 +97,7 @@ export async function openControlPlane(config: ControlConfig, ports: ControlPort
 type Closing = ((graceMs: number) => Promise<void> | void)[];
 
 async function openParts(
-  config: ControlConfig,
+  config: PlaneConfig,
   ports: ControlPorts,
   closing: Closing,
 ): Promise<Omit<ControlPlane, "close">> {
@@ -88,8 +106,8 @@ async function openParts(
   const api = loadMeshApi();
   const policies = await openPolicyStore({ ...ports, source: ports.policies, settings: config.mesh, api });
   closing.push(() => policies.close());
-  assertSomePolicies(policies);
-  const registry = await openRegistry({ directory: ports.registry, api, trustDomain, logger });
+  if (ports.startsWithoutPolicies !== true) assertSomePolicies(policies);
+  const registry = await ports.openRegistry({ api, trustDomain });
   closing.push(() => registry.close());
   const sidecars = createSidecars(clock);
   const metrics = createControlMetrics(ports.version);
@@ -118,15 +136,28 @@ async function openParts(
     () => discovery.close(),
   );
   const { notAfterMs } = identity;
-  const routes = adminRoutes({ config, policies, registry, sidecars, metrics, notAfterMs, clock });
+  const cluster = ports.cluster ?? null;
+  const source = ports.policies.path;
+  const routes = adminRoutes({ config, source, policies, registry, sidecars, metrics, notAfterMs, clock, cluster });
   const admin = await ports.openAdmin({ at: config.admin, routes, hosts: "loopback" });
   closing.push(() => admin.close());
-  return { address: server.address, admin: admin.address, spiffeId: identity.spiffeId };
+  const telemetry = await openTelemetry(routes, ports);
+  if (telemetry !== null) closing.push(() => telemetry.close());
+  const { spiffeId, rootPem } = identity;
+  const addresses = { address: server.address, admin: admin.address, telemetry: telemetry?.address ?? null };
+  return { ...addresses, spiffeId, rootPem };
+}
+
+/** What others than this machine may ask for: not the status, which names everybody. */
+async function openTelemetry(routes: readonly AdminRoute[], ports: ControlPorts): Promise<Listening | null> {
+  if (ports.telemetry === undefined) return null;
+  const open = routes.filter(({ path }) => path !== "/status");
+  return ports.openAdmin({ at: ports.telemetry, routes: open, hosts: "any" });
 }
 
 /** The authority with its service, and the certificate that the control plane itself shows. */
 async function openIdentity(
-  config: ControlConfig,
+  config: PlaneConfig,
   ports: ControlPorts,
   parts: { sidecars: Sidecars; metrics: ControlMetrics; closing: Closing },
 ) {
@@ -137,16 +168,26 @@ async function openIdentity(
   const spiffeId = spiffeIdFor(trustDomain, rootNamespace, CONTROL_ACCOUNT);
   const serving = await holdServingIdentity({ spiffeId, authority, issue, clock, logger });
   parts.closing.push(() => serving.close());
-  const tokens = sweepTokens(ports);
-  parts.closing.push(() => tokens.close());
-  const attest = createAttestor({ files, clock, trustDomain });
   return {
     spiffeId,
+    rootPem: authority.bundle.pem,
     material: serving.material,
     bundles: createLatest(trustBundlesOf(authority.bundle)),
     notAfterMs: () => ({ ...authority.notAfterMs(), serving: serving.notAfterMs() }),
-    certificates: createCertificateService({ attest, issue, callerOf, observer: parts.metrics.issuance, logger }),
+    certificates: createCertificateService({
+      attest: ports.attest ?? joinByTokens(ports, config, parts.closing),
+      issue,
+      callerOf,
+      observer: parts.metrics.issuance,
+      logger,
+    }),
   };
+}
+
+function joinByTokens(ports: ControlPorts, { mesh }: PlaneConfig, closing: Closing): Attest {
+  const tokens = sweepTokens(ports);
+  closing.push(() => tokens.close());
+  return createAttestor({ files: ports.state, clock: ports.clock, trustDomain: mesh.trustDomain });
 }
 
 /** Removes join tokens that nobody used in time, now and as long as it is open. */

@@ -46,6 +46,17 @@ export const CONTROL_METRIC_TABLE = {
   ),
   cardea_policy_faults: metric("gauge", [], "Faults for which the policy files as they are now are not in force."),
   cardea_registry_faults: metric("gauge", [], "Faults in the registry's files as they are now."),
+  cardea_meshless_pods: metric(
+    "gauge",
+    ["reason"],
+    "Pods without a sidecar in namespaces of the mesh: no-sidecar (a fault), opted-out, host-network.",
+  ),
+  cardea_leader: metric("gauge", [], "1: this replica does what one alone does (Kubernetes)."),
+  cardea_kube_kinds_not_followed: metric(
+    "gauge",
+    [],
+    "Kinds that the Kubernetes API does not tell us of now; what is known of them is getting old.",
+  ),
   cardea_build_info: metric("gauge", ["version", "node_version"], "What runs here; always 1."),
   cardea_event_loop_active_seconds_total: metric("counter", [], "Time in which the event loop was busy."),
 } as const satisfies Record<string, ControlMetric>;

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../api/resource-types.ts";
 import type { ErrorCode } from "../core/errors.ts";
+import type { ClusterStatus } from "./admin.ts";
 import type { IssuanceObserver } from "./ca/certificate-service.ts";
 import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
@@ -23,6 +24,8 @@ export interface ControlFacts {
   readonly policyRevision: string | null;
   readonly policyFaults: number;
   readonly registryFaults: number;
+  /** Null: not on Kubernetes. */
+  readonly cluster: ClusterStatus | null;
   /** When the authority's certificates, and the one that the control plane shows, end. */
   readonly notAfterMs: { readonly root: number; readonly intermediate: number; readonly serving: number };
 }
@@ -90,6 +93,8 @@ const GAUGES = {
   citadel_server_cert_chain_expiry_seconds: ({ notAfterMs, nowMs }) => (notAfterMs.intermediate - nowMs) / 1_000,
   cardea_policy_faults: (facts) => facts.policyFaults,
   cardea_registry_faults: (facts) => facts.registryFaults,
+  cardea_leader: ({ cluster }) => (cluster?.isLeader === true ? 1 : 0),
+  cardea_kube_kinds_not_followed: ({ cluster }) => cluster?.notFollowed.length ?? 0,
 } as const satisfies Partial<Record<ControlMetricName, (facts: ControlFacts) => number>>;
 
 function createGauges(registry: Registry, version: string): (facts: ControlFacts) => void {
@@ -97,11 +102,14 @@ function createGauges(registry: Registry, version: string): (facts: ControlFacts
   const plain = names.map((name) => ({ gauge: gauge(registry, name), read: GAUGES[name] }));
   const expiry = gauge(registry, "cardea_ca_expiry_seconds");
   const revision = gauge(registry, "cardea_policy_revision_info");
+  const meshless = gauge(registry, "cardea_meshless_pods");
   gauge(registry, "cardea_build_info").set({ version, node_version: process.version }, 1);
   return (facts) => {
     for (const each of plain) each.gauge.set(each.read(facts));
     for (const [certificate, endMs] of Object.entries(facts.notAfterMs))
       expiry.set({ certificate }, (endMs - facts.nowMs) / 1_000);
+    meshless.reset();
+    for (const { reason } of facts.cluster?.meshless ?? []) meshless.inc({ reason });
     // One revision at a time: the label of the one before must go.
     revision.reset();
     if (facts.policyRevision !== null) revision.set({ revision: facts.policyRevision }, 1);

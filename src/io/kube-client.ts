@@ -102,9 +102,13 @@ class UndiciKubeClient implements KubeClient {
     });
     const path = `${kubePath(resource, pathOf(options))}?${query}`;
     const answer = await this.#open(path, signal);
-    for await (const value of readJsonLines(answer, path)) {
-      const event = readEvent(value, resource, path);
-      if (event !== null) yield event;
+    try {
+      for await (const value of readJsonLines(answer, path)) {
+        const event = readEvent(value, resource, path);
+        if (event !== null) yield event;
+      }
+    } catch (thrown) {
+      throw failureOf(thrown, `watch ${path}`);
     }
   }
 

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { sign } from "node:crypto";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -32,6 +33,8 @@ export interface KubeCluster {
   namespace(name: string, labels?: Readonly<Record<string, string>>): Promise<void>;
   /** TokenRequest: a token of a service account, bound to a pod if one is named. */
   token(namespace: string, serviceAccount: string, options?: TokenOptions): Promise<string>;
+  /** A token with other claims, signed anew by the cluster's own key. */
+  resign(token: string, change: (claims: AnyObject) => AnyObject): string;
   /** A kubeconfig file that shows a bearer token instead of the administrator's certificate. */
   kubeconfigOf(token: string): string;
   /** Ends the API server; etcd stays. */
@@ -181,6 +184,12 @@ export async function openKubeCluster(options: KubeClusterOptions = {}): Promise
       const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`;
       const { status } = await must("POST", path, { spec });
       return status.token as string;
+    },
+    resign(token, change) {
+      const [head, body] = token.split(".") as [string, string];
+      const claims = change(JSON.parse(Buffer.from(body, "base64url").toString("utf8")));
+      const text = `${head}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
+      return `${text}.${sign("RSA-SHA256", Buffer.from(text), certificates.serviceAccounts.keyPem).toString("base64url")}`;
     },
     kubeconfigOf(token) {
       const file = join(directory, `kubeconfig-${(kubeconfigs += 1)}.json`);

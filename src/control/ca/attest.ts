@@ -18,7 +18,7 @@ export interface Evidence {
 /** Who the caller is, and how we know. Recorded with each issuance. */
 export interface Attestation {
   readonly spiffeId: SpiffeId;
-  readonly method: "join-token" | "svid";
+  readonly method: "join-token" | "svid" | "token-review";
 }
 
 /** Decides who a caller is. Errors: `attestation-failed`; `bad-input` when the state cannot be read. */

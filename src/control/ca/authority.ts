@@ -67,6 +67,9 @@ async function openRoot(options: AuthorityOptions): Promise<Issuer> {
   const kept = await options.files.readPrivate(ROOT_WITH_KEY);
   if (kept !== null) return readRoot(kept, options);
   const others = await options.files.list("ca");
+  // Another process may have made all of it between the two looks.
+  const madeMeanwhile = others.length > 0 ? await options.files.readPrivate(ROOT_WITH_KEY) : null;
+  if (madeMeanwhile !== null) return readRoot(madeMeanwhile, options);
   if (others.length > 0) throw rootLost(options.files, `is missing, while ${others.join(", ")} is there`);
   const made = makeRoot(options);
   if (await options.files.create(ROOT_WITH_KEY, encodeIssuer(made))) return made;

@@ -11,6 +11,12 @@ interface Counted {
 export class LabelSets {
   readonly #byIdentity = new Map<SpiffeId, Map<string, Counted>>();
   readonly #lists = new Map<SpiffeId, readonly LabelSet[]>();
+  #changes = 0;
+
+  /** Counts the changes of any list. */
+  get changes(): number {
+    return this.#changes;
+  }
 
   add({ spiffeId, labels }: PodFacts): void {
     const sets = this.#byIdentity.get(spiffeId) ?? new Map<string, Counted>();
@@ -22,7 +28,7 @@ export class LabelSets {
       return;
     }
     sets.set(text, { labels, pods: 1 });
-    this.#lists.delete(spiffeId);
+    this.#changed(spiffeId);
   }
 
   remove({ spiffeId, labels }: PodFacts): void {
@@ -32,7 +38,7 @@ export class LabelSets {
     known.pods -= 1;
     if (known.pods > 0) return;
     sets.delete(JSON.stringify(labels));
-    this.#lists.delete(spiffeId);
+    this.#changed(spiffeId);
     if (sets.size === 0) this.#byIdentity.delete(spiffeId);
   }
 
@@ -45,6 +51,11 @@ export class LabelSets {
     if (list.length === 0) return NONE;
     this.#lists.set(spiffeId, list);
     return list;
+  }
+
+  #changed(spiffeId: SpiffeId): void {
+    this.#changes += 1;
+    this.#lists.delete(spiffeId);
   }
 }
 

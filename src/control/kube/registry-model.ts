@@ -46,6 +46,11 @@ export class RegistryModel {
     return this.#labelSets.of(spiffeId);
   }
 
+  /** Counts the changes of label sets, which are in no resource. */
+  get labelChanges(): number {
+    return this.#labelSets.changes;
+  }
+
   putService(key: string, service: ServiceFacts | null): void {
     if (service === null) this.#services.delete(key);
     else this.#services.set(key, service);
@@ -68,11 +73,12 @@ export class RegistryModel {
 
   putPod(key: string, pod: PodFacts | null): void {
     const before = this.#pods.get(key);
-    if (before !== undefined) this.#labelSets.remove(before);
+    const isSameSet = before !== undefined && pod !== null && !pod.isOver && isSameLabelSet(before, pod);
+    if (!isSameSet && before?.isMeshed === true) this.#labelSets.remove(before);
     if (pod === null || pod.isOver) this.#pods.delete(key);
     else {
       this.#pods.set(key, pod);
-      this.#labelSets.add(pod);
+      if (!isSameSet && pod.isMeshed) this.#labelSets.add(pod);
     }
     this.#stalePods.add(key);
   }
@@ -179,6 +185,11 @@ function changedPods(before: SliceFacts | undefined, after: SliceFacts | null): 
     const [left, right] = [before.pods.get(pod), after.pods.get(pod)];
     return left?.isReady !== right?.isReady || left?.isTerminating !== right?.isTerminating;
   });
+}
+
+function isSameLabelSet(left: PodFacts, right: PodFacts): boolean {
+  const isSameMember = left.isMeshed === right.isMeshed && left.spiffeId === right.spiffeId;
+  return isSameMember && JSON.stringify(left.labels) === JSON.stringify(right.labels);
 }
 
 function isSameMap(left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): boolean {

@@ -36,11 +36,14 @@ export async function openKubeRegistry(options: KubeRegistryOptions): Promise<Ku
   const content = createLatest<RegistryContent>(contentOf(model, log));
   let isSynced = false;
   let timer: Timer | null = null;
+  let labelChanges = -1;
 
   function flush(): void {
     timer = null;
     const names = model.flush();
-    // Labels are in no resource; they decide which policies a sidecar gets, so a change of pods alone is one, too.
+    // Labels are in no resource, and decide which policies a sidecar gets. All else about a pod concerns nobody.
+    if (names.length === 0 && labelChanges === model.labelChanges) return;
+    labelChanges = model.labelChanges;
     log.add(names);
     content.set(contentOf(model, log));
     logger.log("debug", "registry-changed", { count: names.length, services: model.serviceCount });

@@ -11,7 +11,7 @@ const CONFIG = {
 };
 
 function parse(change: object = {}) {
-  return parseKubeconfig(JSON.stringify({ ...CONFIG, ...change }), "/home/me/config");
+  return parseKubeconfig(JSON.stringify({ ...CONFIG, ...change }), "/etc/me/config");
 }
 
 function withUser(user: object) {
@@ -25,7 +25,7 @@ function withCluster(cluster: object) {
 test("the current context is taken, with files beside the kubeconfig", () => {
   expect(parse()).toEqual({
     server: "https://10.0.0.1:6443",
-    ca: { file: "/home/me/ca.crt" },
+    ca: { file: "/etc/me/ca.crt" },
     credential: { kind: "token", token: { text: "secret" } },
   });
   const data = { "client-certificate-data": "Y2VydA==", "client-key": "/keys/k" };

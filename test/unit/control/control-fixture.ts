@@ -5,6 +5,7 @@ import type { ControlStatus } from "../../../src/control/admin.ts";
 import { type ControlPlane, openControlPlane } from "../../../src/control/control-plane.ts";
 import { openDirectory } from "../../../src/control/distribute/directory.ts";
 import { openPolicySource } from "../../../src/control/distribute/policy-source.ts";
+import { openRegistry } from "../../../src/control/distribute/registry.ts";
 import { openRevisionArchive } from "../../../src/control/distribute/revision-archive.ts";
 import type { Latest } from "../../../src/core/latest.ts";
 import { systemClock } from "../../../src/io/clock.ts";
@@ -61,7 +62,8 @@ export async function openControlFixture(settings: MeshSettings = DEFAULT_MESH_S
     } as const;
     plane = await openControlPlane(config, {
       policies: openPolicySource(policiesDir),
-      registry: openDirectory(registryDir, [".json"]),
+      openRegistry: (context) =>
+        openRegistry({ directory: openDirectory(registryDir, [".json"]), logger: log, ...context }),
       archive: openRevisionArchive(join(stateDir, "revisions")),
       state,
       listenTls,

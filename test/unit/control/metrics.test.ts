@@ -167,6 +167,7 @@ test.each([
     policyRevision: null,
     policyFaults: 0,
     registryFaults: 0,
+    cluster: null,
     notAfterMs: { root: 0, intermediate: 0, serving: 0 },
   });
   const ends = text.match(/^citadel_server_(?!csr_count|\w*expiry)\w+ 1$/gm);

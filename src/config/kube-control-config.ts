@@ -1,0 +1,79 @@
+import { CardeaError } from "../core/errors.ts";
+import { type Fault, formatFault } from "../core/located.ts";
+import type { Address, LogLevel } from "../core/ports.ts";
+import { integer, object, oneOf, optional, parsed, required, string, withDefault } from "../core/schema.ts";
+import { parseIp } from "../core/cidr.ts";
+import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
+import { parseYaml } from "./yaml.ts";
+
+/** The control plane in a cluster: a file that a ConfigMap brings, and what the pod knows of itself. */
+export interface KubeControlConfig {
+  /** The mesh's name, for people. */
+  readonly name: string;
+  readonly mesh: MeshSettings;
+  /** e.g. `cluster.local`. */
+  readonly clusterDomain: string;
+  /** What tokens of service accounts must be made for. */
+  readonly audience: string;
+  /** Of this replica: its pod's name. */
+  readonly replica: string;
+  /** gRPC: certificates and discovery. */
+  readonly listen: Address;
+  /** Status, on a loopback address. */
+  readonly admin: Address;
+  /** Metrics and readiness, for Prometheus and the kubelet. */
+  readonly telemetry: Address;
+  readonly logLevel: LogLevel;
+}
+
+/** The audience of the tokens that sidecars join with. */
+export const TOKEN_AUDIENCE = "cardea";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const PORT = integer({ min: 0, max: 65_535 });
+const IP = parsed(string(), (text) => {
+  if (parseIp(text) === null) throw new Error(`expected an IP address, found ${JSON.stringify(text)}`);
+  return text;
+});
+// The admin port has no login: whoever reaches it reads the mesh's status.
+const LOOPBACK = parsed(IP, (text) => {
+  if (!text.startsWith("127.") && text !== "::1") throw new Error(`expected a loopback address, found ${text}`);
+  return text;
+});
+
+const CONFIG = object({
+  name: withDefault(string(), "kubernetes"),
+  mesh: optional(MESH_SETTINGS),
+  clusterDomain: withDefault(string(), "cluster.local"),
+  audience: withDefault(string(), TOKEN_AUDIENCE),
+  listen: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_012 }),
+  admin: withDefault(object({ host: required(LOOPBACK), port: required(PORT) }), { host: "127.0.0.1", port: 15_000 }),
+  telemetry: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_014 }),
+  logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
+});
+
+/**
+ * The file's text (null: there is none, and the defaults hold) with POD_NAME and POD_NAMESPACE of the downward API.
+ * Errors: `bad-input`, every fault on a line of its own.
+ */
+export function parseKubeControlConfig(text: string | null, file: string, env: Environment): KubeControlConfig {
+  const faults: Fault[] = [];
+  const [document] = text === null ? [] : parseYaml(text, file, faults);
+  const empty = { kind: "map", at: null, entries: [] } as const;
+  const read = CONFIG(document ?? empty, { file, field: "", faults });
+  if (read === undefined || faults.length > 0) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+  const mesh = read.mesh ?? { ...DEFAULT_MESH_SETTINGS, rootNamespace: namespaceOf(env) };
+  const namespace = namespaceOf(env);
+  if (mesh.rootNamespace !== namespace)
+    throw new CardeaError(
+      "bad-input",
+      `mesh.rootNamespace is ${mesh.rootNamespace}, and we run in ${namespace}: sidecars expect us in the root namespace`,
+    );
+  return Object.freeze({ ...read, mesh, replica: env["POD_NAME"] || env["HOSTNAME"] || "cardea-control" });
+}
+
+function namespaceOf(env: Environment): string {
+  return env["POD_NAMESPACE"] || DEFAULT_MESH_SETTINGS.rootNamespace;
+}

@@ -1,0 +1,93 @@
+import type { KubeControlConfig } from "../../config/kube-control-config.ts";
+import type { KubeApi } from "../../core/kube.ts";
+import { type ControlPlane, type ControlPorts, openControlPlane } from "../control-plane.ts";
+import type { RevisionArchive } from "../distribute/revision-archive.ts";
+import { type Leadership, openLeadership } from "./lease.ts";
+import { openKubePolicySource } from "./policy-source.ts";
+import { type KubeRegistry, openKubeRegistry } from "./registry-source.ts";
+import { openSecretFiles } from "./secret-files.ts";
+import { openSweep, type Sweep } from "./sweep.ts";
+import { createTokenReviewAttestor } from "./token-review.ts";
+import { publishTrustBundle } from "./trust-bundle.ts";
+
+/** What the control plane of a cluster needs of the outside. */
+export interface KubePlanePorts
+  extends Pick<ControlPorts, "listenTls" | "openAdmin" | "clock" | "random" | "logger" | "version"> {
+  readonly kube: KubeApi;
+}
+
+/** The Lease of what one replica alone does. */
+export const LEADER_LEASE = "cardea-control";
+
+/**
+ * The control plane on Kubernetes. Every replica serves certificates and discovery; one of them, the leader, publishes
+ * the roots. Resolves when the cluster has been listed and the ports are open. Errors: those of `openControlPlane`.
+ */
+export async function openKubeControlPlane(config: KubeControlConfig, ports: KubePlanePorts): Promise<ControlPlane> {
+  const { kube, clock, random, logger } = ports;
+  const { trustDomain, rootNamespace } = config.mesh;
+  const follow = { kube, clock, random, logger };
+  const policies = openKubePolicySource(follow);
+  let registry: KubeRegistry | null = null;
+  let sweep: Sweep | null = null;
+  let leadership: Leadership | null = null;
+
+  const plane = await openControlPlane(config, {
+    ...ports,
+    policies,
+    async openRegistry(context) {
+      registry = await openKubeRegistry({ ...follow, ...context, clusterDomain: config.clusterDomain });
+      return registry;
+    },
+    archive: NO_ARCHIVE,
+    state: openSecretFiles({ kube, namespace: rootNamespace }),
+    attest: createTokenReviewAttestor({
+      kube,
+      trustDomain,
+      audience: config.audience,
+      hasPod: (spiffeId) => (registry?.content.get().labelSetsOf?.(spiffeId).length ?? 0) > 0,
+    }),
+    telemetry: config.telemetry,
+    startsWithoutPolicies: true,
+    cluster: () => ({
+      replica: config.replica,
+      isLeader: leadership?.isLeader.get() ?? false,
+      notFollowed: (registry?.informers ?? []).flatMap(({ resource, error }) =>
+        error === null ? [] : [{ kind: resource.kind, error: error.message }],
+      ),
+      meshless: sweep?.meshless() ?? [],
+    }),
+  }).catch((thrown: unknown) => {
+    policies.close();
+    throw thrown;
+  });
+
+  const swept = openSweep({ ...follow, pods: registry!.pods });
+  sweep = swept;
+  const identity = `${config.replica}_${random.bytes(8).toString("hex")}`;
+  const elected = openLeadership({ ...follow, namespace: rootNamespace, name: LEADER_LEASE, identity });
+  let publishing: { close(): void } | null = null;
+  leadership = elected;
+  elected.isLeader.subscribe((isLeader) => {
+    publishing?.close();
+    publishing = isLeader ? publishTrustBundle({ ...follow, rootPem: plane.rootPem }) : null;
+  });
+
+  return {
+    ...plane,
+    async close(graceMs) {
+      publishing?.close();
+      swept.close();
+      policies.close();
+      // First, so that another replica begins at once.
+      await elected.close();
+      await plane.close(graceMs);
+    },
+  };
+}
+
+/** In a cluster the API server has the policies' texts, and no replica has a disk that outlives it. */
+const NO_ARCHIVE: RevisionArchive = {
+  save: () => Promise.resolve(),
+  newest: () => Promise.resolve(null),
+};

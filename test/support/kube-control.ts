@@ -1,0 +1,100 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { policyRules } from "../../src/control/kube/permissions.ts";
+import type { Address } from "../../src/core/ports.ts";
+import type { SpiffeId } from "../../src/core/spiffe-id.ts";
+import { type RunningCardea, startCardea } from "./cardea.ts";
+import type { KubeCluster } from "./kube-cluster.ts";
+
+/** A replica of the control plane, a process of its own. */
+export interface KubeReplica {
+  readonly name: string;
+  readonly process: RunningCardea;
+  readonly address: Address;
+  readonly admin: Address;
+  readonly telemetry: Address;
+  readonly spiffeId: SpiffeId;
+}
+
+export const SYSTEM = "cardea-system";
+
+/** What an installation brings: namespace, account with least rights, and the policy's CRD. */
+export async function installControl(cluster: KubeCluster): Promise<void> {
+  await cluster.namespace(SYSTEM);
+  const rbac = "rbac.authorization.k8s.io/v1";
+  const account = { kind: "ServiceAccount", name: "cardea-control", namespace: SYSTEM };
+  const group = "rbac.authorization.k8s.io";
+  const name = "cardea-control";
+  await cluster.apply([
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace: SYSTEM } },
+    { apiVersion: rbac, kind: "ClusterRole", metadata: { name }, rules: policyRules("cluster") },
+    { apiVersion: rbac, kind: "Role", metadata: { name, namespace: SYSTEM }, rules: policyRules("own-namespace") },
+    {
+      apiVersion: rbac,
+      kind: "ClusterRoleBinding",
+      metadata: { name },
+      roleRef: { apiGroup: group, kind: "ClusterRole", name },
+      subjects: [account],
+    },
+    {
+      apiVersion: rbac,
+      kind: "RoleBinding",
+      metadata: { name, namespace: SYSTEM },
+      roleRef: { apiGroup: group, kind: "Role", name },
+      subjects: [account],
+    },
+    policyCrd(),
+  ]);
+  await cluster.kubectl(["wait", "--for=condition=Established", "--timeout=60s", `crd/${CRD}`]);
+}
+
+const CRD = "authorizationpolicies.security.istio.io";
+
+function policyCrd(): object {
+  const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: CRD },
+    spec: {
+      group: "security.istio.io",
+      scope: "Namespaced",
+      names: { plural: "authorizationpolicies", singular: "authorizationpolicy", kind: "AuthorizationPolicy" },
+      versions: [{ name: "v1", served: true, storage: true, schema }],
+    },
+  };
+}
+
+/** Starts a replica under the account of the installation, on free ports. */
+export async function startReplica(cluster: KubeCluster, name: string): Promise<KubeReplica> {
+  const running = await launchReplica(cluster, name);
+  const { value, done } = await running.lines.next();
+  if (done === true) throw new Error(`the replica ended: ${(await running.finished).stderr}`);
+  return { name, process: running, ...(JSON.parse(value) as Omit<KubeReplica, "name" | "process">) };
+}
+
+async function launchReplica(cluster: KubeCluster, name: string): Promise<RunningCardea> {
+  const at = { host: "127.0.0.1", port: 0 };
+  const config = join(cluster.directory, `${name}.yaml`);
+  writeFileSync(config, JSON.stringify({ listen: at, admin: at, telemetry: at, logLevel: "debug" }));
+  const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"));
+  const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
+  return startCardea(words, { env: { POD_NAME: name, POD_NAMESPACE: SYSTEM } });
+}
+
+/** Asks until the answer is as wanted: a cluster comes to rest in its own time. */
+export async function until<T>(ask: () => Promise<T>, isWanted: (value: T) => boolean, withinMs = 45_000): Promise<T> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const value = await ask().catch((error: unknown) => error as T);
+    if (!(value instanceof Error) && isWanted(value)) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms; last: ${describeValue(value)}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 100);
+    });
+  }
+}
+
+function describeValue(value: unknown): string {
+  return value instanceof Error ? value.message : JSON.stringify(value);
+}
