@@ -166,7 +166,7 @@ async function openIdentity(
   const authority = await openAuthority({ files, trustDomain, clock, random, logger });
   const issue = noting(createSvidIssuer({ authority, clock, random }), parts.sidecars);
   const spiffeId = spiffeIdFor(trustDomain, rootNamespace, CONTROL_ACCOUNT);
-  const serving = await holdServingIdentity({ spiffeId, authority, issue, clock, logger });
+  const serving = await holdServingIdentity({ spiffeId, issue, clock, logger });
   parts.closing.push(() => serving.close());
   return {
     spiffeId,

@@ -72,8 +72,6 @@ export interface TlsFacts {
   readonly sni: string | null;
   /** The peer's certificates as DER, leaf first; empty when it sent none. */
   readonly peerChain: readonly Buffer[];
-  /** Whether the TLS library itself found the chain good against the roots that it was given. */
-  readonly chainTrusted: boolean;
   readonly version: string;
   readonly cipher: string;
   /** Key-exchange group, e.g. "X25519MLKEM768", or null when the library does not tell. */
@@ -89,13 +87,12 @@ export interface TlsContext {
   readonly tlsContext: unknown;
 }
 
+/** How we prove who we are. Whom to believe is not for the TLS library: pki/verify.ts looks at every peer's chain. */
 export interface TlsMaterial {
   /** Our chain as PEM, leaf first, without the root. Empty, as the key is then: a client presents none. */
   readonly chainPem: string;
   /** PKCS#8 PEM. Stays in this process. */
   readonly keyPem: string;
-  /** Roots that may sign a peer, PEM. */
-  readonly rootsPem: string;
 }
 
 export interface Listening {

@@ -1,22 +1,14 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import { type SpiffeId, trustDomainOf } from "../core/spiffe-id.ts";
+import { trustDomainOf } from "../core/spiffe-id.ts";
 import type { Signer, TrustBundle, TrustBundles } from "./bundle.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { parsePublicKey } from "./keys.ts";
+import { recallPeer, rememberPeer, type VerifiedPeer } from "./known-peers.ts";
 import { readPublicKey } from "./public-key.ts";
 import { isSignedBy } from "./signature.ts";
 import { mayIssueFor, signerFault, svidIdOf } from "./svid.ts";
-
-/** A peer whose chain was found good. */
-export interface VerifiedPeer {
-  readonly spiffeId: SpiffeId;
-  /** When the first certificate of the chain ends, the root included: no connection may live longer. */
-  readonly notAfterMs: number;
-  /** Leaf first, root last. */
-  readonly chain: readonly Certificate[];
-}
 
 /**
  * Decides who a peer is, from the certificates that it sent, leaf first. The chain must lead to a root of the leaf's
@@ -29,12 +21,18 @@ export function verifyPeerChain(chainDer: readonly Buffer[], bundles: TrustBundl
   if (leafDer === undefined) throw new CardeaError("peer-certificate-missing", "the peer sent no certificate");
   if (chainDer.length > LIMITS.chainCertificatesMax)
     throw untrusted(`the peer sent more than ${LIMITS.chainCertificatesMax} certificates`);
+  const leafHash = hash("sha256", leafDer, "hex");
+  const known = recallPeer(leafHash, chainDer, bundles, nowMs);
+  if (known !== null) return known;
   const leaf = parseLeaf(leafDer);
   const spiffeId = svidIdOf(leaf);
   const bundle = bundles.get(trustDomainOf(spiffeId));
   if (bundle === undefined) throw untrusted(`no roots are known for trust domain ${trustDomainOf(spiffeId)}`);
   const chain = findChain(leaf, othersDer, bundle, nowMs);
-  return { spiffeId, notAfterMs: Math.min(...chain.map((certificate) => certificate.notAfterMs)), chain };
+  const notAfterMs = Math.min(...chain.map((certificate) => certificate.notAfterMs));
+  const peer = Object.freeze({ spiffeId, leafHash, notAfterMs, chain });
+  rememberPeer(peer, chainDer, bundles);
+  return peer;
 }
 
 function parseLeaf(der: Buffer): Certificate {
@@ -181,7 +179,7 @@ function knownSigners(bundle: TrustBundle): KnownSigners {
 
 /** A certificate that cannot be read is left out: the chain may do without it. */
 function parseSigner(der: Buffer, known: KnownSigners): readonly Signer[] {
-  const remembered = known.byHash.get(hashOf(der));
+  const remembered = known.byHash.get(hash("sha256", der, "base64"));
   if (remembered !== undefined) return [remembered];
   try {
     const certificate = parseCertificate(der);
@@ -198,13 +196,9 @@ function rememberSigners(chain: readonly Link[], known: KnownSigners): void {
     // The leaf has no signer, the root no link above it.
     if (signer === null || above === undefined || above === null) continue;
     if (known.byHash.size >= KNOWN_SIGNERS_MAX) known.byHash.clear();
-    known.byHash.set(hashOf(signer.certificate.der), signer);
+    known.byHash.set(hash("sha256", signer.certificate.der, "base64"), signer);
     known.signedBy.set(signer, (known.signedBy.get(signer) ?? new WeakSet()).add(above));
   }
-}
-
-function hashOf(der: Buffer): string {
-  return createHash("sha256").update(der).digest("base64");
 }
 
 function describeValidity(leaf: Certificate, nowMs: number): string {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { toCardeaError } from "../core/errors.ts";
 import { createLatest, type Latest } from "../core/latest.ts";
 import type { Logger, Network, SecureConnection, TlsContext } from "../core/ports.ts";
@@ -51,8 +50,7 @@ export interface Caller {
  * it counts. Errors: as `verifyPeerChain`.
  */
 export function identifyCaller(secure: SecureConnection, own: OwnIdentity, nowMs: number): Caller {
-  const { spiffeId, notAfterMs } = verifyPeerChain(secure.tls.peerChain, own.identity.bundles, nowMs);
-  const certificateHash = createHash("sha256").update(secure.tls.peerChain[0]!).digest("hex");
+  const { spiffeId, leafHash, notAfterMs } = verifyPeerChain(secure.tls.peerChain, own.identity.bundles, nowMs);
   const endsAtMs = Math.min(notAfterMs, own.identity.notAfterMs);
-  return { spiffeId, certificateHash, lifetime: lifetimeOf("downstream", endsAtMs, nowMs) };
+  return { spiffeId, certificateHash: leafHash, lifetime: lifetimeOf("downstream", endsAtMs, nowMs) };
 }

@@ -80,7 +80,9 @@ function target(): http.RequestOptions {
 async function startWorkload(name: string): Promise<number> {
   const workload = spawn(process.execPath, [WORKLOAD], { stdio: ["pipe", "pipe", "inherit"] });
   workloads.push(workload);
-  workload.stdin.end(JSON.stringify({ ...mesh.authority.issue(shopId("orders")).material, name }));
+  workload.stdin.end(
+    JSON.stringify({ ...mesh.authority.issue(shopId("orders")).material, rootsPem: mesh.authority.bundle.pem, name }),
+  );
   const [line] = (await once(workload.stdout.setEncoding("utf8"), "data")) as [string];
   return Number(line);
 }

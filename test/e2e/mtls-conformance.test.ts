@@ -74,7 +74,6 @@ function openRelay({ material }: Identity, port: number): net.Server {
       ALPNProtocols: ["h2"],
       cert: material.chainPem,
       key: material.keyPem,
-      ca: material.rootsPem,
       // Whether the sidecar turns the relay away is looked at, not the other way round.
       rejectUnauthorized: false,
     });

@@ -327,7 +327,7 @@ export class SimConnection implements Connection {
 }
 
 function factsOf(alpn: string | null, sni: string | null, peerChain: readonly Buffer[]): TlsFacts {
-  return { alpn, sni, peerChain, chainTrusted: true, version: "TLSv1.3", cipher: "SIM", group: "SIM" };
+  return { alpn, sni, peerChain, version: "TLSv1.3", cipher: "SIM", group: "SIM" };
 }
 
 function chainOf({ chainPem }: TlsMaterial): readonly Buffer[] {

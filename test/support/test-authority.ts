@@ -46,7 +46,6 @@ export function createTestAuthority(trustDomainText = "cluster.local", startMs =
         material: {
           chainPem: chainDer.map((der) => encodePem("CERTIFICATE", der)).join(""),
           keyPem: encodePrivateKey(own.privateKey),
-          rootsPem: bundles.map((each) => each.pem).join(""),
         },
         notBeforeMs,
         notAfterMs,

@@ -136,6 +136,5 @@ function forgeMaterial({ trustDomain, clock, random }: BreachTarget): TlsMateria
   return {
     chainPem: chain.join(""),
     keyPem: encodePrivateKey(own.privateKey),
-    rootsPem: encodePem("CERTIFICATE", root.certificate.der),
   };
 }

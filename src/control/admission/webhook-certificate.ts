@@ -34,5 +34,5 @@ async function issue({ authority, dnsNames, clock, random }: WebhookCertificateO
   const leaf = createServerLeaf(issuer, { dnsNames, publicKey: keys.publicKey, validity }, (n) => random.bytes(n));
   const chain = [leaf, issuer.certificate.der].map((der) => encodePem("CERTIFICATE", der));
   const keyPem = encodePrivateKey(keys.privateKey);
-  return { material: { chainPem: chain.join(""), keyPem, rootsPem: authority.bundle.pem }, notAfterMs };
+  return { material: { chainPem: chain.join(""), keyPem }, notAfterMs };
 }

@@ -2,14 +2,12 @@ import type { Clock, Logger } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { encodePrivateKey, generateKeyPair } from "../../pki/keys.ts";
 import { encodePem } from "../../pki/pem.ts";
-import type { Authority } from "./authority.ts";
 import { type HeldCertificate, holdCertificate, type OwnCertificate } from "./held-certificate.ts";
 import type { IssueSvid } from "./issue.ts";
 
 export interface ServingIdentityOptions {
   /** `spiffe://<trust domain>/ns/<root namespace>/sa/cardea-control`: what sidecars expect. */
   readonly spiffeId: SpiffeId;
-  readonly authority: Authority;
   readonly issue: IssueSvid;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -21,7 +19,7 @@ export function holdServingIdentity(options: ServingIdentityOptions): Promise<He
   return holdCertificate({ issue: () => issueOwn(options), clock, logger, failureEvent: "own-svid-failed" });
 }
 
-async function issueOwn({ spiffeId, authority, issue }: ServingIdentityOptions): Promise<OwnCertificate> {
+async function issueOwn({ spiffeId, issue }: ServingIdentityOptions): Promise<OwnCertificate> {
   const keys = generateKeyPair();
   const issued = await issue({ spiffeId, publicKey: keys.publicKey, ttlSec: 0 });
   // The root stays out: callers have pinned it.
@@ -30,7 +28,6 @@ async function issueOwn({ spiffeId, authority, issue }: ServingIdentityOptions):
     material: {
       chainPem: chainPem.join(""),
       keyPem: encodePrivateKey(keys.privateKey),
-      rootsPem: authority.bundle.pem,
     },
     notAfterMs: issued.notAfterMs,
   };

@@ -1,6 +1,6 @@
 import { CardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Address, Clock, Connection, Network, SecureConnection } from "../../core/ports.ts";
+import type { Address, Clock, Connection, Network, SecureConnection, TlsMaterial } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { TrustBundles } from "../../pki/bundle.ts";
 import { verifyPeerChain } from "../../pki/verify.ts";
@@ -71,12 +71,11 @@ export async function openControlConnection(
   }
 }
 
-function startTls(
-  connection: Connection,
-  { network, bundles, identity }: ControlConnectionOptions,
-): Promise<SecureConnection> {
-  const rootsPem = [...bundles.values()].map((bundle) => bundle.pem).join("");
-  const context = network.createTlsContext(identity?.material ?? { chainPem: "", keyPem: "", rootsPem });
+/** Of who asks for its first certificate. */
+const NO_MATERIAL: TlsMaterial = { chainPem: "", keyPem: "" };
+
+function startTls(connection: Connection, { network, identity }: ControlConnectionOptions): Promise<SecureConnection> {
+  const context = network.createTlsContext(identity?.material ?? NO_MATERIAL);
   const { handshakeTimeoutMs } = LIMITS;
   return network.startTls(connection, { context, handshakeTimeoutMs, alpn: ["h2"], sni: CONTROL_NAME });
 }

@@ -35,7 +35,6 @@ function identityOf(chain: readonly Certificate[], notAfterMs: number, expected:
   const material = {
     chainPem: chainDer.map((der) => encodePem("CERTIFICATE", der)).join(""),
     keyPem: encodePrivateKey(expected.keys.privateKey),
-    rootsPem: bundles.map((bundle) => bundle.pem).join(""),
   };
   return Object.freeze({
     spiffeId: expected.spiffeId,

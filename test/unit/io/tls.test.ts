@@ -55,9 +55,10 @@ describe.each([true, false])("tls, read into one buffer: %s", (sharesReads) => {
 
   it("tells both sides what was agreed, with the whole chain of the peer", async () => {
     const { client, server } = await openSecurePair();
-    expect(server.tls).toMatchObject({ alpn: "http/1.1", sni: SNI, version: "TLSv1.3", chainTrusted: true });
+    expect(server.tls).toMatchObject({ alpn: "http/1.1", sni: SNI, version: "TLSv1.3" });
     expect(client.tls).toMatchObject({ alpn: "http/1.1", version: "TLSv1.3", group: "X25519MLKEM768" });
-    expect(server.tls.peerChain.slice(0, 2)).toEqual(web.chainDer);
+    expect(server.tls.peerChain).toEqual(web.chainDer);
+    expect(client.tls.peerChain).toEqual(orders.chainDer);
     expect(verifyPeerChain(server.tls.peerChain, orders.bundles, Date.now()).spiffeId).toBe(web.spiffeId);
     expect(verifyPeerChain(client.tls.peerChain, web.bundles, Date.now()).spiffeId).toBe(orders.spiffeId);
   });
@@ -91,10 +92,10 @@ describe.each([true, false])("tls, read into one buffer: %s", (sharesReads) => {
     expect(server.tls.peerChain).toEqual([]);
   });
 
-  it("does not find a stranger's chain trusted", async () => {
+  it("hands out a stranger's chain, for identify to refuse", async () => {
     const stranger = createTestAuthority().issue(shopId("web"));
     const { server } = await openSecurePair({ context: network.createTlsContext(stranger.material) });
-    expect(server.tls.chainTrusted).toBe(false);
+    expect(server.tls.peerChain).toHaveLength(2);
     expect(() => verifyPeerChain(server.tls.peerChain, orders.bundles, Date.now())).toThrow(/no chain/);
   });
 

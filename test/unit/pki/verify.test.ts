@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -50,6 +50,13 @@ function verdict(chain: readonly (AnyCertificate | Buffer)[], nowMs = NOW_MS, tr
   }
 }
 
+/** How many signatures it takes to find the chain good. */
+function signaturesFor(chain: readonly (AnyCertificate | Buffer)[], trusted: TrustBundles = bundles): number {
+  vi.mocked(isSignedBy).mockClear();
+  expect(verdict(chain, NOW_MS, trusted)).toBe(WEB);
+  return vi.mocked(isSignedBy).mock.calls.length;
+}
+
 function leafOf(issuer: AnyCertificate, options: AnyCertificateOptions = {}): AnyCertificate {
   return anyCertificate({ issuer, ...options });
 }
@@ -90,12 +97,49 @@ describe("verifyPeerChain accepts", () => {
     expect(verdict([leaf, wrongWay, dead, rightWay])).toBe(WEB);
   });
 
-  it("the chain of a moment ago again, without checking the intermediate's signature anew", () => {
+  it("another leaf below the intermediate of a moment ago, without checking the intermediate's signature anew", () => {
+    expect(verdict([leafOf(intermediate), intermediate])).toBe(WEB);
+    const leaf = leafOf(intermediate);
+    expect(signaturesFor([leaf, intermediate])).toBe(1);
+  });
+
+  it("the chain of a moment ago again, without checking any signature anew, and says the same", () => {
+    const leaf = leafOf(intermediate);
+    const chain = [leaf.der, intermediate.der];
+    const first = verifyPeerChain(chain, bundles, NOW_MS);
+    expect(signaturesFor([Buffer.from(leaf.der), Buffer.from(intermediate.der)])).toBe(0);
+    expect(verifyPeerChain(chain, bundles, NOW_MS)).toEqual(first);
+    expect(first.leafHash).toBe(new X509Certificate(leaf.der).fingerprint256.replaceAll(":", "").toLowerCase());
+  });
+
+  it("the leaf of a moment ago with other certificates, checking it anew", () => {
     const leaf = leafOf(intermediate);
     expect(verdict([leaf, intermediate])).toBe(WEB);
-    vi.mocked(isSignedBy).mockClear();
-    expect(verdict([leaf, intermediate])).toBe(WEB);
-    expect(isSignedBy).toHaveBeenCalledTimes(1);
+    expect(signaturesFor([leaf, intermediate, root])).toBe(1);
+  });
+
+  it("a chain as good by one set of bundles whatever another has found", () => {
+    const leaf = leafOf(root);
+    expect(verdict([leaf])).toBe(WEB);
+    expect(signaturesFor([leaf], trustBundlesOf(bundleOf("cluster.local", root)))).toBe(1);
+  });
+
+  it("a chain of more than 8 KiB, without keeping it", () => {
+    const leaf = leafOf(root);
+    const ballast = Array.from({ length: 5 }, () => leafOf(root, { names: [uriName(`x:${"x".repeat(2_000)}`)] }));
+    expect(verdict([leaf, ...ballast])).toBe(WEB);
+    expect(signaturesFor([leaf, ...ballast])).toBe(1);
+  });
+
+  it("the leaves of 512 peers without checking them anew, and no more", () => {
+    const trusted = trustBundlesOf(bundleOf("cluster.local", root));
+    const first = leafOf(root);
+    const second = leafOf(root);
+    const keys = generateKeyPair();
+    for (const leaf of [first, second]) expect(verdict([leaf], NOW_MS, trusted)).toBe(WEB);
+    for (let i = 0; i < 511; i += 1) expect(verdict([leafOf(root, { keys })], NOW_MS, trusted)).toBe(WEB);
+    expect(signaturesFor([second], trusted)).toBe(0);
+    expect(signaturesFor([first], trusted)).toBe(1);
   });
 
   it("the very second in which the certificate ends, and not the next one", () => {
@@ -247,9 +291,28 @@ describe("verifyPeerChain refuses", () => {
     expect(verdict([leaf, intermediate], NOW_MS, withdrawn)).toBe("peer-certificate-untrusted");
   });
 
-  it("every leaf and every intermediate with one bit turned, wherever it is", () => {
+  it("a known leaf when the bundle has been replaced where it was", () => {
+    const trusted = new Map(trustBundlesOf(bundleOf("cluster.local", root)));
+    const leaf = leafOf(root);
+    expect(verdict([leaf], NOW_MS, trusted)).toBe(WEB);
+    trusted.set(parseTrustDomain("cluster.local"), bundleOf("cluster.local", foreignRoot));
+    expect(verdict([leaf], NOW_MS, trusted)).toBe("peer-certificate-untrusted");
+    trusted.clear();
+    expect(verdict([leaf], NOW_MS, trusted)).toBe("peer-certificate-untrusted");
+  });
+
+  it("a known leaf before and after its time", () => {
+    const leaf = leafOf(root);
+    expect(verdict([leaf])).toBe(WEB);
+    expect(verdict([leaf], NOW_MS + HOUR_MS + 1)).toBe("peer-certificate-expired");
+    expect(verdict([leaf], NOW_MS - 48 * HOUR_MS)).toBe("peer-certificate-expired");
+    expect(verdict([leaf])).toBe(WEB);
+  });
+
+  it("every leaf and every intermediate with one bit turned, wherever it is, the good chain being known", () => {
     const leaf = leafOf(intermediate).der;
     const chain = [leaf, intermediate.der];
+    expect(verdict(chain)).toBe(WEB);
     fc.assert(
       fc.property(fc.nat(1), fc.nat(1_000_000), fc.nat(7), (which, position, bit) => {
         const turned = chain.map((der) => Buffer.from(der));

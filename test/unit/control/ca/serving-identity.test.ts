@@ -23,7 +23,7 @@ async function setUp() {
     if (fault !== undefined) throw fault;
     return real(request);
   };
-  const holder = await holdServingIdentity({ spiffeId: CONTROL, authority, issue, clock, logger });
+  const holder = await holdServingIdentity({ spiffeId: CONTROL, issue, clock, logger });
   return { clock, holder, faults, logger };
 }
 

@@ -95,7 +95,9 @@ describe("a held identity", () => {
     const identity = mesh.holder.identity.get()!;
     expect(identity.chainDer).toHaveLength(2);
     expect(identity.material.chainPem.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
-    expect(identity.material.rootsPem).toBe([...identity.bundles.values()][0]!.pem);
+    expect(identity.rootsDer).toEqual(
+      [...identity.bundles.values()][0]!.roots.map(({ certificate }) => certificate.der),
+    );
   });
 
   it.each([1, 2, 3, 4, 5])(
