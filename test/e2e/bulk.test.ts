@@ -8,6 +8,7 @@ import {
   type Server as HttpServer,
   type ServerResponse,
 } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -29,6 +30,7 @@ const RESIDENT_MIB_MAX = 256;
 
 let mesh: TestMesh;
 let http: HttpServer;
+let http2: Http2Server;
 let tcp: TcpServer;
 
 /** What the TCP server has sent down. */
@@ -36,6 +38,9 @@ let sentDown: Promise<string>;
 
 beforeAll(async () => {
   http = createHttpServer(tellDigest).listen(0, "127.0.0.1");
+  http2 = createHttp2Server((request, response) => {
+    void digestOf(request).then((digest) => response.end(JSON.stringify(digest)));
+  }).listen(0, "127.0.0.1");
   tcp = createTcpServer((socket) => {
     sentDown = sendGibibyte(socket);
   }).listen(0, "127.0.0.1");
@@ -43,14 +48,16 @@ beforeAll(async () => {
 services:
   - { name: client, namespace: test }
   - { name: sink, namespace: test, ports: [{ port: 8080 }], app: { address: "127.0.0.1:${await portOf(http)}" } }
+  - { name: sink2, namespace: test, ports: [{ port: 8080, protocol: HTTP2 }], app: { address: "127.0.0.1:${await portOf(http2)}" } }
   - { name: source, namespace: test, ports: [{ port: 7000, protocol: TCP }], app: { address: "127.0.0.1:${await portOf(tcp)}" } }
 `;
-  const policies = [allowPolicy("sink", "sink", "client"), allowPolicy("source", "source", "client")].join("---\n");
+  const policies = ["sink", "sink2", "source"].map((name) => allowPolicy(name, name, "client")).join("---\n");
   mesh = await startCustomMesh(services, policies);
 });
 afterAll(async () => {
   await mesh.close();
   http.close();
+  http2.close();
   tcp.close();
 });
 
@@ -69,6 +76,21 @@ test("1 GiB of chunked HTTP arrives as it was sent, with the sidecars' memory fl
   expectFlat("HTTP", memory.stop());
 }, 120_000);
 
+test.skipIf(process.env["CARDEA_TEST_LONG"] === undefined)(
+  "1 GiB over HTTP/2 on both outer sides arrives as it was sent, with the sidecars' memory flat (needs CARDEA_TEST_LONG)",
+  async () => {
+    const memory = watchMemory(["client", "sink2"]);
+    const { host, port } = mesh.service("client").outbound;
+    const session = connectHttp2(`http://${host}:${port}`);
+    const stream = session.request({ ":method": "POST", ":path": "/", ":authority": "sink2:8080" });
+    const [sent, answer] = await Promise.all([sendGibibyte(stream), textOf(stream)]);
+    expect(JSON.parse(answer)).toEqual({ bytes: GIBIBYTE, hash: sent });
+    session.close();
+    expectFlat("HTTP/2", memory.stop());
+  },
+  240_000,
+);
+
 test("1 GiB of TCP arrives as it was sent, with the sidecars' memory flat", async () => {
   const memory = watchMemory(["client", "source"]);
   const tunnel = await openTunnel(mesh.service("client").outbound, "source:7000");
@@ -84,7 +106,7 @@ function tellDigest(incoming: IncomingMessage, outgoing: ServerResponse): void {
   });
 }
 
-async function portOf(server: HttpServer | TcpServer): Promise<number> {
+async function portOf(server: HttpServer | Http2Server | TcpServer): Promise<number> {
   if (!server.listening) await new Promise((resolve) => void server.once("listening", resolve));
   const address = server.address();
   return typeof address === "object" && address !== null ? address.port : 0;
@@ -112,8 +134,12 @@ interface Digest {
 
 async function answerTo(request: ClientRequest): Promise<string> {
   const [response] = (await once(request, "response")) as [IncomingMessage];
+  return textOf(response);
+}
+
+async function textOf(from: Readable): Promise<string> {
   let text = "";
-  for await (const piece of response) text += String(piece);
+  for await (const piece of from) text += String(piece);
   return text;
 }
 

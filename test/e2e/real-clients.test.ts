@@ -10,9 +10,10 @@ import { WebSocketServer } from "ws";
 import type { Address } from "../../src/core/ports.ts";
 import { systemClock } from "../../src/io/clock.ts";
 import { createSocketNetwork } from "../../src/io/sockets.ts";
+import { EMPTY_REGISTRY } from "../../src/proxy/discovery/registry-snapshot.ts";
 import { type EchoServer, openEchoServer } from "../support/grpc-echo.ts";
 import { eventually } from "../support/local-mesh.ts";
-import { runProgram } from "../support/programs.ts";
+import { type ProgramResult, runProgram } from "../support/programs.ts";
 import {
   openTestMesh,
   policy,
@@ -73,6 +74,69 @@ describe.skipIf(!has("nghttp"))("nghttp and h2load (skipped without nghttp)", ()
     const { stdout } = await runProgram("h2load", ["-n", "100", "-c", "2", "-m", "10", url]);
     expect(stdout).toContain("status codes: 0 2xx, 0 3xx, 100 4xx, 0 5xx");
   });
+});
+
+describe.skipIf(!curlSpeaksHttp2())("curl --http2-prior-knowledge (skipped where curl has no HTTP/2)", () => {
+  let mesh: TestMesh;
+  let app: http.Server;
+
+  beforeAll(async () => {
+    app = http.createServer((request, response) => {
+      const pieces: Buffer[] = [];
+      request.on("data", (piece: Buffer) => pieces.push(piece));
+      request.on("end", () => {
+        response.setHeader("x-host", request.headers.host ?? "");
+        response.end(request.method === "POST" ? Buffer.concat(pieces) : `${request.method} ${request.url}\n`);
+      });
+    });
+    mesh = await open({ ordersApp: await listen(app), ledgerApp: NOBODY });
+  });
+
+  afterAll(async () => {
+    await mesh.close();
+    app.closeAllConnections();
+    app.close();
+  });
+
+  it("is answered over HTTP/2, and its app gets HTTP/1.1 with the authority as Host", async () => {
+    const { code, stdout } = await ask("-i", "/a?b");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^HTTP\/2 200 \r\nx-host: 127\.0\.0\.1:\d+\r\n[^]*\r\n\r\nGET \/a\?b\n$/);
+  });
+
+  it("gets a large body back as it was sent", async () => {
+    const body = Array.from({ length: 300_000 }, (_, i) => `${i} `).join("");
+    const { code, stdout } = await ask("--data-binary", "@-", "/echo", body);
+    expect(code).toBe(0);
+    expect(stdout === body).toBe(true);
+  });
+
+  it("is denied by a 403 on its stream, with a body and without", async () => {
+    mesh.orders.policy.set(policySetOf([]));
+    // A short one: curl 7 takes the NO_ERROR behind an answer that overtakes a long upload for a failure.
+    for (const words of [["/"], ["--data-binary", "@-", "/echo", "x".repeat(1_000)]]) {
+      const { code, stdout } = await ask("-i", ...words);
+      expect([code, stdout.slice(0, 11)]).toEqual([0, "HTTP/2 403 "]);
+      expect(mesh.orders.flows.at(-1)).toMatchObject({ verdict: "denied", status: 403 });
+    }
+    mesh.orders.policy.set(policySetOf([WEB_MAY]));
+  });
+
+  it("gets a 502 for what is not in the mesh", async () => {
+    mesh.web.registry.set(EMPTY_REGISTRY);
+    const { code, stdout } = await ask("-i", "/");
+    expect([code, stdout.slice(0, 11)]).toEqual([0, "HTTP/2 502 "]);
+    expect(mesh.web.flows.at(-1)).toMatchObject({ verdict: "error", reason: "no-route" });
+    mesh.register();
+  });
+
+  /** Its words, paths for addresses, and behind `@-` what it reads. */
+  function ask(...words: readonly string[]): Promise<ProgramResult> {
+    const input = words.includes("@-") ? words.at(-1)! : "";
+    const rest = input === "" ? words : words.slice(0, -1);
+    const urls = rest.map((word) => (word.startsWith("/") ? `http://127.0.0.1:${mesh.toOrders.port}${word}` : word));
+    return runProgram("curl", ["-sS", "--http2-prior-knowledge", ...urls], input);
+  }
 });
 
 describe.skipIf(PYTHON === "")("grpcio (needs CARDEA_TEST_PYTHON, a python with it)", () => {
@@ -218,6 +282,10 @@ describe.skipIf(!has(CHROMIUM))("a browser (skipped without chromium)", () => {
 
 function open(options: Pick<TestMeshOptions, "ordersApp" | "ledgerApp" | "ordersProtocol">): Promise<TestMesh> {
   return openTestMesh({ network: createSocketNetwork(), clock: systemClock, ...options });
+}
+
+function curlSpeaksHttp2(): boolean {
+  return String(spawnSync("curl", ["--version"]).stdout).includes("HTTP2");
 }
 
 function has(program: string): boolean {

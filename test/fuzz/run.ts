@@ -1,18 +1,21 @@
 import { parseArgs } from "node:util";
+import { openCrossing } from "./crossing.ts";
 import { type Finding, fuzzOne } from "./fuzz.ts";
 import { runProperties } from "./properties.ts";
 
-const USAGE = `npm run fuzz -- [--seed N] [--inputs N] [--seconds N] [--only INDEX]
-Inputs for the HTTP/1.1 codecs: nine in ten mutated from sound ones, the rest from fast-check. Ends with 1 at the first
-finding, or when the time was up before all inputs were tried; the same seed gives the same inputs.`;
+const USAGE = `npm run fuzz -- [--seed N] [--inputs N] [--crossings N] [--seconds N] [--only INDEX]
+Inputs for the HTTP/1.1 codecs: nine in ten mutated from sound ones, the rest from fast-check. Before them, crossings:
+requests of HTTP/2 through sidecars to an app of HTTP/1.1, which must come as what they were, or not at all. Ends with 1
+at the first finding, or when the time was up before all inputs were tried; the same seed gives the same inputs.`;
 
 const PROGRESS_EVERY = 100_000;
 
-function main(): number {
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       seed: { type: "string" },
       inputs: { type: "string", default: "1000000" },
+      crossings: { type: "string", default: "10000" },
       seconds: { type: "string", default: "900" },
       only: { type: "string" },
       help: { type: "boolean" },
@@ -21,15 +24,30 @@ function main(): number {
   if (values.help === true) return say(USAGE, 0);
   const seed = values.seed === undefined ? Date.now() >>> 0 : Number(values.seed);
   const inputs = Number(values.inputs);
+  const crossings = Number(values.crossings);
   const deadlineMs = Date.now() + Number(values.seconds) * 1_000;
-  if (![seed, inputs, deadlineMs].every(Number.isSafeInteger)) return say(USAGE, 2);
+  if (![seed, inputs, crossings, deadlineMs].every(Number.isSafeInteger)) return say(USAGE, 2);
   say(`seed ${seed}`, 0);
   if (values.only !== undefined) return report(seed, fuzzOne(seed, Number(values.only)), 1);
+  const crossed = await runCrossings(seed, crossings);
+  if (crossed !== null) return say(crossed, 1);
   const structured = Math.floor(inputs / 10);
   const failure = runProperties(seed, structured);
   if (failure !== null) return say(`FOUND by fast-check (replay: --seed ${seed})\n${failure}`, 1);
   say(`${structured} from fast-check`, 0);
   return runMutations(seed, inputs - structured, deadlineMs, structured);
+}
+
+/** What was found, in words, or null. */
+async function runCrossings(seed: number, count: number): Promise<string | null> {
+  const crossing = await openCrossing();
+  for (let index = 0; index < count; index++) {
+    const fault = await crossing.play(seed, index);
+    if (fault !== null) return `FOUND in crossing ${index} (replay: --seed ${seed})\n${fault}`;
+  }
+  const { crossed, refused } = crossing.counts;
+  say(`${count} crossings: ${crossed} requests came to the app as they were sent, ${refused} did not come`, 0);
+  return null;
 }
 
 function runMutations(seed: number, count: number, deadlineMs: number, done: number): number {
@@ -56,4 +74,4 @@ function say(text: string, exitCode: number): number {
   return exitCode;
 }
 
-process.exitCode = main();
+process.exitCode = await main();

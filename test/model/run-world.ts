@@ -14,7 +14,7 @@ const POLICY = policySetOf([
   policy("not-denied", { action: "ALLOW", rules: [{ to: [{ operation: { notPaths: ["/denied/*"] } }] }] }),
 ]);
 /** More than any case needs; what is not over by then is stuck. */
-const ROUNDS_MAX = 3_000;
+const ROUNDS_MAX = 10_000;
 const QUICK_ROUNDS = 300;
 /** An app that reads slowly what it has got of a request that is over. */
 const LINGERING_ROUNDS_MAX = 1_000;
