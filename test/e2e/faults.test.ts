@@ -36,12 +36,13 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await pool.close();
+  // First, or the client's sidecar would wait for them.
   for (const socket of swallowed) socket.destroy();
   mute.close();
+  await pool.close();
 });
 
-const OUTLIERS = `{ consecutive5xxErrors: 2, interval: 200ms, baseEjectionTime: 1s, maxEjectionPercent: 50 }`;
+const OUTLIERS = `{ consecutive5xxErrors: 2, interval: 100ms, baseEjectionTime: 300ms, maxEjectionPercent: 50 }`;
 
 const RULES = [
   retries("again", `{ attempts: 2, retryOn: "reset,5xx" }`),

@@ -191,6 +191,7 @@ export class SimConnection implements Connection {
   readonly #network: MemoryNetwork;
   readonly #side: "downstream" | "upstream";
   readonly #inbox: Delivery[] = [];
+  #waitingBytes = 0;
   #handlers: ConnectionHandlers | null = null;
   #isBlocked = false;
   #hasEnded = false;
@@ -210,8 +211,9 @@ export class SimConnection implements Connection {
     return this.peer!.waitingBytes;
   }
 
+  /** Of what has come, and has not been delivered yet. */
   get waitingBytes(): number {
-    return this.#inbox.reduce((sum, item) => sum + (typeof item === "string" ? 0 : item.length), 0);
+    return this.#waitingBytes;
   }
 
   secure(tls: TlsFacts): void {
@@ -270,6 +272,7 @@ export class SimConnection implements Connection {
       return;
     }
     this.#inbox.push(item);
+    if (typeof item !== "string") this.#waitingBytes += item.length;
     if (typeof item === "string") this.onGone?.();
     this.#network.later(() => this.#deliver());
   }
@@ -290,6 +293,7 @@ export class SimConnection implements Connection {
       } else if (item === "reset") {
         this.#close(new CardeaError(`${this.#side}-reset`, "reset by the peer"));
       } else {
+        this.#waitingBytes -= item.length;
         this.bytesReceived += item.length;
         deliverPiece(item, this.#handlers);
       }

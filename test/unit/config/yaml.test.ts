@@ -67,7 +67,7 @@ describe("what is refused", () => {
   });
 
   test("a few aliases to something huge", () => {
-    const huge = `a: &a [${"1,".repeat(30_000)}]`;
+    const huge = `a: &a [${"1,".repeat(20_000)}]`;
     const text = [huge, ...Array.from({ length: 60 }, (_, i) => `b${i}: *a`)].join("\n");
     expect(read(text).faults).toEqual(["f.yaml: its aliases expand to too many values"]);
   });
