@@ -9,6 +9,7 @@ import { runAppProbe } from "../io/app-probe.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText, readTextIfPresent } from "../io/files.ts";
 import { type AdminRoute, openHttpAdmin } from "../io/http-admin.ts";
+import { directlyDialled, openOriginalDestination } from "../io/original-dst.ts";
 import { openLineFile } from "../io/line-file.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { createSocketNetwork } from "../io/sockets.ts";
@@ -111,6 +112,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     logger,
   });
   const metrics = createDataPathMetrics();
+  const originalDestination = config.redirect === null ? directlyDialled : await openOriginalDestination();
   const sidecar = await openSidecar(config, {
     network,
     clock,
@@ -127,6 +129,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     },
     metrics,
     logger,
+    originalDestination,
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.

@@ -1,7 +1,57 @@
-import type { OriginalDestination } from "../core/ports.ts";
+import type { Address, OriginalDestination } from "../core/ports.ts";
+import { SocketConnection } from "./socket-connection.ts";
+
+/** Local mode: nothing is redirected, apps dial the sidecar itself, so no connection was meant for anybody else. */
+export const directlyDialled: OriginalDestination = Object.freeze({ of: () => null });
 
 /**
- * Local mode: nothing is redirected, apps dial the sidecar itself, so no connection was meant for anybody else.
- * (Kubernetes brings the adapter that asks the kernel for SO_ORIGINAL_DST.)
+ * Asks the kernel's connection tracking, through the package koffi, which is loaded here and nowhere else: a sidecar
+ * that captures nothing needs none. Errors: what the loader throws where the package is not installed.
  */
-export const directlyDialled: OriginalDestination = Object.freeze({ of: () => null });
+export async function openOriginalDestination(): Promise<OriginalDestination> {
+  const { default: koffi } = (await import(PACKAGE)) as { readonly default: Koffi };
+  // The C library that the runtime is linked with, whichever that is.
+  const getsockopt = koffi.load(null).func("int getsockopt(int, int, int, void *, void *)");
+  return {
+    of(connection) {
+      const fd = connection instanceof SocketConnection ? connection.fileDescriptor : null;
+      if (fd === null) return null;
+      const isIpv4 = !connection.local.host.includes(":");
+      // One buffer for all: nothing happens between the call and the reading of it.
+      LENGTH.writeUInt32LE(ADDRESS.length);
+      const failed = getsockopt(fd, isIpv4 ? SOL_IP : SOL_IPV6, SO_ORIGINAL_DST, ADDRESS, LENGTH);
+      // Not tracked (ENOENT), for one: then nobody redirected it.
+      if (failed !== 0) return null;
+      return isIpv4 ? readIpv4(ADDRESS) : readIpv6(ADDRESS);
+    },
+  };
+}
+
+/** The part of koffi that is used here. It is optional, so that its own types may not be there. */
+interface Koffi {
+  load(library: null): { func(declaration: string): (...args: readonly unknown[]) => number };
+}
+
+const PACKAGE: string = "koffi";
+
+/** linux/in.h, linux/in6.h; linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h give both options the same number. */
+const SOL_IP = 0;
+const SOL_IPV6 = 41;
+const SO_ORIGINAL_DST = 80;
+
+/** struct sockaddr_in6, the longer of the two: family, port, flow, address, scope. */
+const ADDRESS = Buffer.alloc(28);
+const LENGTH = Buffer.alloc(4);
+const PORT_OFFSET = 2;
+const IPV4_OFFSET = 4;
+const IPV6_OFFSET = 8;
+
+function readIpv4(sockaddr: Buffer): Address {
+  const host = sockaddr.subarray(IPV4_OFFSET, IPV4_OFFSET + 4).join(".");
+  return { host, port: sockaddr.readUInt16BE(PORT_OFFSET) };
+}
+
+function readIpv6(sockaddr: Buffer): Address {
+  const groups = Array.from({ length: 8 }, (_, group) => sockaddr.readUInt16BE(IPV6_OFFSET + group * 2).toString(16));
+  return { host: groups.join(":"), port: sockaddr.readUInt16BE(PORT_OFFSET) };
+}

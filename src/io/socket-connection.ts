@@ -66,6 +66,16 @@ export class SocketConnection implements Connection {
     return this.#remote!;
   }
 
+  /**
+   * Of the TCP socket; null when it is closed. The runtime has no public way to it: this is the one place that looks
+   * behind a socket, for what only the kernel can be asked (original-dst.ts).
+   */
+  get fileDescriptor(): number | null {
+    const { _handle: handle } = this.#transport as net.Socket & { readonly _handle?: { readonly fd?: number } | null };
+    const fd = handle?.fd ?? -1;
+    return fd < 0 ? null : fd;
+  }
+
   setHandlers(handlers: ConnectionHandlers): void {
     const isFirst = this.#handlers === null;
     this.#handlers = handlers;

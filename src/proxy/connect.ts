@@ -45,10 +45,12 @@ export class Connector {
    * when the peer does not prove to be the workload that was chosen (addresses are used again).
    */
   async open(target: Target, offer: readonly string[] | null = null): Promise<OpenedConnection> {
-    const { host, dialPort, peer } = target;
+    const { host, dialPort, peer, from } = target;
     const own = peer === null ? null : this.#usableIdentity();
     const timeoutMs = target.settings?.connectTimeoutMs ?? LIMITS.connectTimeoutMs;
-    const connection = await this.#network.dial({ host, port: dialPort }, { timeoutMs, isPlain: peer === null });
+    const source = from === null ? {} : { localHost: from };
+    const options = { timeoutMs, isPlain: peer === null, ...source };
+    const connection = await this.#network.dial({ host, port: dialPort }, options);
     if (peer === null || own === null)
       return { connection, tls: NO_TLS, lifetime: UNLIMITED, protocol: unasked(target, offer) };
     const alpn = offer ?? peer.alpn;

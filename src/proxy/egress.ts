@@ -1,9 +1,10 @@
 import { CardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
+import type { Address } from "../core/ports.ts";
 import type { FlowPeer } from "../observe/flow.ts";
 import { type Permit, permitEgress } from "./authorize.ts";
 import type { Carriage, RegistrySnapshot, ServiceProtocol } from "./discovery/registry-snapshot.ts";
-import { type Route, routeByAuthority, routeToService, type RouteTable } from "./route.ts";
+import { type Route, routeByAddress, routeByAuthority, routeToService, type RouteTable } from "./route.ts";
 import type { Backends } from "./traffic/backends.ts";
 import type { TriesParts } from "./traffic/request-tries.ts";
 import {
@@ -13,8 +14,11 @@ import {
   type RouteRequestParts,
 } from "./traffic/route-request.ts";
 
-/** A fixed upstream's service and port; null where requests name theirs. */
-export type FixedService = { readonly service: string; readonly servicePort: number } | null;
+/** A fixed upstream's service and port, or what a captured connection was meant for; null where requests name theirs. */
+export type FixedService =
+  | { readonly service: string; readonly servicePort: number }
+  | { readonly captured: Address }
+  | null;
 
 interface EgressOptions {
   readonly registry: Latest<RegistrySnapshot>;
@@ -52,6 +56,7 @@ export class EgressRouter {
   /** Errors: `no-route`, `loop-refused`, `bad-request`. */
   route(authority: string | null, fixed: FixedService): Route {
     const table = this.#table(this.#options.namespace);
+    if (fixed !== null && "captured" in fixed) return routeByAddress(fixed.captured, table);
     if (fixed !== null) return routeToService(fixed.service, fixed.servicePort, table);
     return routeByAuthority(authority, table);
   }

@@ -1,7 +1,8 @@
 import { CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
 import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
-import { type Denial, type InboundRules, PeerAuthorizer } from "./authorize.ts";
+import { type Denial, PeerAuthorizer } from "./authorize.ts";
 import type { Forward } from "./forward.ts";
+import type { InboundPlace } from "./inbound-place.ts";
 import { readHboneRequest } from "./hbone-request.ts";
 import type { LiveConnections } from "./live.ts";
 import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
@@ -12,19 +13,14 @@ import type { PeerFacts } from "../policy/decide.ts";
 import type { Answer, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 
-/** One port of the workload that can be reached through the tunnel. */
-export interface HbonePortRules {
-  readonly port: number;
-  readonly rules: InboundRules;
-}
-
 interface HboneCallerOptions {
   readonly recorder: Recorder;
   readonly forward: Forward;
   readonly live: LiveConnections;
   readonly traceIds: TraceIds;
   readonly localIp: string;
-  readonly ports: ReadonlyMap<number, HbonePortRules>;
+  /** One of the workload's ports; undefined: it cannot be reached through the tunnel. */
+  readonly find: (port: number) => InboundPlace | undefined;
   readonly ownPorts: readonly number[];
   /** Who calls, and to which of our ports. */
   readonly factsOf: (port: number) => PeerFacts;
@@ -42,10 +38,9 @@ export class HboneCaller implements RequestHandler {
   }
 
   begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
-    const { localIp, ports, ownPorts } = this.#options;
+    const { localIp, find, ownPorts } = this.#options;
     try {
-      const { port, rules } = readHboneRequest(head, { localIp, ports, ownPorts });
-      return this.#connect(head, { port, rules }, stream);
+      return this.#connect(head, readHboneRequest(head, { localIp, find, ownPorts }), stream);
     } catch (thrown) {
       this.#refuseRequest(head, stream, toCardeaError(thrown));
       return REFUSED;
@@ -65,7 +60,7 @@ export class HboneCaller implements RequestHandler {
     }
   }
 
-  #connect(head: RequestHead, { port, rules }: HbonePortRules, stream: DownstreamStream): RequestEvents {
+  #connect(head: RequestHead, { port, rules }: InboundPlace, stream: DownstreamStream): RequestEvents {
     const { recorder, forward, live, factsOf, pairOf, traceIds } = this.#options;
     const connect = new HboneStream(stream);
     const flow = new TcpFlow({

@@ -7,17 +7,20 @@ import type { FlowTls } from "../observe/flow.ts";
 import type { PeerFacts } from "../policy/decide.ts";
 import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
 import { callerPeer, ownPeer } from "./flow-peers.ts";
-import { HboneCaller, type HbonePortRules } from "./hbone-caller.ts";
+import { HboneCaller } from "./hbone-caller.ts";
 import { Http2ServerConnection } from "./http2/server-connection.ts";
 import type { InboundScope } from "./inbound.ts";
+import { type InboundPlace, inboundPlace } from "./inbound-place.ts";
+import type { PodPlaces } from "./pod-places.ts";
 import { enderOf, type Pair } from "./record.ts";
 import { claimedService } from "./sni.ts";
-import { appTarget } from "./target.ts";
 
 interface HbonePortOptions {
   readonly listen: Address;
   readonly inbound: readonly InboundConfig[];
   readonly ownPorts: readonly number[];
+  /** In a pod: its ports, of which none need be declared. */
+  readonly pod: PodPlaces | null;
   readonly scope: InboundScope;
 }
 
@@ -28,7 +31,7 @@ interface HbonePortOptions {
 export class HbonePort {
   readonly #options: HbonePortOptions;
   readonly #scope: InboundScope;
-  readonly #ports: ReadonlyMap<number, HbonePortRules>;
+  readonly #ports: ReadonlyMap<number, InboundPlace>;
   readonly #callers = new Set<HboneCaller>();
   readonly #unsubscribe: () => void;
   #listening: Listening | null = null;
@@ -39,7 +42,7 @@ export class HbonePort {
     this.#options = options;
     this.#scope = options.scope;
     const opaque = options.inbound.filter(({ protocol }) => !carriesRequests(protocol));
-    this.#ports = new Map(opaque.map((each) => [each.port, this.#rulesOf(each)]));
+    this.#ports = new Map(opaque.map((each) => [each.port, inboundPlace(each, this.#scope)]));
     this.#unsubscribe = this.#scope.policy.subscribe(() => {
       for (const caller of this.#callers) caller.recheck();
     });
@@ -59,9 +62,13 @@ export class HbonePort {
     await this.#listening?.close();
   }
 
-  #rulesOf({ port, app }: InboundConfig): HbonePortRules {
-    const { policy, enforcement } = this.#scope;
-    return { port, rules: { policy, enforcement, target: appTarget(port, app, "http/1.1"), grpcTarget: null } };
+  /** Undefined: not by this way. */
+  #find(localIp: string, port: number): InboundPlace | undefined {
+    const { pod, ownPorts } = this.#options;
+    const declared = this.#ports.get(port);
+    if (declared !== undefined || pod === null || ownPorts.includes(port)) return declared;
+    const place = pod.at({ host: localIp, port });
+    return carriesRequests(place.protocol) ? undefined : inboundPlace(place, this.#scope);
   }
 
   /** accept → identify; whoever does not get through is recorded, and nobody is told why. */
@@ -112,7 +119,7 @@ export class HbonePort {
       live,
       traceIds,
       localIp,
-      ports: this.#ports,
+      find: (port) => this.#find(localIp, port),
       ownPorts,
       factsOf,
       pairOf,

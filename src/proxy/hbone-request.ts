@@ -8,7 +8,7 @@ export interface HboneRules<T> {
   /** IP literal: our own end of the accepted connection. */
   readonly localIp: string;
   /** What can be reached, by the port as policies mean it. */
-  readonly ports: ReadonlyMap<number, T>;
+  readonly find: (port: number) => T | undefined;
   /** The mesh's own ports on this host. */
   readonly ownPorts: readonly number[];
 }
@@ -19,7 +19,7 @@ export interface HboneRules<T> {
  * itself would make this sidecar somebody's way into other places.
  * Errors: `bad-request`, `loop-refused`, `no-route`.
  */
-export function readHboneRequest<T>(head: RequestHead, { localIp, ports, ownPorts }: HboneRules<T>): T {
+export function readHboneRequest<T>(head: RequestHead, { localIp, find, ownPorts }: HboneRules<T>): T {
   if (head.method !== "CONNECT") throw new CardeaError("bad-request", `${head.method} is no method of this port`);
   const { host, port } = parseAuthority(head.host ?? "");
   if (port === null) throw new CardeaError("bad-request", "the authority names no port");
@@ -29,7 +29,7 @@ export function readHboneRequest<T>(head: RequestHead, { localIp, ports, ownPort
   const isWrittenAlike = host.includes(":") === localIp.includes(":");
   if (!isWrittenAlike || !isSame(address, parseIp(localIp)))
     throw new CardeaError("bad-request", `${host} is not where this came to`);
-  const found = ports.get(port);
+  const found = find(port);
   if (found !== undefined) return found;
   if (ownPorts.includes(port)) throw new CardeaError("loop-refused", `${port} is a port of the mesh itself`);
   throw new CardeaError("no-route", `the workload declares no opaque port ${port}`);

@@ -1,15 +1,14 @@
-import type { InboundConfig } from "../config/proxy-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
-import type { Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
+import type { Address, Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
 import type { FlowPeer, FlowTls } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import { formatXfcc } from "../wire/xfcc.ts";
 import type { AcceptGate } from "./accept.ts";
 import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
-import { type InboundRules, PeerAuthorizer } from "./authorize.ts";
-import { alpnChooserOf, declaredHttp, httpProtocolOf, isHttpAlpn } from "./detect.ts";
+import { PeerAuthorizer } from "./authorize.ts";
+import { httpProtocolOf, isHttpAlpn } from "./detect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
 import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
@@ -18,12 +17,12 @@ import { Http1ServerConnection } from "./http1/server-connection.ts";
 import { Http2ServerConnection } from "./http2/server-connection.ts";
 import type { OwnIdentity } from "./identify.ts";
 import { InboundCaller } from "./inbound-caller.ts";
+import type { InboundPlace } from "./inbound-place.ts";
 import type { LiveConnections } from "./live.ts";
 import type { OpaqueBeginning } from "./opaque-beginning.ts";
 import { ProtocolDetection } from "./protocol-detection.ts";
 import { enderOf, type Pair, type Recorder } from "./record.ts";
 import { claimedService } from "./sni.ts";
-import { appTarget, type Target } from "./target.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 import type { Tries } from "./tries.ts";
 
@@ -52,30 +51,32 @@ interface Permitted {
   recheck(): void;
 }
 
-/** One port of the workload as the mesh sees it: mutual TLS alone, and behind it nothing but the app's own port. */
+/** Which port of the workload a connection is for. Errors: as they are to be recorded. */
+interface Places {
+  /** What the caller has dialled, where that is not simply our end; null: it is. */
+  meantFor(connection: Connection): Address | null;
+  at(meant: Address | null): InboundPlace;
+}
+
+/** A port on which the mesh reaches the workload: mutual TLS alone, and behind it nothing but the app's own ports. */
 export class InboundPort {
-  readonly #config: InboundConfig;
+  readonly #listen: Address;
+  readonly #places: Places;
   readonly #scope: InboundScope;
-  readonly #target: Target;
-  readonly #rules: InboundRules;
   readonly #permitted = new Set<Permitted>();
   readonly #unsubscribe: () => void;
-  readonly #chooseAlpn: (offered: readonly string[]) => string | null;
   #listening: Listening | null = null;
 
-  constructor(config: InboundConfig, scope: InboundScope) {
-    this.#config = config;
+  constructor(listen: Address, places: Places, scope: InboundScope) {
+    this.#listen = listen;
+    this.#places = places;
     this.#scope = scope;
-    this.#target = appTarget(config.port, config.app, declaredHttp(config.protocol));
-    const grpcTarget = config.protocol === "AUTO" ? appTarget(config.port, config.app, "h2") : null;
-    this.#rules = { policy: scope.policy, enforcement: scope.enforcement, target: this.#target, grpcTarget };
-    this.#chooseAlpn = alpnChooserOf(config.protocol);
     this.#unsubscribe = scope.policy.subscribe(() => this.#recheckAll());
   }
 
   /** Errors: `unreachable`. */
   async open(): Promise<Listening> {
-    this.#listening = await this.#scope.network.listen(this.#config.listen, (connection) => {
+    this.#listening = await this.#scope.network.listen(this.#listen, (connection) => {
       void this.#accept(connection);
     });
     return this.#listening;
@@ -94,36 +95,45 @@ export class InboundPort {
   async #accept(connection: Connection): Promise<void> {
     const startedMs = this.#scope.clock.monotonicMs();
     let secure: SecureConnection | null = null;
+    let meant: Address | null = null;
+    let place: InboundPlace | null = null;
     try {
+      meant = this.#places.meantFor(connection);
+      place = this.#places.at(meant);
       const accepted = await acceptCaller(connection, this.#scope, {
-        chooseAlpn: this.#chooseAlpn,
+        chooseAlpn: place.chooseAlpn,
         onSecure: (each) => {
           secure = each;
         },
       });
-      this.#serve({ ...accepted, startedMs });
+      this.#serve({ ...accepted, place, startedMs });
     } catch (thrown) {
       const error = toCardeaError(thrown);
       (secure ?? connection).destroy({ reset: true });
-      this.#recordRefusal(secure ?? connection, tlsOf(secure), error, startedMs);
+      this.#recordRefusal(secure ?? connection, {
+        at: { host: (meant ?? connection.local).host, port: (place ?? meant ?? connection.local).port },
+        tls: tlsOf(secure),
+        error,
+        startedMs,
+      });
     }
   }
 
   #serve(accepted: Accepted): void {
-    const { secure, caller } = accepted;
+    const { secure, caller, place } = accepted;
     const pair = this.#pairOf(accepted);
     const authorizer = new PeerAuthorizer(
       {
         principal: caller.spiffeId,
         sourceIp: secure.remote.host,
         remoteIp: secure.remote.host,
-        destinationIp: secure.local.host,
-        destinationPort: this.#target.port,
+        destinationIp: place.localIp ?? secure.local.host,
+        destinationPort: place.port,
         sni: secure.tls.sni,
       },
-      this.#rules,
+      place.rules,
     );
-    const { protocol } = this.#config;
+    const { protocol } = place;
     const { alpn } = secure.tls;
     const servers = this.#servers(accepted, authorizer, pair);
     if (carriesRequests(protocol) || (protocol === "AUTO" && isHttpAlpn(alpn))) {
@@ -203,11 +213,11 @@ export class InboundPort {
     void flow.carry(authorization.permit, () => void this.#permitted.delete(permitted));
   }
 
-  #pairOf({ secure, own, caller }: Accepted): Pair {
+  #pairOf({ secure, own, caller, place }: Accepted): Pair {
     const registry = this.#scope.registry.get();
     const principal = own.identity.spiffeId;
-    const service = claimedService(secure.tls.sni, { registry, principal, port: this.#target.port });
-    const at = { host: secure.local.host, port: this.#target.port };
+    const service = claimedService(secure.tls.sni, { registry, principal, port: place.port });
+    const at = { host: place.localIp ?? secure.local.host, port: place.port };
     return Object.freeze({
       source: callerPeer(secure.remote, caller.spiffeId, registry),
       destination: ownPeer(at, { workload: this.#scope.workload, principal, service }),
@@ -233,13 +243,10 @@ export class InboundPort {
     });
   }
 
-  #recordRefusal(connection: Connection, tls: FlowTls, error: CardeaError, startedMs: number): void {
+  #recordRefusal(connection: Connection, { at, tls, error, startedMs }: Refused): void {
     const { recorder, registry, workload, own } = this.#scope;
     const principal = own.get()?.identity.spiffeId ?? null;
-    const destination: FlowPeer = ownPeer(
-      { host: connection.local.host, port: this.#target.port },
-      { workload, principal, service: null },
-    );
+    const destination: FlowPeer = ownPeer(at, { workload, principal, service: null });
     recorder.connection({
       id: recorder.newId(),
       pair: { source: callerPeer(connection.remote, null, registry.get()), destination, tls },
@@ -256,7 +263,16 @@ export class InboundPort {
   }
 }
 
+interface Refused {
+  /** What it was for. */
+  readonly at: Address;
+  readonly tls: FlowTls;
+  readonly error: CardeaError;
+  readonly startedMs: number;
+}
+
 interface Accepted extends AcceptedCaller {
+  readonly place: InboundPlace;
   readonly startedMs: number;
 }
 

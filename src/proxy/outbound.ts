@@ -1,9 +1,10 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
-import type { Address, Clock, Connection, Listening, Network } from "../core/ports.ts";
+import type { Address, Clock, Connection, Listening, Network, OriginalDestination } from "../core/ports.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import type { AcceptGate } from "./accept.ts";
+import { capturedDestination } from "./captured.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";
 import { type OwnWorkload, ownPeer, unknownPeer } from "./flow-peers.ts";
 import type { Forward } from "./forward.ts";
@@ -47,15 +48,15 @@ const NOT_BEGUN: Begun = { open: null, appSni: null };
 
 /**
  * A port for our own app: a proxy that takes any service (absolute-form, Host, CONNECT), or, with a fixed service,
- * that one alone.
+ * that one alone; or where the kernel brings all that the app dials, with its destination kept.
  */
 export class OutboundPort {
   readonly #at: Address;
-  readonly #fixed: FixedService;
+  readonly #fixed: FixedService | OriginalDestination;
   readonly #scope: OutboundScope;
   #listening: Listening | null = null;
 
-  constructor(at: Address, fixed: FixedService, scope: OutboundScope) {
+  constructor(at: Address, fixed: FixedService | OriginalDestination, scope: OutboundScope) {
     this.#at = at;
     this.#fixed = fixed;
     this.#scope = scope;
@@ -72,24 +73,32 @@ export class OutboundPort {
   }
 
   #accept(connection: Connection): void {
+    let fixed: FixedService = null;
     try {
+      fixed = this.#serviceOf(connection);
       this.#scope.gate.assertOpen();
       // Which protocol a fixed port speaks is what the registry says now; without a service requests are answered so.
-      const route = this.#fixed === null ? null : this.#routeOrNull(this.#fixed);
+      const route = fixed === null ? null : this.#routeOrNull(fixed);
       const caller = { connection, early: null, lifetime: UNLIMITED };
-      if (route === null || route.port.protocol === "HTTP") this.#serveHttp(caller, this.#fixed);
+      if (route === null || route.port.protocol === "HTTP") this.#serveHttp(caller, fixed);
       else if (route.port.protocol === "TCP") this.#serveTcp(connection, route);
-      else this.#detect(caller, this.#fixed!, route.port.protocol);
+      else this.#detect(caller, fixed!, route.port.protocol);
     } catch (thrown) {
-      this.#refuse(connection, toCardeaError(thrown));
+      this.#refuse(connection, toCardeaError(thrown), fixed);
     }
+  }
+
+  #serviceOf(connection: Connection): FixedService {
+    if (this.#fixed === null || !("of" in this.#fixed)) return this.#fixed;
+    return { captured: capturedDestination(connection, this.#fixed) };
   }
 
   #routeOrNull(fixed: NonNullable<FixedService>): Route | null {
     try {
       return this.#scope.egress.route(null, fixed);
     } catch (thrown) {
-      if (toCardeaError(thrown).code === "no-route") return null;
+      // What was captured for nobody that is known may be no request at all.
+      if (toCardeaError(thrown).code === "no-route" && !("captured" in fixed)) return null;
       throw thrown;
     }
   }
@@ -111,12 +120,12 @@ export class OutboundPort {
       traceIds,
       fixed,
       source: this.#sourceOf(connection),
-      unknown: unknownPeer(connection.local),
+      unknown: unknownPeer(meantFor(connection, fixed)),
       serveHttp: (caller, service) => this.#serveHttp(caller, service),
       detect: (caller, service, expects) => this.#detect(caller, service, expects),
     });
     const options = { handler, live, clock, lifetime };
-    const onFault = (error: CardeaError) => this.#record(connection, error);
+    const onFault = (error: CardeaError) => this.#record(connection, error, fixed);
     return {
       serveHttp1: () => new Http1ServerConnection(connection, options),
       serveHttp2: () => new Http2ServerConnection(connection, { ...options, onFault }),
@@ -134,7 +143,7 @@ export class OutboundPort {
       clock,
       live,
       serveOpaque: (beginning) => this.#serveOpaque(beginning, lifetime, service),
-      refuse: (error) => this.#refuse(connection, error),
+      refuse: (error) => this.#refuse(connection, error, service),
     });
     connection.resume();
     if (early !== null) detection.onData(early);
@@ -151,7 +160,7 @@ export class OutboundPort {
       });
       beginning.onGone = (error) => flow.abandon(error);
     } catch (thrown) {
-      this.#refuse(connection, toCardeaError(thrown));
+      this.#refuse(connection, toCardeaError(thrown), service);
     }
   }
 
@@ -184,17 +193,18 @@ export class OutboundPort {
     return ownPeer(connection.remote, { workload, principal, service: null });
   }
 
-  #refuse(connection: Connection, error: CardeaError): void {
+  #refuse(connection: Connection, error: CardeaError, fixed: FixedService): void {
     connection.destroy({ reset: true });
-    this.#record(connection, error);
+    this.#record(connection, error, fixed);
   }
 
   /** What is no request's: a connection that was not accepted, or broke the rules of its protocol. */
-  #record(connection: Connection, error: CardeaError): void {
+  #record(connection: Connection, error: CardeaError, fixed: FixedService): void {
     const { recorder } = this.#scope;
+    const destination = unknownPeer(meantFor(connection, fixed));
     recorder.connection({
       id: recorder.newId(),
-      pair: { source: this.#sourceOf(connection), destination: unknownPeer(connection.local), tls: NO_TLS },
+      pair: { source: this.#sourceOf(connection), destination, tls: NO_TLS },
       grant: null,
       denial: null,
       error,
@@ -202,8 +212,17 @@ export class OutboundPort {
       bytesReceived: 0,
       bytesSent: 0,
       endedBy: enderOf(error.code),
-      servicePort: this.#fixed?.servicePort ?? null,
+      servicePort: servicePortOf(fixed),
       upstreamPort: null,
     });
   }
+}
+
+function meantFor(connection: Connection, fixed: FixedService): Address {
+  return fixed !== null && "captured" in fixed ? fixed.captured : connection.local;
+}
+
+function servicePortOf(fixed: FixedService): number | null {
+  if (fixed === null) return null;
+  return "captured" in fixed ? fixed.captured.port : fixed.servicePort;
 }

@@ -1,4 +1,5 @@
 import { CardeaError } from "../core/errors.ts";
+import type { Address } from "../core/ports.ts";
 import { parseAuthority } from "../wire/authority.ts";
 import type { RegistrySnapshot, Service, ServicePort } from "./discovery/registry-snapshot.ts";
 
@@ -6,6 +7,8 @@ import type { RegistrySnapshot, Service, ServicePort } from "./discovery/registr
 export interface Route {
   readonly service: Service;
   readonly port: ServicePort;
+  /** One workload was dialled by its own address: no other will do, and no traffic rule speaks of it. */
+  readonly workload?: Address;
 }
 
 export interface RouteTable {
@@ -28,6 +31,17 @@ export function routeByAuthority(authority: string | null, table: RouteTable): R
     throw new CardeaError("loop-refused", `${authority} is a port of the mesh itself`);
   }
   return routeToService(host, servicePort, table);
+}
+
+/** What an app has dialled that knows nothing of the mesh. Errors: `no-route`, `loop-refused`. */
+export function routeByAddress(to: Address, { registry, ownPorts }: RouteTable): Route {
+  const { host, port } = to;
+  const meaning = registry.lookupAddress(host, port);
+  if (meaning === null) throw new CardeaError("no-route", `nobody of the mesh is known at ${host}:${port}`);
+  if (!meaning.isWorkload) return { service: meaning.service, port: meaning.port };
+  // Every sidecar has the same ones.
+  if (ownPorts.includes(port)) throw new CardeaError("loop-refused", `${port} is a port of the mesh itself`);
+  return { service: meaning.service, port: meaning.port, workload: to };
 }
 
 /** A fixed upstream's service. Errors: `no-route`. */

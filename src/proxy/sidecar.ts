@@ -1,12 +1,22 @@
-import type { ProxyConfig } from "../config/proxy-config.ts";
+import type { ProxyConfig, RedirectConfig } from "../config/proxy-config.ts";
 import { CardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { Address, Clock, Listening, Logger, Network, Random } from "../core/ports.ts";
+import type {
+  Address,
+  Clock,
+  Connection,
+  Listening,
+  Logger,
+  Network,
+  OriginalDestination,
+  Random,
+} from "../core/ports.ts";
 import type { FlowSink } from "../observe/flow.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
 import type { TrafficSet } from "../traffic/traffic-set.ts";
 import { AcceptGate } from "./accept.ts";
+import { capturedDestination } from "./captured.ts";
 import { Connector } from "./connect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
@@ -19,9 +29,11 @@ import { followIdentity } from "./identify.ts";
 import { HbonePort } from "./hbone-port.ts";
 import type { Identity } from "./identity/identity.ts";
 import { InboundPort, type InboundScope } from "./inbound.ts";
+import { inboundPlace } from "./inbound-place.ts";
 import { withAge } from "./lifetime.ts";
 import { LiveConnections } from "./live.ts";
-import { OutboundPort } from "./outbound.ts";
+import { OutboundPort, type OutboundScope } from "./outbound.ts";
+import { PodPlaces } from "./pod-places.ts";
 import { Pools } from "./pool.ts";
 import { Recorder } from "./record.ts";
 import { createTraceIds } from "./trace-ids.ts";
@@ -45,7 +57,7 @@ export type SidecarConfig = Pick<
   | "drainTimeoutMs"
   | "enforcement"
 > &
-  Partial<Pick<ProxyConfig, "protocolDetectionTimeoutMs">>;
+  Partial<Pick<ProxyConfig, "protocolDetectionTimeoutMs" | "redirect">>;
 
 /** What the data path is handed: it reaches the world, and learns of it, through these alone. */
 export interface SidecarPorts {
@@ -62,6 +74,8 @@ export interface SidecarPorts {
   readonly flows: FlowSink;
   readonly metrics: DataPathMetrics;
   readonly logger: Logger;
+  /** Where redirected connections were meant to go; left out where nothing is redirected. */
+  readonly originalDestination?: OriginalDestination;
 }
 
 export interface Sidecar {
@@ -145,9 +159,18 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
 
   const outboundPort = new OutboundPort(config.outbound, null, outbound);
   const upstreamPorts = config.upstreams.map((upstream) => new OutboundPort(upstream.listen, upstream, outbound));
-  const inboundPorts = config.inbound.map((port) => new InboundPort(port, inbound));
-  const hbonePorts = config.hbone === null ? [] : [hbonePort(config.hbone, config, inbound)];
-  const all = [outboundPort, ...upstreamPorts, ...inboundPorts, ...hbonePorts];
+  const inboundPorts = config.inbound.map((port) => {
+    const place = inboundPlace(port, inbound);
+    return new InboundPort(port.listen, { meantFor: () => null, at: () => place }, inbound);
+  });
+  const pod = config.redirect == null ? null : new PodPlaces({ redirect: config.redirect, ownPorts, registry });
+  const hbonePorts =
+    config.hbone === null
+      ? []
+      : [new HbonePort({ listen: config.hbone, inbound: config.inbound, ownPorts, pod, scope: inbound })];
+  const original = ports.originalDestination ?? NOTHING_REDIRECTED;
+  const redirected = pod === null ? [] : redirectedPorts(config.redirect!, { pod, original, inbound, outbound });
+  const all = [outboundPort, ...upstreamPorts, ...inboundPorts, ...hbonePorts, ...redirected];
   const addresses = await openAll(all, config);
 
   const stopAccepting = () => Promise.all(all.map((port) => port.close()));
@@ -174,8 +197,22 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   };
 }
 
-function hbonePort(listen: Address, { inbound, ownPorts }: SidecarConfig, scope: InboundScope): HbonePort {
-  return new HbonePort({ listen, inbound, ownPorts, scope });
+const NOTHING_REDIRECTED: OriginalDestination = { of: () => null };
+
+interface RedirectedScope {
+  readonly pod: PodPlaces;
+  readonly original: OriginalDestination;
+  readonly inbound: InboundScope;
+  readonly outbound: OutboundScope;
+}
+
+/** Where the kernel brings what the pod's app dials, and what comes to it. */
+function redirectedPorts(config: RedirectConfig, { pod, original, inbound, outbound }: RedirectedScope): Port[] {
+  const places = {
+    meantFor: (connection: Connection) => capturedDestination(connection, original),
+    at: (meant: Address | null) => inboundPlace(pod.at(meant!), inbound),
+  };
+  return [new OutboundPort(config.outbound, original, outbound), new InboundPort(config.inbound, places, inbound)];
 }
 
 const CLOSED = new CardeaError("draining", "the sidecar was closed");

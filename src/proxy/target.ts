@@ -18,6 +18,8 @@ export interface Target {
   readonly dialPort: number;
   /** Whom mutual TLS must prove to be there; null for the plain connection to our own app. */
   readonly peer: TargetPeer | null;
+  /** IP literal from which it is dialled; null: from where the kernel will. */
+  readonly from: string | null;
   /** What is spoken there unasked, where it is spoken to in HTTP; null: the handshake with the peer decides. */
   readonly speaks: HttpProtocol | null;
   /** What a traffic rule says of the connections; null: nothing. */
@@ -34,14 +36,21 @@ export interface TargetPeer {
   readonly alpn: readonly string[];
 }
 
-/** The app behind this sidecar. `speaks`: as its port was declared, since there is no handshake to ask it in. */
-export function appTarget(port: number, app: Address, speaks: HttpProtocol): Target {
+interface AppOptions {
+  /** As its port was declared, since there is no handshake to ask it in. */
+  readonly speaks: HttpProtocol;
+  readonly from: string | null;
+}
+
+/** The app behind this sidecar. */
+export function appTarget(port: number, app: Address, { speaks, from }: AppOptions): Target {
   return Object.freeze({
-    key: `app ${port} ${speaks}`,
+    key: `app ${app.host} ${port} ${speaks}`,
     port,
     host: app.host,
     dialPort: app.port,
     peer: null,
+    from,
     speaks,
     settings: null,
     tunnelTo: null,
@@ -62,6 +71,7 @@ export function workloadTarget(
     host: address,
     dialPort: port,
     peer: Object.freeze(peer),
+    from: null,
     speaks: null,
     settings,
     tunnelTo: null,
@@ -82,6 +92,7 @@ export function tunnelTarget(
     host: address,
     dialPort: hbonePort,
     peer: Object.freeze(peer),
+    from: null,
     speaks: null,
     settings: null,
     tunnelTo,

@@ -49,7 +49,7 @@ export function openEchoClient(target: string, options: ChannelOptions = {}): Ec
   return new Client(target, credentials.createInsecure(), options) as unknown as EchoClient;
 }
 
-export async function openEchoServer(): Promise<EchoServer> {
+export async function openEchoServer(at = "127.0.0.1:0"): Promise<EchoServer> {
   let leftMs = Infinity;
   let onUnary: (() => void) | null = null;
   let onCancelled: ((name: string) => void) | null = null;
@@ -92,7 +92,7 @@ export async function openEchoServer(): Promise<EchoServer> {
     },
   });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
+  server.bindAsync(at, ServerCredentials.createInsecure(), (error, port) =>
     error === null ? resolve(port) : reject(error),
   );
   const port = await promise;

@@ -1,7 +1,7 @@
 import { createLatest, type LatestSource } from "../../src/core/latest.ts";
 import { locatePlain } from "../../src/core/located.ts";
 import { carriesRequests, type PortProtocol } from "../../src/core/port-protocol.ts";
-import type { Address, Clock, Network, Random } from "../../src/core/ports.ts";
+import type { Address, Clock, Network, OriginalDestination, Random } from "../../src/core/ports.ts";
 import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
 import type { FlowRecord } from "../../src/observe/flow.ts";
@@ -72,6 +72,8 @@ export interface TestMeshOptions {
   readonly ordersProtocol?: PortProtocol;
   /** How long a client may be silent where nothing is declared. */
   readonly protocolDetectionTimeoutMs?: number;
+  /** For sidecars that are redirected to. */
+  readonly originalDestination?: OriginalDestination;
 }
 
 export const ORDERS_PORT = 8080;
@@ -195,7 +197,7 @@ export function openTestSidecar(
 }
 
 async function open(options: TestMeshOptions, authority: TestAuthority, config: SidecarConfig): Promise<TestSidecar> {
-  const { clock, between, protocolDetectionTimeoutMs } = options;
+  const { clock, between, protocolDetectionTimeoutMs, originalDestination } = options;
   const network = between === "http/1.1" ? withoutHttp2(options.network) : options.network;
   const isAbsent = options.identity === "absent";
   const identity = createLatest<Identity | null>(isAbsent ? null : authority.issue(shopId(config.name)));
@@ -220,6 +222,7 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
       flows: { record: (flow) => void flows.push(flow) },
       metrics,
       logger: { log: () => {}, isEnabled: () => false },
+      ...(originalDestination === undefined ? {} : { originalDestination }),
     },
   );
   return { sidecar, identity, policy: inForce, registry, traffic, flows, metrics };

@@ -67,9 +67,10 @@ function selects(workload: WorkloadEntry): (service: ServiceEntry) => boolean {
   return (service) => [...service.selector].every(([label, value]) => workload.labels.get(label) === value);
 }
 
-function serviceResources({ name, namespace, hosts, ports }: ServiceEntry, { api }: RegistryContext): Resource[] {
+function serviceResources(entry: ServiceEntry, { api }: RegistryContext): Resource[] {
+  const { name, namespace, hosts, addresses, ports } = entry;
   const own = ports.map((port) => portOf(port, port.targetPort));
-  return hosts.map((hostname) => serviceMessage({ name, namespace, hostname, addresses: [], ports: own }, api));
+  return hosts.map((hostname) => serviceMessage({ name, namespace, hostname, addresses, ports: own }, api));
 }
 
 function workloadResource(

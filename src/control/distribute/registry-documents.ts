@@ -26,6 +26,8 @@ export interface ServiceEntry {
   readonly namespace: string;
   readonly hosts: readonly string[];
   readonly ports: readonly ServiceEntryPort[];
+  /** Its own IP addresses, which no workload has. */
+  readonly addresses: readonly string[];
   /** Labels of the workloads that serve it, all of its own namespace. */
   readonly selector: ReadonlyMap<string, string>;
 }
@@ -149,7 +151,7 @@ const SERVICE_ENTRY = object({
       workloadSelector: required(object({ labels: required(SELECTOR) })),
       location: withDefault(oneOf("MESH_INTERNAL"), "MESH_INTERNAL"),
       resolution: withDefault(oneOf("STATIC"), "STATIC"),
-      addresses: refused("is not yet supported: services are reached by name"),
+      addresses: withDefault(listOf(IP), []),
       endpoints: refused("is not supported: write a WorkloadEntry for each, which has an identity"),
     }),
   ),
@@ -177,7 +179,8 @@ function toServiceEntry(read: ReturnType<typeof SERVICE_ENTRY>): ServiceEntry[] 
   const { metadata, spec } = read;
   const ports = spec.ports.map((port) => ({ ...port, targetPort: port.targetPort ?? port.number }));
   const { name, namespace } = metadata;
-  return [{ name, namespace, hosts: spec.hosts, ports, selector: spec.workloadSelector.labels }];
+  const { hosts, addresses } = spec;
+  return [{ name, namespace, hosts, ports, addresses, selector: spec.workloadSelector.labels }];
 }
 
 function toWorkloadEntry(read: ReturnType<typeof WORKLOAD_ENTRY>): WorkloadEntry[] {

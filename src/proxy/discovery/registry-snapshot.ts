@@ -1,4 +1,6 @@
+import type { PortProtocol } from "../../core/port-protocol.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
+import { addAt, type AddressIndex, type AddressMeaning, lookUpAddress, type PlacedWorkload } from "./address-index.ts";
 
 /**
  * What the mesh knows of services and workloads at one moment. Immutable: a change makes a new snapshot in which
@@ -11,6 +13,8 @@ export interface RegistrySnapshot {
    * matter; the host comes without its port. Null: REGISTRY_ONLY has no such service.
    */
   lookup(host: string, fromNamespace: string): Service | null;
+  /** The same of an address and port that an app has dialled, knowing nothing of the mesh. Null: REGISTRY_ONLY. */
+  lookupAddress(ip: string, port: number): AddressMeaning | null;
   /** The workloads that run under an identity, for names in flow records and metrics; empty when unknown. */
   workloadsOf(spiffeId: SpiffeId): readonly WorkloadNames[];
   readonly services: readonly Service[];
@@ -24,11 +28,15 @@ export interface Service {
   readonly name: string;
   /** By service port. */
   readonly ports: ReadonlyMap<number, ServicePort>;
+  /** Its own IP addresses; a headless service has none, as one of a local mesh. */
+  readonly addresses?: readonly string[];
 }
 
 export interface ServicePort {
   readonly port: number;
   readonly protocol: ServiceProtocol;
+  /** As the workload's own sidecar has to know it, where that was told. */
+  readonly declared?: PortProtocol;
   /** Healthy workloads that speak mutual TLS, in a stable order; may be empty. */
   readonly endpoints: readonly Endpoint[];
 }
@@ -76,6 +84,7 @@ export interface RegistryIndex {
   /** The services that answer to a host name, the preferred ones first (`withHost`). */
   readonly byHost: ReadonlyMap<string, readonly Service[]>;
   readonly byIdentity: ReadonlyMap<SpiffeId, readonly WorkloadNames[]>;
+  readonly byAddress: AddressIndex;
 }
 
 /** A snapshot of an index that does not change any more. */
@@ -93,6 +102,7 @@ export function snapshotOf(index: RegistryIndex): RegistrySnapshot {
         (name.includes(".") ? null : index.byHost.get(`${name}.${fromNamespace}`)) ?? index.byHost.get(name);
       return candidates === undefined ? null : nearest(candidates, fromNamespace);
     },
+    lookupAddress: (ip, port) => lookUpAddress(index.byAddress, ip, port),
     workloadsOf: (spiffeId) => index.byIdentity.get(spiffeId) ?? [],
   };
 }
@@ -105,7 +115,26 @@ export function createRegistrySnapshot(content: {
   const byHost = new Map<string, readonly Service[]>();
   for (const service of content.services) addHosts(byHost, service);
   const byIdentity = Map.groupBy(content.workloads, (workload) => workload.spiffeId);
-  return snapshotOf({ services: content.services, byHost, byIdentity });
+  return snapshotOf({ services: content.services, byHost, byIdentity, byAddress: placesOf(content.services) });
+}
+
+/** Where the endpoints say that they are. */
+function placesOf(services: readonly Service[]): AddressIndex {
+  const byVip = new Map<string, readonly Service[]>();
+  const workloads = new Map<string, readonly PlacedWorkload[]>();
+  const byResource = new Map(services.map((service) => [`${service.namespace}/${service.fqdn}`, service]));
+  for (const [resource, service] of byResource) {
+    for (const address of service.addresses ?? []) addAt(byVip, address, service);
+    const ends = [...service.ports.values()].flatMap((each) =>
+      each.endpoints.map((end) => ({ ...end, of: each.port })),
+    );
+    for (const end of ends) {
+      const { address, hbonePort } = end;
+      const served = new Map([[resource, new Map([[end.of, end.port]])]]);
+      addAt(workloads, address, { address, names: end, takesMutualTls: true, hbonePort, services: served });
+    }
+  }
+  return { services: byVip, workloads, byResource };
 }
 
 /** The snapshot of a sidecar that has heard nothing yet. */

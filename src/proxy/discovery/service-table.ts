@@ -1,4 +1,5 @@
 import type { SpiffeId } from "../../core/spiffe-id.ts";
+import { addAt, type PlacedWorkload, removeAt } from "./address-index.ts";
 import {
   addHosts,
   type Endpoint,
@@ -9,7 +10,7 @@ import {
   type ServicePort,
   snapshotOf,
 } from "./registry-snapshot.ts";
-import type { WireAddress, WireService, WireWorkload } from "./wire-address.ts";
+import type { WireAddress, WirePort, WireService, WireWorkload } from "./wire-address.ts";
 
 /** Services joined with their workloads, brought up to date resource by resource. */
 export interface ServiceTable {
@@ -29,6 +30,9 @@ export function createServiceTable(): ServiceTable {
   const built = new Map<string, Service>();
   const byHost = new Map<string, readonly Service[]>();
   const byIdentity = new Map<SpiffeId, readonly NamedWorkload[]>();
+  const byVip = new Map<string, readonly Service[]>();
+  const byPlace = new Map<string, readonly PlacedWorkload[]>();
+  const places = new Map<string, readonly PlacedWorkload[]>();
 
   function join(name: string, workload: WireWorkload): void {
     workloads.set(name, workload);
@@ -38,12 +42,16 @@ export function createServiceTable(): ServiceTable {
       touched.add(service);
     }
     byIdentity.set(workload.spiffeId, [...(byIdentity.get(workload.spiffeId) ?? []), workload.names]);
+    places.set(name, placesOf(workload));
+    for (const place of places.get(name)!) addAt(byPlace, place.address, place);
   }
 
   function leave(name: string): void {
     const workload = workloads.get(name);
     if (workload === undefined) return;
     workloads.delete(name);
+    for (const place of places.get(name) ?? []) removeAt(byPlace, place.address, place);
+    places.delete(name);
     for (const service of workload.services.keys()) {
       const names = members.get(service);
       names?.delete(name);
@@ -61,7 +69,10 @@ export function createServiceTable(): ServiceTable {
 
   function rebuild(name: string): void {
     const before = built.get(name);
-    if (before !== undefined) removeHosts(byHost, before);
+    if (before !== undefined) {
+      removeHosts(byHost, before);
+      for (const address of before.addresses ?? []) removeAt(byVip, address, before);
+    }
     const service = services.get(name);
     if (service === undefined) {
       built.delete(name);
@@ -71,6 +82,7 @@ export function createServiceTable(): ServiceTable {
     const after = buildService(name, service, serving);
     built.set(name, after);
     addHosts(byHost, after);
+    for (const address of after.addresses ?? []) addAt(byVip, address, after);
   }
 
   return {
@@ -90,33 +102,43 @@ export function createServiceTable(): ServiceTable {
     snapshot() {
       for (const name of touched) rebuild(name);
       touched.clear();
-      return snapshotOf({ services: [...built.values()], byHost: new Map(byHost), byIdentity: new Map(byIdentity) });
+      const byResource = new Map(built);
+      return snapshotOf({
+        services: [...byResource.values()],
+        byHost: new Map(byHost),
+        byIdentity: new Map(byIdentity),
+        byAddress: { services: new Map(byVip), workloads: new Map(byPlace), byResource },
+      });
     },
   };
 }
 
 function buildService(resourceName: string, service: WireService, workloads: readonly WireWorkload[]): Service {
-  const { fqdn, name, namespace } = service;
-  const ports = service.ports.map(({ port, targetPort, protocol }): [number, ServicePort] => {
+  const { fqdn, name, namespace, addresses } = service;
+  const ports = service.ports.map(({ port, targetPort, protocol, declared }): [number, ServicePort] => {
     const endpoints = workloads.flatMap((workload) =>
       endpointOf(workload, resourceName, { port, targetPort, protocol }),
     );
-    return [port, { port, protocol, endpoints }];
+    return [port, { port, protocol, declared, endpoints }];
   });
-  return { fqdn, name, namespace, ports: new Map(ports) };
+  return { fqdn, name, namespace, ports: new Map(ports), addresses };
 }
 
 /** One or none. The service's target port is the container port; the workload may take it elsewhere. */
 function endpointOf(
   { address, takesMutualTls, hbonePort, names, spiffeId, services }: WireWorkload,
   resourceName: string,
-  { port, targetPort, protocol }: WireService["ports"][number],
+  { port, targetPort, protocol }: Omit<WirePort, "declared">,
 ): Endpoint[] {
   const dialPort = services.get(resourceName)?.get(port);
   if (address === null || dialPort === undefined) return [];
   // Only opaque TCP goes by CONNECT.
   if (!takesMutualTls && protocol !== "TCP") return [];
   return [{ address, port: dialPort, containerPort: targetPort, hbonePort, ...names, spiffeId }];
+}
+
+function placesOf({ addresses, names, takesMutualTls, hbonePort, services }: WireWorkload): readonly PlacedWorkload[] {
+  return addresses.map((address) => ({ address, names, takesMutualTls, hbonePort, services }));
 }
 
 function byText(left: string, right: string): number {

@@ -2,6 +2,7 @@ import { unpackAny } from "../../api/any.ts";
 import { ADDRESS, type Port, type Resource, type Service, type Workload } from "../../api/messages.ts";
 import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { CardeaError } from "../../core/errors.ts";
+import type { PortProtocol } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor, workloadNameOf } from "../../core/spiffe-id.ts";
 import type { NamedWorkload, ServiceProtocol } from "./registry-snapshot.ts";
 
@@ -14,7 +15,16 @@ export interface WireService {
   readonly fqdn: string;
   readonly name: string;
   readonly namespace: string;
-  readonly ports: readonly { readonly port: number; readonly targetPort: number; readonly protocol: ServiceProtocol }[];
+  readonly ports: readonly WirePort[];
+  /** IP literals; none where it is headless. */
+  readonly addresses: readonly string[];
+}
+
+export interface WirePort {
+  readonly port: number;
+  readonly targetPort: number;
+  readonly protocol: ServiceProtocol;
+  readonly declared: PortProtocol;
 }
 
 export interface WireWorkload {
@@ -22,6 +32,8 @@ export interface WireWorkload {
   readonly spiffeId: SpiffeId;
   /** IP literal. Null: it cannot be sent to, being unhealthy, without address or without mutual TLS. */
   readonly address: string | null;
+  /** All of them, under the same condition; the first is `address`. */
+  readonly addresses: readonly string[];
   /** Whether its ports take mutual TLS themselves. */
   readonly takesMutualTls: boolean;
   /** Where it takes CONNECT, or null. */
@@ -44,9 +56,11 @@ function readService(service: Service, resourceName: string): WireService {
     throw new CardeaError("bad-input", `${resourceName}: is the service ${namespace}/${hostname}, named otherwise`);
   const ports = service.ports.map((port) => {
     assertPort(port.servicePort, resourceName);
-    return { port: port.servicePort, targetPort: targetPortOf(port, resourceName), protocol: protocolOf(port) };
+    const targetPort = targetPortOf(port, resourceName);
+    return { port: port.servicePort, targetPort, protocol: protocolOf(port), declared: declaredBy(port) };
   });
-  return { fqdn: hostname.toLowerCase(), name, namespace, ports };
+  const addresses = service.addresses.map(({ address }) => ipText(address, resourceName));
+  return { fqdn: hostname.toLowerCase(), name, namespace, ports, addresses };
 }
 
 function readWorkload(workload: Workload, resourceName: string, trustDomain: string): WireWorkload {
@@ -83,19 +97,20 @@ function readWorkload(workload: Workload, resourceName: string, trustDomain: str
 function reachOf(
   workload: Workload,
   resourceName: string,
-): Pick<WireWorkload, "address" | "takesMutualTls" | "hbonePort"> {
-  const { addresses, status, tunnelProtocol, waypoint } = workload;
-  const [address] = addresses.map((bytes) => ipText(bytes, resourceName));
+): Pick<WireWorkload, "address" | "addresses" | "takesMutualTls" | "hbonePort"> {
+  const { status, tunnelProtocol, waypoint } = workload;
+  const addresses = workload.addresses.map((bytes) => ipText(bytes, resourceName));
+  const [address] = addresses;
   if (address === undefined || status !== "HEALTHY") return UNREACHABLE;
-  if (tunnelProtocol === "LEGACY_ISTIO_MTLS") return { address, takesMutualTls: true, hbonePort: null };
+  if (tunnelProtocol === "LEGACY_ISTIO_MTLS") return { address, addresses, takesMutualTls: true, hbonePort: null };
   if (tunnelProtocol !== "HBONE") return UNREACHABLE;
-  if (!waypoint) return { address, takesMutualTls: false, hbonePort: HBONE_PORT };
+  if (!waypoint) return { address, addresses, takesMutualTls: false, hbonePort: HBONE_PORT };
   if (!waypoint.address || ipText(waypoint.address.address, resourceName) !== address) return UNREACHABLE;
   assertPort(waypoint.hboneMtlsPort, resourceName);
-  return { address, takesMutualTls: true, hbonePort: waypoint.hboneMtlsPort };
+  return { address, addresses, takesMutualTls: true, hbonePort: waypoint.hboneMtlsPort };
 }
 
-const UNREACHABLE = Object.freeze({ address: null, takesMutualTls: false, hbonePort: null });
+const UNREACHABLE = Object.freeze({ address: null, addresses: [], takesMutualTls: false, hbonePort: null });
 /** Where every workload that says nothing else takes HBONE. */
 const HBONE_PORT = 15_008;
 
@@ -115,7 +130,7 @@ function assertPort(port: number, resourceName: string): void {
   throw new CardeaError("bad-input", `${resourceName}: ${port} is no port`);
 }
 
-function protocolOf({ appProtocol }: Port): ServiceProtocol {
+function protocolOf({ appProtocol }: Pick<Port, "appProtocol">): ServiceProtocol {
   switch (appProtocol) {
     case "HTTP11":
     case "HTTP2":
@@ -130,6 +145,12 @@ function protocolOf({ appProtocol }: Port): ServiceProtocol {
       // Of a later version of the proto: whatever it is, it is not looked into.
       return "TCP";
   }
+}
+
+function declaredBy({ appProtocol }: Port): PortProtocol {
+  const protocol = protocolOf({ appProtocol });
+  if (protocol !== "HTTP") return protocol;
+  return appProtocol === "HTTP2" || appProtocol === "GRPC" ? appProtocol : "HTTP";
 }
 
 /** 4 bytes or 16 → an IP literal. */

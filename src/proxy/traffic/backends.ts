@@ -1,5 +1,6 @@
 import type { CardeaError } from "../../core/errors.ts";
 import type { Latest } from "../../core/latest.ts";
+import { DEFAULT_PORT_TRAFFIC } from "../../traffic/default-traffic.ts";
 import type { PortTraffic, TrafficPolicy } from "../../traffic/service-traffic.ts";
 import { type TrafficSet, trafficOf } from "../../traffic/traffic-set.ts";
 import type { Carriage, Endpoint, RegistrySnapshot, Service, ServicePort } from "../discovery/registry-snapshot.ts";
@@ -52,6 +53,8 @@ export class Backends {
 
   #bring(route: Route, carriage: Carriage): PortBackends {
     const { service, port } = route;
+    // Nothing is kept of these: no rule speaks of them, and whoever looks through ports must not fill the memory.
+    if (route.workload !== undefined) return this.#bringOne(route, carriage);
     const id = `${service.namespace} ${service.fqdn}:${port.port} ${carriage}`;
     const traffic = trafficOf(this.#options.traffic.get(), service.fqdn, port.port);
     let kept = this.#kept.get(id);
@@ -63,6 +66,14 @@ export class Backends {
     if (carriage === "TCP") for (const { target } of kept.main.members) this.#byTarget.set(target, kept.main);
     this.#byPort[carriage].set(port, kept);
     return kept;
+  }
+
+  #bringOne(route: Route, carriage: Carriage): PortBackends {
+    const { service, port } = route;
+    const { parts } = this.#options;
+    const one = new KeptBackends({ service, port: port.port, carriage, traffic: DEFAULT_PORT_TRAFFIC, parts });
+    one.update(route);
+    return one;
   }
 
   #prune(registry: RegistrySnapshot): void {

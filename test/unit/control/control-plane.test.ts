@@ -46,6 +46,7 @@ describe("a sidecar that joins", () => {
     expect(registry.lookup("web", "shop")?.ports.get(80)).toEqual({
       port: 80,
       protocol: "HTTP",
+      declared: "HTTP",
       endpoints: [
         {
           address: "127.0.0.1",

@@ -14,7 +14,7 @@ import { createSimNetwork } from "../../support/sim-network.ts";
 import { shopId } from "../../support/test-authority.ts";
 import { policy, policySetOf, WEB_MAY } from "../../support/test-mesh.ts";
 
-const TARGET = appTarget(8080, { host: "127.0.0.1", port: 40_000 }, "http/1.1");
+const TARGET = appTarget(8080, { host: "127.0.0.1", port: 40_000 }, { speaks: "http/1.1", from: null });
 const WEB: PeerFacts = {
   principal: parseSpiffeId(shopId("web")),
   sourceIp: "127.0.0.1",

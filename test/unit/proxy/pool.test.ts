@@ -7,7 +7,7 @@ import { type ChannelWaiter, Pools, type TargetPool } from "../../../src/proxy/p
 import type { Channel, HttpProtocol } from "../../../src/proxy/streams.ts";
 import { appTarget, type Target, workloadTarget } from "../../../src/proxy/target.ts";
 
-const TARGET = appTarget(8080, { host: "127.0.0.1", port: 1 }, "http/1.1");
+const TARGET = appTarget(8080, { host: "127.0.0.1", port: 1 }, { speaks: "http/1.1", from: null });
 
 const PEER = workloadTarget(
   { address: "127.0.0.1", port: 15_006, containerPort: 8080 },

@@ -12,6 +12,7 @@ test("a service and its workload are read", () => {
           namespace: "shop",
           hosts: ["orders.shop.svc.cluster.local"],
           ports: [{ number: 80, name: "http", protocol: "HTTP", targetPort: 8080 }],
+          addresses: [],
           selector: new Map([["app", "orders"]]),
         },
       ],
