@@ -123,6 +123,10 @@ type Change = (fields: [string, string][], trailers: [string, string][], random:
 const CHANGES: readonly Change[] = [
   (fields, _, random) => setValue(fields, ":method", random.pick(METHODS)),
   (fields, _, random) => setValue(fields, ":path", random.pick(PATHS)),
+  (fields) => {
+    setValue(fields, ":method", "CONNECT");
+    fields.splice(4, 0, [":protocol", "websocket"]);
+  },
   (fields, _, random) => setValue(fields, ":authority", random.pick(AUTHORITIES)),
   addTelling,
   addTelling,

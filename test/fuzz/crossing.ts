@@ -153,16 +153,22 @@ function isOver(caller: Collected, streamId: number): boolean {
   });
 }
 
-const PSEUDO = new Set([":method", ":scheme", ":path", ":authority"]);
+const PSEUDO = [":method", ":scheme", ":path", ":authority"];
 const OF_A_HOP = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
+
+/** RFC 8441: what follows is another protocol's, and the app is asked for an upgrade. */
+function asksForTunnel({ fields }: Pick<CrossingRequest, "fields">): boolean {
+  return valueOf(fields, ":method") === "CONNECT" && valueOf(fields, ":protocol") !== null;
+}
 
 /** Why RFC 9113 section 8 calls a request's head malformed; null: it does not. */
 function faultOfHead({ fields }: CrossingRequest): string | null {
   const names = fields.map(([name]) => name);
   const regular = names.findIndex((name) => !name.startsWith(":"));
   if (regular >= 0 && names.slice(regular).some((name) => name.startsWith(":"))) return "a pseudo field stands behind";
-  for (const name of PSEUDO) if (names.filter((each) => each === name).length > 1) return `${name} stands twice`;
-  if (names.some((name) => name.startsWith(":") && !PSEUDO.has(name))) return "an unknown pseudo field";
+  const pseudo = asksForTunnel({ fields }) ? [...PSEUDO, ":protocol"] : PSEUDO;
+  for (const name of pseudo) if (names.filter((each) => each === name).length > 1) return `${name} stands twice`;
+  if (names.some((name) => name.startsWith(":") && !pseudo.includes(name))) return "an unknown pseudo field";
   if (valueOf(fields, ":method") === null || valueOf(fields, ":path") === null) return "a pseudo field is missing";
   for (const [name, value] of fields) {
     const fault = faultOfField(name, value);
@@ -196,21 +202,24 @@ function faultOfField(name: string, value: string): string | null {
 
 /** In what a request that came is another than the one that was sent, or might not come; null: in nothing. */
 function differenceOf(request: CrossingRequest, came: Crossed): string | null {
-  const { fields, data } = request;
-  const fault = faultOfHead(request) ?? (came.isWhole ? faultOfBody(request) : null);
+  const { fields } = request;
+  const isTunnel = asksForTunnel(request);
+  const late = isTunnel ? null : faultOfBody(request);
+  const fault = faultOfHead(request) ?? (came.isWhole ? late : null);
   if (fault !== null) return fault;
   // What belongs to a head may be left out of the trailers, or taken for a fault.
   const isLate = request.trailers.some(([name]) => name === "content-length" || name === "host");
-  if (!came.isWhole && faultOfBody(request) === null && !isLate) return "it did not come whole";
+  if (!came.isWhole && late === null && !isLate) return "it did not come whole";
   const path = normalizePath(valueOf(fields, ":path")!, "BASE");
-  if (came.method !== valueOf(fields, ":method")) return "another method";
+  if (came.method !== (isTunnel ? "GET" : valueOf(fields, ":method"))) return "another method";
   if (!path.ok || came.url !== path.path) return "another target";
   const hosts = came.fields.filter(([name]) => name.toLowerCase() === "host").map(([, value]) => value);
   if (hosts.length !== 1 || hosts[0] !== (valueOf(fields, ":authority") ?? valueOf(fields, "host")))
     return "another host";
-  const body = Buffer.concat(data).toString("latin1");
+  const body = isTunnel ? "" : Buffer.concat(request.data).toString("latin1");
   if (came.isWhole ? came.body !== body : !body.startsWith(came.body)) return "another body";
-  const sent = listOf(fields.filter(([name]) => !name.startsWith(":")));
+  const regular = fields.filter(([name]) => !name.startsWith(":"));
+  const sent = listOf(isTunnel ? [...regular, ["upgrade", valueOf(fields, ":protocol")!]] : regular);
   const got = listOf(came.fields);
   return sent === got ? null : `other fields (${sent} against ${got})`;
 }
