@@ -14,6 +14,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "flows", load: async () => (await import("./flows.ts")).command },
   { name: "explain", load: async () => (await import("./explain.ts")).command },
   { name: "breach", load: async () => (await import("./breach.ts")).command },
+  { name: "lint", load: async () => (await import("./lint.ts")).command },
   { name: "policy check", load: async () => (await import("./policy-check.ts")).command },
   { name: "policy eval", load: async () => (await import("./policy-eval.ts")).command },
   { name: "policy test", load: async () => (await import("./policy-test.ts")).command },

@@ -2,6 +2,7 @@ import type { Command } from "../../src/cli/command.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { formatCommandHelp } from "../../src/cli/help.ts";
 import { controlPortsOf, DEFAULT_PORT_BASE, layOutPorts } from "../../src/cli/local/port-layout.ts";
+import { BYPASS_TABLE } from "../../src/control/bypass/bypass-table.ts";
 import { CONTROL_METRIC_TABLE, CONVERGENCE_BUCKETS } from "../../src/control/metric-table.ts";
 import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
@@ -24,6 +25,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["policy-fields", policyFieldsPage()],
     ["traffic-fields", trafficFieldsPage()],
     ["ports", portsPage()],
+    ["bypass-findings", bypassFindingsPage()],
     ["commands", commandsPage(commands)],
     ["annotations", annotationsPage()],
   ];
@@ -125,6 +127,25 @@ function flowFieldsPage(): string {
   ];
   return page("Flow fields", "src/observe/flow.ts", intro, [
     table(["field", "type", "", "known to", "OpenTelemetry", "meaning"], rows),
+  ]);
+}
+
+function bypassFindingsPage(): string {
+  const rows = Object.entries(BYPASS_TABLE).map(([code, { severity, why, mend }]) => [
+    `\`${code}\``,
+    severity,
+    why,
+    mend,
+  ]);
+  const intro = [
+    "Ways around the mesh that a pod can have. `cardea lint` finds them in manifests, the validating webhook in pods that",
+    "have been through all other webhooks. In a namespace with the label `cardea.dev/bypass-checks: enforce` a pod with an",
+    "error is refused; with `audit`, which is the default, all is told as warnings and written into the audit log of the",
+    "API server. Whoever administers a namespace allows single kinds by its annotation",
+    "`cardea.dev/allowed-bypasses: host-port,datagram-port`.",
+  ];
+  return page("Ways around the mesh", "src/control/bypass/bypass-table.ts", intro, [
+    table(["code", "severity", "what it lets happen", "how to mend it"], rows),
   ]);
 }
 

@@ -35,7 +35,7 @@ export function webhookNames(revision: string | null): { readonly injector: stri
 }
 
 /**
- * The objects by which the API server knows when to ask us, and what to do when we do not answer (ADR 0022).
+ * The objects by which the API server knows when to ask us, and what to do when we do not answer (ADR 0023).
  *
  * - Pods that are to be injected wait for us (`Fail`): without us they would run outside of the mesh, and nobody would
  *   know. Nobody else's pods do: selectors and conditions are decided by the API server itself, which asks only about

@@ -25,6 +25,9 @@ export const INJECT_LABEL = "cardea.dev/inject";
 /** Label of a namespace or pod: by which revision. It asks for injection, too. */
 export const REVISION_LABEL = "cardea.dev/rev";
 
+/** Annotation of a namespace: codes of ways around the mesh that its pods may have, separated by commas. */
+export const ALLOWED_BYPASSES_ANNOTATION = "cardea.dev/allowed-bypasses";
+
 /** kubectl's: which container `logs` and `exec` mean. */
 export const DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container";
 

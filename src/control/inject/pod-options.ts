@@ -10,7 +10,7 @@ import {
   type PodOptions,
 } from "./annotations.ts";
 import { Refused } from "./injection.ts";
-import { INJECT_LABEL, REVISION_LABEL, STATUS_ANNOTATION } from "./names.ts";
+import { ALLOWED_BYPASSES_ANNOTATION, INJECT_LABEL, REVISION_LABEL, STATUS_ANNOTATION } from "./names.ts";
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -44,7 +44,12 @@ export function foreignWarnings(annotations: Annotations): readonly string[] {
 /** Read as a label's twin, or written by the other mesh itself. */
 const HARMLESS: ReadonlySet<string> = new Set(["sidecar.istio.io/inject", "sidecar.istio.io/status"]);
 
-const NOT_OPTIONS: ReadonlySet<string> = new Set([STATUS_ANNOTATION, INJECT_LABEL, REVISION_LABEL]);
+const NOT_OPTIONS: ReadonlySet<string> = new Set([
+  STATUS_ANNOTATION,
+  INJECT_LABEL,
+  REVISION_LABEL,
+  ALLOWED_BYPASSES_ANNOTATION,
+]);
 
 function refuseUnknown(annotations: Annotations): void {
   const known = Object.values(ANNOTATIONS).map(({ key }) => key);
