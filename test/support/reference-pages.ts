@@ -1,6 +1,7 @@
 import type { Command } from "../../src/cli/command.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { formatCommandHelp } from "../../src/cli/help.ts";
+import { POD_PORTS } from "../../src/core/pod-ports.ts";
 import { controlPortsOf, DEFAULT_PORT_BASE, layOutPorts } from "../../src/cli/local/port-layout.ts";
 import { BYPASS_TABLE } from "../../src/control/bypass/bypass-table.ts";
 import { CONTROL_METRIC_TABLE, CONVERGENCE_BUCKETS } from "../../src/control/metric-table.ts";
@@ -162,11 +163,27 @@ function portsPage(): string {
     ["control plane: certificates and discovery (gRPC)", String(control.grpc)],
     ["control plane: status, metrics and readiness", String(control.admin)],
   ];
-  return page("Ports of a local mesh", "src/cli/local/port-layout.ts", intro, [
+  const inPod = Object.entries(POD_PORTS).map(([name, port]) => [
+    POD_PORT_MEANINGS[name as keyof typeof POD_PORTS],
+    String(port),
+  ]);
+  return page("Ports", "src/cli/local/port-layout.ts and src/core/pod-ports.ts", intro, [
     table(["", "port"], both),
     table(["of each service, in the order of the mesh file", "first service", "second service"], rows),
+    "In a pod each sidecar has the same ones. Those that are not reached from outside are captured like an app's, and refused.",
+    table(["in a pod", "port"], inPod),
   ]);
 }
+
+const POD_PORT_MEANINGS: Readonly<Record<keyof typeof POD_PORTS, string>> = {
+  admin: "admin; loopback only",
+  outbound: "what the app dials, redirected; nothing else is taken",
+  forwardProxy: "forward proxy for apps that know of one; loopback only",
+  inbound: "what comes to the app's ports, redirected; nothing else is taken",
+  hbone: "HBONE from other sidecars; reached from outside",
+  metrics: "Prometheus metrics, and the app's probes; reached from outside",
+  readiness: "readiness; reached from outside",
+};
 
 const UPSTREAM = { name: "u", service: "u", port: 1, localPort: null };
 
