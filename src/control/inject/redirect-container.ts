@@ -19,6 +19,8 @@ export function redirectContainer(settings: InjectSettings, options: PodOptions)
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     args: redirectArguments(options),
+    // The old iptables wants a lock, and this is the one place that can be written to.
+    env: [{ name: "XTABLES_LOCKFILE", value: "/dev/shm/cardea-xtables.lock" }],
     resources: resourcesOf(settings.redirectResources),
     securityContext: {
       allowPrivilegeEscalation: false,

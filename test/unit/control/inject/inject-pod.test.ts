@@ -177,7 +177,7 @@ describe("what the containers may do", () => {
       capabilities: { add: ["NET_ADMIN", "NET_RAW"], drop: ["ALL"] },
       readOnlyRootFilesystem: true,
     });
-    expect(env).toBeUndefined();
+    expect(env).toEqual([{ name: "XTABLES_LOCKFILE", value: "/dev/shm/cardea-xtables.lock" }]);
     expect(volumeMounts).toHaveLength(1);
   });
 
