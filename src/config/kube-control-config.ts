@@ -55,7 +55,7 @@ const CONFIG = object({
 });
 
 /**
- * The file's text (null: there is none, and the defaults hold) with POD_NAME and POD_NAMESPACE of the downward API.
+ * The file's text (null: there is none, and the defaults hold) with CARDEA_POD_NAME and CARDEA_POD_NAMESPACE of the downward API.
  * Errors: `bad-input`, every fault on a line of its own.
  */
 export function parseKubeControlConfig(text: string | null, file: string, env: Environment): KubeControlConfig {
@@ -71,9 +71,9 @@ export function parseKubeControlConfig(text: string | null, file: string, env: E
       "bad-input",
       `mesh.rootNamespace is ${mesh.rootNamespace}, and we run in ${namespace}: sidecars expect us in the root namespace`,
     );
-  return Object.freeze({ ...read, mesh, replica: env["POD_NAME"] || env["HOSTNAME"] || "cardea-control" });
+  return Object.freeze({ ...read, mesh, replica: env["CARDEA_POD_NAME"] || env["HOSTNAME"] || "cardea-control" });
 }
 
 function namespaceOf(env: Environment): string {
-  return env["POD_NAMESPACE"] || DEFAULT_MESH_SETTINGS.rootNamespace;
+  return env["CARDEA_POD_NAMESPACE"] || DEFAULT_MESH_SETTINGS.rootNamespace;
 }

@@ -2,9 +2,9 @@ import { loadMeshApi } from "../api/load.ts";
 import type { ControlConfig } from "../config/control-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { ListenTls } from "../core/grpc-tls.ts";
-import { createLatest } from "../core/latest.ts";
+import { createLatest, type Latest } from "../core/latest.ts";
 import { LIMITS } from "../core/limits.ts";
-import { formatFault } from "../core/located.ts";
+import { type Fault, formatFault } from "../core/located.ts";
 import type { Address, Clock, Listening, Logger, Random } from "../core/ports.ts";
 import { type SpiffeId, spiffeIdFor } from "../core/spiffe-id.ts";
 import type { StateFiles } from "../core/state-files.ts";
@@ -67,6 +67,8 @@ export interface ControlPlane {
   readonly spiffeId: SpiffeId;
   /** The public root of the authority. */
   readonly rootPem: string;
+  /** Why the policies as they are now are not in force; empty: they are. */
+  readonly policyFaults: Latest<readonly Fault[]>;
   /** Metrics and readiness, where they have a port of their own. */
   readonly telemetry: Address | null;
   /** Ends streams and ports; calls that are under way may finish for `graceMs`. Sidecars go on with what they have. */
@@ -145,7 +147,7 @@ async function openParts(
   if (telemetry !== null) closing.push(() => telemetry.close());
   const { spiffeId, rootPem } = identity;
   const addresses = { address: server.address, admin: admin.address, telemetry: telemetry?.address ?? null };
-  return { ...addresses, spiffeId, rootPem };
+  return { ...addresses, spiffeId, rootPem, policyFaults: policies.faults };
 }
 
 /** What others than this machine may ask for: not the status, which names everybody. */

@@ -161,6 +161,13 @@ describe.skipIf(whyNoKube !== null)(`the control plane on Kubernetes (skipped wh
     );
     expect(reported.policies.faults[0]).toMatchObject({ file: "shop/AuthorizationPolicy/broken" });
     expect(sidecar.discovery.policies.get()).toBe(allowed);
+    const { items } = await until(
+      () => cluster.must("GET", "/apis/events.k8s.io/v1/namespaces/shop/events"),
+      (events) => events.items.length > 0,
+    );
+    expect(items).toMatchObject([
+      { reason: "PolicyRefused", regarding: { kind: "AuthorizationPolicy", name: "broken" } },
+    ]);
     await cluster.kubectl(["delete", "authorizationpolicy", "-n", "shop", "broken", "allow-web"]);
     await valueWhen(
       sidecar.discovery.policies,
@@ -205,6 +212,27 @@ describe.skipIf(whyNoKube !== null)(`the control plane on Kubernetes (skipped wh
     await valueWhen(
       sidecar.discovery.policies,
       (set): set is NonNullable<typeof set> => set !== null && set.compiled.allow.rules.length === 1,
+    );
+  });
+
+  test("the store behind the API server goes deaf for a while: nothing is lost or opened", async () => {
+    const made = await pod("orders-3", "orders");
+    const sidecar = joinKube(target(), "orders", () => cluster.token("shop", "orders", { audiences, pod: made }));
+    sidecars.push(sidecar);
+    const before = await valueWhen(sidecar.holder.identity, isPresent);
+    const policies = await valueWhen(sidecar.discovery.policies, isPresent);
+    cluster.freezeEtcd(true);
+    sidecar.holder.renew();
+    await valueWhen(sidecar.holder.identity, (now): now is NonNullable<typeof now> => now !== null && now !== before);
+    expect(sidecar.discovery.policies.get()).toBe(policies);
+    cluster.freezeEtcd(false);
+    await until(
+      async () => (await cluster.kubectl(["delete", "authorizationpolicy", "-n", "shop", "after-restart"])).code,
+      (code) => code === 0,
+    );
+    await valueWhen(
+      sidecar.discovery.policies,
+      (set): set is NonNullable<typeof set> => set !== null && set.compiled.allow.rules.length === 0,
     );
   });
 

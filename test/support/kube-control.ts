@@ -79,7 +79,7 @@ async function launchReplica(cluster: KubeCluster, name: string): Promise<Runnin
   writeFileSync(config, JSON.stringify({ listen: at, admin: at, telemetry: at, logLevel: "debug" }));
   const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"));
   const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
-  return startCardea(words, { env: { POD_NAME: name, POD_NAMESPACE: SYSTEM } });
+  return startCardea(words, { env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });
 }
 
 /** Asks until the answer is as wanted: a cluster comes to rest in its own time. */

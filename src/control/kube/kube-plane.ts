@@ -2,6 +2,7 @@ import type { KubeControlConfig } from "../../config/kube-control-config.ts";
 import type { KubeApi } from "../../core/kube.ts";
 import { type ControlPlane, type ControlPorts, openControlPlane } from "../control-plane.ts";
 import type { RevisionArchive } from "../distribute/revision-archive.ts";
+import { tellFaults } from "./fault-events.ts";
 import { type Leadership, openLeadership } from "./lease.ts";
 import { openKubePolicySource } from "./policy-source.ts";
 import { type KubeRegistry, openKubeRegistry } from "./registry-source.ts";
@@ -21,7 +22,8 @@ export const LEADER_LEASE = "cardea-control";
 
 /**
  * The control plane on Kubernetes. Every replica serves certificates and discovery; one of them, the leader, publishes
- * the roots. Resolves when the cluster has been listed and the ports are open. Errors: those of `openControlPlane`.
+ * the roots and tells of bad policies. Resolves when the cluster has been listed and the ports are open. Errors: those of
+ * `openControlPlane`.
  */
 export async function openKubeControlPlane(config: KubeControlConfig, ports: KubePlanePorts): Promise<ControlPlane> {
   const { kube, clock, random, logger } = ports;
@@ -66,17 +68,23 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
   sweep = swept;
   const identity = `${config.replica}_${random.bytes(8).toString("hex")}`;
   const elected = openLeadership({ ...follow, namespace: rootNamespace, name: LEADER_LEASE, identity });
-  let publishing: { close(): void } | null = null;
   leadership = elected;
+  let duties: readonly { close(): void }[] = [];
+  const endDuties = (): void => {
+    for (const duty of duties) duty.close();
+    duties = [];
+  };
   elected.isLeader.subscribe((isLeader) => {
-    publishing?.close();
-    publishing = isLeader ? publishTrustBundle({ ...follow, rootPem: plane.rootPem }) : null;
+    endDuties();
+    if (!isLeader) return;
+    const telling = tellFaults({ ...follow, faults: plane.policyFaults, replica: config.replica });
+    duties = [publishTrustBundle({ ...follow, rootPem: plane.rootPem }), telling];
   });
 
   return {
     ...plane,
     async close(graceMs) {
-      publishing?.close();
+      endDuties();
       swept.close();
       policies.close();
       // First, so that another replica begins at once.

@@ -1,20 +1,29 @@
 import type { KubeObject } from "../../core/kube.ts";
+import { Refused } from "../inject/injection.ts";
+import { decideOptIn, type Words } from "../inject/opt-in.ts";
 
 /** Kubernetes' own; the mesh stays out of them. */
+const SYSTEM_NAMESPACES: readonly string[] = ["kube-system", "kube-public", "kube-node-lease"];
+
 export function isSystemNamespace(name: string): boolean {
-  return name === "kube-system" || name === "kube-public" || name === "kube-node-lease";
+  return SYSTEM_NAMESPACES.includes(name);
 }
 
-/** Whether a namespace is labelled as one of the mesh: by our label or revision, by Istio's or by Linkerd's. */
-export function isMeshNamespace({ metadata }: KubeObject): boolean {
-  const labels = metadata.labels ?? {};
-  const own = labels["cardea.dev/inject"];
-  if (own !== undefined) return own === "enabled";
-  if (labels["cardea.dev/rev"] !== undefined) return true;
-  return labels["istio-injection"] === "enabled" || labels["linkerd.io/inject"] === "enabled";
+const SILENT: Words = { labels: {}, annotations: {} };
+
+/** Whether pods that say nothing of themselves are to be in the mesh. */
+export function isMeshNamespace(namespace: KubeObject): boolean {
+  return wantsSidecar(SILENT, namespace);
 }
 
-/** Whether a pod says of itself that it wants no sidecar. */
-export function isOptedOut(labels: Readonly<Record<string, string>>): boolean {
-  return labels["cardea.dev/inject"] === "disabled" || labels["sidecar.istio.io/inject"] === "false";
+/** Whether a pod is to have a sidecar, by the words that injection goes by. Words that cannot be read ask for one. */
+export function wantsSidecar(pod: Words, { metadata }: KubeObject): boolean {
+  const { name, labels = {}, annotations = {} } = metadata;
+  const options = { excludedNamespaces: SYSTEM_NAMESPACES, whenUnsaid: false };
+  try {
+    return decideOptIn(pod, { name, labels, annotations }, options).wanted;
+  } catch (thrown) {
+    if (thrown instanceof Refused) return true;
+    throw thrown;
+  }
 }

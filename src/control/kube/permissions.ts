@@ -32,6 +32,7 @@ export const PERMISSIONS: readonly Permission[] = [
   permission(KUBE.configMaps, ["get", "patch"], "cluster", "the roots in each namespace", ["cardea-root-cert"]),
   permission(KUBE.clusterTrustBundles, ["create"], "cluster", "the roots, where the API has such bundles"),
   permission(KUBE.clusterTrustBundles, ["get", "patch"], "cluster", "the same", ["cardea-root-cert"]),
+  permission(KUBE.events, ["create"], "cluster", "faults of policies, told at the policies themselves"),
   permission(KUBE.secrets, ["create"], "own-namespace", "keys of the authority"),
   permission(KUBE.secrets, ["get", "update"], "own-namespace", "keys of the authority", ["cardea-ca"]),
   permission(KUBE.leases, ["create"], "own-namespace", "leader election"),

@@ -2,6 +2,7 @@ import { parseIp } from "../../core/cidr.ts";
 import { toCardeaError } from "../../core/errors.ts";
 import { type KubeObject, keyOf } from "../../core/kube.ts";
 import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
+import { CONTAINERS } from "../inject/names.ts";
 import { list, record } from "./endpoint-facts.ts";
 
 /** What the mesh reads of a Pod. */
@@ -14,9 +15,11 @@ export interface PodFacts {
   readonly serviceAccount: string;
   readonly spiffeId: SpiffeId;
   readonly labels: Readonly<Record<string, string>>;
+  /** Those that say whether a sidecar is wanted. */
+  readonly annotations: Readonly<Record<string, string>>;
   /** IP literals, the first of them the pod's main one. */
   readonly addresses: readonly string[];
-  /** It has our sidecar, in a network of its own. */
+  /** It has our sidecar (`cardea-proxy`, a native one or not), in a network of its own. */
   readonly isMeshed: boolean;
   readonly isHostNetwork: boolean;
   /** It has run to its end. */
@@ -25,9 +28,6 @@ export interface PodFacts {
   /** What people call it: its Deployment, StatefulSet … */
   readonly workloadName: string;
 }
-
-/** The container that makes a pod one of the mesh, among the init containers (a native sidecar) or the others. */
-export const SIDECAR_CONTAINER = "cardea-proxy";
 
 /** Null: nothing that could have an identity. */
 export function podFactsOf(object: KubeObject, trustDomain: string): PodFacts | null {
@@ -46,6 +46,7 @@ export function podFactsOf(object: KubeObject, trustDomain: string): PodFacts | 
       serviceAccount,
       spiffeId: spiffeIdFor(trustDomain, namespace, serviceAccount),
       labels: sorted(object.metadata.labels ?? {}),
+      annotations: ownAnnotations(object),
       addresses: addressesOf(status),
       isMeshed: !isHostNetwork && hasSidecar(spec),
       isHostNetwork,
@@ -91,7 +92,7 @@ const POD_METADATA: ReadonlySet<string> = new Set([
 
 function hasSidecar(spec: Readonly<Record<string, unknown>>): boolean {
   return [...list(spec["containers"]), ...list(spec["initContainers"])].some(
-    (container) => record(container)["name"] === SIDECAR_CONTAINER,
+    (container) => record(container)["name"] === CONTAINERS.proxy,
   );
 }
 
@@ -119,11 +120,12 @@ function namesOf(containers: unknown): readonly { readonly name: unknown }[] {
   return list(containers).map((container) => ({ name: record(container)["name"] }));
 }
 
+/** Ours, Istio's and Linkerd's words for it (inject/opt-in.ts). */
+const OPT_IN = /^(?:cardea\.dev\/|sidecar\.istio\.io\/inject$|istio-injection$|linkerd\.io\/inject$)/;
+
 function ownAnnotations({ metadata }: KubeObject): Readonly<Record<string, string>> {
   const given = Object.entries(metadata.annotations ?? {});
-  return Object.fromEntries(
-    given.filter(([name]) => name.startsWith("cardea.dev/") || name === "sidecar.istio.io/inject"),
-  );
+  return Object.fromEntries(given.filter(([name]) => OPT_IN.test(name)));
 }
 
 // A field that is written out as undefined costs memory, and is no JSON.

@@ -19,7 +19,7 @@ export interface KubePolicySource extends PolicySource {
 }
 
 /** What says something to sidecars. A cluster may have any of these kinds, or none. */
-const KINDS: readonly KubeResource[] = [
+export const POLICY_KINDS: readonly KubeResource[] = [
   KUBE.authorizationPolicies,
   KUBE.destinationRules,
   KUBE.virtualServices,
@@ -45,7 +45,7 @@ export function openKubePolicySource(options: KubePolicyOptions): KubePolicySour
     for (const onChange of watchers) onChange();
   }
 
-  const informers = KINDS.map((resource) =>
+  const informers = POLICY_KINDS.map((resource) =>
     openInformer({
       ...options,
       api: kube,

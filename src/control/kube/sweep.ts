@@ -2,7 +2,7 @@ import type { KubeApi } from "../../core/kube.ts";
 import { KUBE } from "../../core/kube-resources.ts";
 import type { Clock, Logger, Random, Timer } from "../../core/ports.ts";
 import { openInformer } from "./informer.ts";
-import { isMeshNamespace, isOptedOut } from "./mesh-namespaces.ts";
+import { isMeshNamespace, wantsSidecar } from "./mesh-namespaces.ts";
 import type { PodFacts } from "./pod-facts.ts";
 
 /** Why a pod in a namespace of the mesh has no sidecar. */
@@ -45,8 +45,10 @@ export function openSweep(options: SweepOptions): Sweep {
     const found: MeshlessPod[] = [];
     for (const pod of options.pods.values()) {
       const namespace = namespaces.objects.get(pod.namespace);
-      if (pod.isMeshed || pod.isDeleting || namespace === undefined || !isMeshNamespace(namespace)) continue;
-      const reason = pod.isHostNetwork ? "host-network" : isOptedOut(pod.labels) ? "opted-out" : "no-sidecar";
+      if (pod.isMeshed || pod.isDeleting || namespace === undefined) continue;
+      const isWanted = wantsSidecar(pod, namespace);
+      if (!isWanted && !isMeshNamespace(namespace)) continue;
+      const reason = pod.isHostNetwork ? "host-network" : isWanted ? "no-sidecar" : "opted-out";
       found.push({ pod: pod.key, reason });
     }
     return found;
