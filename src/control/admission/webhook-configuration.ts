@@ -268,7 +268,7 @@ const NOT_LEAVING = { name: "not-being-deleted", expression: "!has(object.metada
 const CHANGES_WHAT_RUNS = {
   name: "changes-what-runs",
   expression: [
-    "request.operation == 'CREATE' || request.subResource != ''",
+    "request.operation == 'CREATE' || (has(request.subResource) && request.subResource != '')",
     imagesDiffer("containers"),
     imagesDiffer("initContainers"),
     statusDiffers(),

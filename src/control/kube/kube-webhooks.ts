@@ -1,0 +1,46 @@
+import { KUBE } from "../../core/kube-resources.ts";
+import type { KubeApi, KubeObject } from "../../core/kube.ts";
+import { isJsonList, type JsonValue, valueAt } from "../../core/json-value.ts";
+import type { CaBundlePort } from "../admission/ca-bundle.ts";
+import type { PodWorld } from "../admission/pod-world.ts";
+import type { NamespaceFacts } from "../inject/injection.ts";
+
+/** Puts roots into webhook configurations, by a patch that holds for the object that was read and for no later one. */
+export function createCaBundlePort(kube: KubeApi): CaBundlePort {
+  return {
+    async patchCaBundle(kind, name, rootsPem) {
+      const resource = kind === "mutating" ? KUBE.mutatingWebhooks : KUBE.validatingWebhooks;
+      const found = await kube.get(resource, { name });
+      if (found === null) return false;
+      const value = Buffer.from(rootsPem).toString("base64");
+      const changes = webhooksOf(found).flatMap((webhook, index) => {
+        if (valueAt(webhook, ["clientConfig", "caBundle"]) === value) return [];
+        return [{ op: "add", path: `/webhooks/${index}/clientConfig/caBundle`, value }];
+      });
+      if (changes.length === 0) return true;
+      const isStill = { op: "test", path: "/metadata/resourceVersion", value: found.metadata.resourceVersion };
+      await kube.patch(resource, { name }, { type: "json", body: [isStill, ...changes] });
+      return true;
+    },
+  };
+}
+
+function webhooksOf(configuration: KubeObject): readonly JsonValue[] {
+  // What the API server sends is JSON.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const webhooks = configuration["webhooks"] as JsonValue | undefined;
+  return isJsonList(webhooks) ? webhooks : [];
+}
+
+/**
+ * Namespaces as they are followed; one that is not among them may be a moment old, and is asked for. `known` is the
+ * informer's.
+ */
+export function createNamespaceLookup(kube: KubeApi, known: ReadonlyMap<string, KubeObject>): PodWorld["namespaceOf"] {
+  return async (name): Promise<NamespaceFacts | null> => {
+    const found = known.get(name) ?? (name === "" ? null : await kube.get(KUBE.namespaces, { name }));
+    if (found === null) return null;
+    const { labels = {}, annotations = {} } = found.metadata;
+    return { name, labels, annotations };
+  };
+}
