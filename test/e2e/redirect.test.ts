@@ -28,10 +28,10 @@ const isUsable =
       "--net",
       "sh",
       "-ec",
-      "nft list tables; iptables-nft-save; setpriv --version; ip link",
+      "nft list tables; iptables-nft-save; iptables-legacy-save; setpriv --version; ip link",
     ])
   ).code === 0;
-const NEEDS = isUsable ? "" : " (needs root, ip, setpriv, nft and iptables-nft)";
+const NEEDS = isUsable ? "" : " (needs root, ip, setpriv, nft and both kinds of iptables)";
 
 let mesh: PodMesh;
 beforeAll(async () => {
@@ -63,7 +63,7 @@ interface Expected extends Partial<Omit<FlowLine, "destination">> {
 
 const count = (pod: Pod) => mesh.flows(pod).length;
 
-describe.skipIf(!isUsable).each(["nft", "iptables-nft"])(`redirected by %s${NEEDS}`, (backend) => {
+describe.skipIf(!isUsable).each(["nft", "iptables-nft", "iptables-legacy"])(`redirected by %s${NEEDS}`, (backend) => {
   beforeAll(async () => {
     for (const pod of [mesh.web, mesh.orders, mesh.ledger]) {
       // What a pod has been told not to capture, for the exclusions below.
