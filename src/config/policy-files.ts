@@ -24,17 +24,21 @@ export interface PolicyFiles {
   readonly revision: string;
 }
 
-/** Reads policies, their tests and traffic rules, and Lists of them, out of YAML and JSON texts. */
-export function parsePolicyFiles(files: readonly PolicyFile[]): PolicyFiles {
-  const faults: Fault[] = [];
-  const documents: AuthorizationPolicy[] = [];
-  const traffic: TrafficDocument[] = [];
-  const tests: PolicyTest[] = [];
-  for (const { path, text } of files) {
-    for (const located of parseYaml(text, path, faults).flatMap(withoutList)) {
-      readDocument(located, path, { faults, documents, traffic, tests });
-    }
-  }
+/** What good files said when they were last read, by path: whoever reads a set again and again reads the changed ones alone. */
+export type PolicyReadings = Map<string, { readonly text: string; readonly found: Found }>;
+
+/**
+ * Reads policies, their tests and traffic rules, and Lists of them, out of YAML and JSON texts. `readings` is kept up to
+ * date, and holds these files alone afterwards.
+ */
+export function parsePolicyFiles(files: readonly PolicyFile[], readings: PolicyReadings = new Map()): PolicyFiles {
+  const all = files.map((file) => ({ file, found: readFile(file, readings) }));
+  readings.clear();
+  for (const { file, found } of all) if (found.faults.length === 0) readings.set(file.path, { text: file.text, found });
+  const faults = all.flatMap(({ found }) => found.faults);
+  const documents = all.flatMap(({ found }) => found.documents);
+  const traffic = all.flatMap(({ found }) => found.traffic);
+  const tests = all.flatMap(({ found }) => found.tests);
   addDuplicates(documents, "policies", faults);
   for (const kind of TRAFFIC_KINDS)
     addDuplicates(
@@ -45,6 +49,14 @@ export function parsePolicyFiles(files: readonly PolicyFile[]): PolicyFiles {
   const revision = revisionOf(files);
   if (faults.length > 0) return { documents: [], traffic: [], tests: [], faults, revision };
   return { documents, traffic, tests, faults, revision };
+}
+
+function readFile({ path, text }: PolicyFile, readings: PolicyReadings): Found {
+  const known = readings.get(path);
+  if (known?.text === text) return known.found;
+  const found: Found = { faults: [], documents: [], traffic: [], tests: [] };
+  for (const located of parseYaml(text, path, found.faults).flatMap(withoutList)) readDocument(located, path, found);
+  return found;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { MeshApi } from "../../api/load.ts";
-import { type PolicyFile, type PolicyFiles, parsePolicyFiles } from "../../config/policy-files.ts";
+import { type PolicyFile, type PolicyFiles, type PolicyReadings, parsePolicyFiles } from "../../config/policy-files.ts";
 import { toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest, type LatestSource } from "../../core/latest.ts";
 import { LIMITS } from "../../core/limits.ts";
@@ -36,7 +36,8 @@ export interface PolicyStoreOptions {
 export async function openPolicyStore(options: PolicyStoreOptions): Promise<PolicyStore> {
   const content = createLatest<PolicyContent | null>(null);
   const faults = createLatest<readonly Fault[]>([]);
-  const runs = createSerialRun(() => load(options, content, faults));
+  const readings: PolicyReadings = new Map();
+  const runs = createSerialRun(() => load({ ...options, readings }, content, faults));
   // First watch, then read: no change falls in between.
   const watching = options.source.watch(() => void runs.request());
   await runs.request();
@@ -45,12 +46,12 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
 }
 
 async function load(
-  options: PolicyStoreOptions,
+  options: PolicyStoreOptions & { readonly readings: PolicyReadings },
   content: LatestSource<PolicyContent | null>,
   faults: LatestSource<readonly Fault[]>,
 ): Promise<void> {
   try {
-    const { files, set } = await readPolicies(options.source);
+    const { files, set } = await readPolicies(options.source, options.readings);
     if (set.faults.length > 0) {
       refuse(set.faults, options, faults);
       return;
@@ -85,10 +86,10 @@ interface ReadPolicies {
 }
 
 /** Whatever cannot be read is a fault like one in a text. */
-async function readPolicies(source: PolicySource): Promise<ReadPolicies> {
+async function readPolicies(source: PolicySource, readings: PolicyReadings): Promise<ReadPolicies> {
   const { files, faults } = await source.read();
   if (faults.length > 0) return { files: [], set: { documents: [], traffic: [], tests: [], faults, revision: "" } };
-  return { files, set: parsePolicyFiles(files) };
+  return { files, set: parsePolicyFiles(files, readings) };
 }
 
 function faultAt(file: string, message: string): Fault {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { parsePolicyFiles } from "../../../src/config/policy-files.ts";
+import { type PolicyReadings, parsePolicyFiles } from "../../../src/config/policy-files.ts";
 import { formatFault } from "../../../src/core/located.ts";
 import { corpusPath } from "../../support/corpus.ts";
 
@@ -153,3 +153,34 @@ describe.skipIf(corpus === null)("Istio's own policies (needs the shared corpus)
     expect(documents.length > 0).toBe(faults.length === 0);
   });
 });
+
+describe("a set that is read again", () => {
+  test("is read as if for the first time, whatever was known of it", () => {
+    const readings: PolicyReadings = new Map();
+    const sets = [
+      [file("a", "{}"), file("b", "{}")],
+      [file("a", "{rules: [{}]}"), file("b", "{}")],
+      [file("b", "{}")],
+      [file("a", "{action: MAYBE}"), file("b", "{}")],
+      [file("a", "{action: MAYBE}"), file("b", "{}"), { ...file("b", "{}"), path: "c.yaml" }],
+      [file("a", "{}"), file("b", "{}")],
+    ];
+    for (const files of sets) expect(parsePolicyFiles(files, readings)).toEqual(parsePolicyFiles(files));
+  });
+
+  test("gives the documents of unchanged files as they are, and forgets what is gone", () => {
+    const readings: PolicyReadings = new Map();
+    const first = parsePolicyFiles([file("a", "{}"), file("b", "{}")], readings);
+    const second = parsePolicyFiles([file("a", "{}"), file("b", "{rules: [{}]}")], readings);
+    expect(second.documents[0]).toBe(first.documents[0]);
+    expect(second.documents[1]).not.toBe(first.documents[1]);
+    parsePolicyFiles([file("b", "{}")], readings);
+    expect([...readings.keys()]).toEqual(["b.yaml"]);
+  });
+});
+
+function file(name: string, spec: string) {
+  const metadata = `{name: ${name}, namespace: shop}`;
+  const text = `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: ${metadata}\nspec: ${spec}\n`;
+  return { path: `${name}.yaml`, text };
+}
