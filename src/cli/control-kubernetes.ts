@@ -1,6 +1,7 @@
 import { inClusterConnection, parseKubeconfig } from "../config/kube-config.ts";
 import { type KubeControlConfig, parseKubeControlConfig } from "../config/kube-control-config.ts";
 import type { ControlPlane } from "../control/control-plane.ts";
+import { DEFAULT_INJECT_SETTINGS } from "../control/inject/settings.ts";
 import { openKubeControlPlane } from "../control/kube/kube-plane.ts";
 import { CardeaError } from "../core/errors.ts";
 import type { KubeConnection } from "../core/kube.ts";
@@ -8,6 +9,7 @@ import type { Logger } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText } from "../io/files.ts";
 import { openHttpAdmin } from "../io/http-admin.ts";
+import { openHttpsServer } from "../io/https-server.ts";
 import { openKubeClient } from "../io/kube-client.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { listenTls } from "../io/tls-listener.ts";
@@ -38,7 +40,9 @@ export async function openKubePlane(
   const [clock, random] = [systemClock, createSystemRandom()];
   const connection = await readConnection(args, env);
   const kube = openKubeClient({ connection, clock, random, userAgent: `cardea-control/${version}` });
-  const ports = { kube, listenTls, openAdmin: openHttpAdmin, clock, random, logger, version };
+  const injection = DEFAULT_INJECT_SETTINGS;
+  const io = { kube, listenTls, openAdmin: openHttpAdmin, openHttpsServer };
+  const ports = { ...io, injection, clock, random, logger, version };
   const plane = await openKubeControlPlane(config, ports);
   return {
     ...plane,

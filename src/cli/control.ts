@@ -70,9 +70,9 @@ async function runControl(args: ParsedArgs, terminal: Terminal): Promise<0> {
   const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
   const plane = await open();
   logger.log("info", "ready", { address: `${plane.address.host}:${plane.address.port}`, spiffeId: plane.spiffeId });
-  const { address, admin, telemetry, spiffeId } = plane;
+  const { address, admin, telemetry, webhooks, spiffeId } = plane;
   // For whoever has started us and waits; all else goes to stderr.
-  terminal.stdout(JSON.stringify({ ready: "control", address, admin, telemetry, spiffeId }));
+  terminal.stdout(JSON.stringify({ ready: "control", address, admin, telemetry, webhooks, spiffeId }));
   await ended;
   logger.log("info", "ending", {});
   await plane.close(GRACE_MS);

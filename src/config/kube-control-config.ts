@@ -1,6 +1,7 @@
 import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
+import { NAMESPACE } from "../core/object-metadata.ts";
 import { integer, object, oneOf, optional, parsed, required, string, withDefault } from "../core/schema.ts";
 import { parseIp } from "../core/cidr.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
@@ -24,6 +25,12 @@ export interface KubeControlConfig {
   readonly admin: Address;
   /** Metrics and readiness, for Prometheus and the kubelet. */
   readonly telemetry: Address;
+  /** Webhooks, for the API server. */
+  readonly webhooks: Address;
+  /** Of this installation, where there are several; null: the one for namespaces without `cardea.dev/rev`. */
+  readonly revision: string | null;
+  /** Whether pods that go around the mesh are refused, in namespaces that do not say. */
+  readonly bypassChecks: "audit" | "enforce";
   readonly logLevel: LogLevel;
 }
 
@@ -51,6 +58,9 @@ const CONFIG = object({
   listen: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_012 }),
   admin: withDefault(object({ host: required(LOOPBACK), port: required(PORT) }), { host: "127.0.0.1", port: 15_000 }),
   telemetry: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_014 }),
+  webhooks: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_017 }),
+  revision: optional(NAMESPACE),
+  bypassChecks: withDefault(oneOf("audit", "enforce"), "audit"),
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
 });
 

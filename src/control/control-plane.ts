@@ -11,6 +11,8 @@ import type { StateFiles } from "../core/state-files.ts";
 import type { AdminRoute, HttpAdminOptions } from "../io/http-admin.ts";
 import { trustBundlesOf } from "../pki/bundle.ts";
 import { adminRoutes, type ClusterStatus } from "./admin.ts";
+import type { WebhooksOptions } from "./admission/open-webhooks.ts";
+import { createPolicyWorld } from "./admission/policy-world.ts";
 import { type Attest, createAttestor } from "./ca/attest.ts";
 import { openAuthority } from "./ca/authority.ts";
 import { createCertificateService } from "./ca/certificate-service.ts";
@@ -53,7 +55,12 @@ export interface ControlPorts {
   readonly startsWithoutPolicies?: boolean;
   /** What is to be said of the cluster, where there is one. */
   readonly cluster?: () => ClusterStatus;
+  /** Opens the webhooks of a cluster, where there is one. */
+  openWebhooks?(parts: WebhookParts): Promise<Listening>;
 }
+
+/** What webhooks need of the control plane. */
+export type WebhookParts = Pick<WebhooksOptions, "authority" | "policies" | "observer">;
 
 /** What `openControlPlane` reads of a configuration. */
 export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin">;
@@ -71,6 +78,8 @@ export interface ControlPlane {
   readonly policyFaults: Latest<readonly Fault[]>;
   /** Metrics and readiness, where they have a port of their own. */
   readonly telemetry: Address | null;
+  /** Webhooks of the API server, on Kubernetes. */
+  readonly webhooks: Address | null;
   /** Ends streams and ports; calls that are under way may finish for `graceMs`. Sidecars go on with what they have. */
   close(graceMs: number): Promise<void>;
 }
@@ -145,8 +154,16 @@ async function openParts(
   closing.push(() => admin.close());
   const telemetry = await openTelemetry(routes, ports);
   if (telemetry !== null) closing.push(() => telemetry.close());
-  const { spiffeId, rootPem } = identity;
-  const addresses = { address: server.address, admin: admin.address, telemetry: telemetry?.address ?? null };
+  const { spiffeId, rootPem, authority } = identity;
+  const world = createPolicyWorld(config.mesh, policies.content, registry.content);
+  const webhooks = await ports.openWebhooks?.({ authority, policies: world, observer: metrics.admission });
+  if (webhooks !== undefined) closing.push(() => webhooks.close());
+  const addresses = {
+    address: server.address,
+    admin: admin.address,
+    telemetry: telemetry?.address ?? null,
+    webhooks: webhooks?.address ?? null,
+  };
   return { ...addresses, spiffeId, rootPem, policyFaults: policies.faults };
 }
 
@@ -171,6 +188,7 @@ async function openIdentity(
   const serving = await holdServingIdentity({ spiffeId, issue, clock, logger });
   parts.closing.push(() => serving.close());
   return {
+    authority,
     spiffeId,
     rootPem: authority.bundle.pem,
     material: serving.material,

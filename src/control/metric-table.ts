@@ -51,6 +51,11 @@ export const CONTROL_METRIC_TABLE = {
     ["reason"],
     "Pods without a sidecar in namespaces of the mesh: no-sidecar (a fault), opted-out, host-network.",
   ),
+  cardea_admission_reviews_total: metric(
+    "counter",
+    ["path", "outcome"],
+    "Reviews that webhooks answered: admitted, patched, refused, unreadable, or failed by a fault of ours.",
+  ),
   cardea_leader: metric("gauge", [], "1: this replica does what one alone does (Kubernetes)."),
   cardea_kube_kinds_not_followed: metric(
     "gauge",

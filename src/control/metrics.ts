@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../api/resource-types.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { ClusterStatus } from "./admin.ts";
+import type { AdmissionObserver } from "./admission/admission-route.ts";
 import type { IssuanceObserver } from "./ca/certificate-service.ts";
 import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
@@ -11,6 +12,7 @@ import { processRegistry } from "./process-metrics.ts";
 export interface ControlMetrics {
   readonly issuance: IssuanceObserver;
   readonly discovery: DiscoveryObserver;
+  readonly admission: AdmissionObserver;
   /** Prometheus' text format 0.0.4. */
   expose(facts: ControlFacts): Promise<string>;
 }
@@ -35,10 +37,12 @@ export function createControlMetrics(version: string): ControlMetrics {
   const registry = new Registry();
   const ofProcess = processRegistry();
   const { issuance, discovery } = createObservers(registry);
+  const reviews = counter(registry, "cardea_admission_reviews_total");
   const showFacts = createGauges(registry, version);
   return {
     issuance,
     discovery,
+    admission: { reviewed: (path, outcome) => reviews.inc({ path, outcome }) },
     async expose(facts) {
       showFacts(facts);
       const texts = await Promise.all([registry.metrics(), ofProcess.metrics()]);

@@ -1,8 +1,11 @@
+import { Agent, request } from "undici";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { ControlStatus } from "../../src/control/admin.ts";
+import { webhookConfigurations } from "../../src/control/admission/webhook-configuration.ts";
 import { parseCertificate } from "../../src/pki/certificate.ts";
 import { parsePem } from "../../src/pki/pem.ts";
-import { type KubeCluster, openKubeCluster, whyNoKube } from "../support/kube-cluster.ts";
+import { admissionReview } from "../support/admission-review.ts";
+import { type AnyObject, type KubeCluster, openKubeCluster, whyNoKube } from "../support/kube-cluster.ts";
 import { installControl, type KubeReplica, startReplica, SYSTEM, until } from "../support/kube-control.ts";
 import { certify, joinKube, type KubeControlTarget } from "../support/kube-sidecar.ts";
 import { isPresent, valueWhen } from "../unit/control/control-fixture.ts";
@@ -251,6 +254,29 @@ describe.skipIf(whyNoKube !== null)(`the control plane on Kubernetes (skipped wh
     );
     await cluster.namespace("late");
     await until(rootOf("late"), (pem) => pem === rootPem);
+  });
+
+  test("its webhooks serve under the Service's name, and their roots come into the configurations", async () => {
+    const configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/cardea-injector";
+    await cluster.apply(webhookConfigurations());
+    const found = await until(
+      () => cluster.must("GET", configurations),
+      ({ webhooks }) => webhooks.every(({ clientConfig }: AnyObject) => clientConfig.caBundle !== undefined),
+    );
+    const { name, namespace, path } = found.webhooks[0].clientConfig.service;
+    const ca = Buffer.from(found.webhooks[0].clientConfig.caBundle as string, "base64").toString();
+    expect(ca).toBe(rootPem);
+    const dispatcher = new Agent({ connect: { ca, servername: `${name}.${namespace}.svc` } });
+    const object = { metadata: { name: "new" }, spec: { containers: [{ name: "app", image: "app" }] } };
+    const answer = await request(`https://127.0.0.1:${replicas[0]!.webhooks.port}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(admissionReview({ object })),
+      dispatcher,
+    });
+    expect(await answer.body.json()).toMatchObject({ response: { allowed: true, patchType: "JSONPatch" } });
+    await dispatcher.close();
+    await cluster.kubectl(["delete", "mutatingwebhookconfigurations,validatingwebhookconfigurations", "--all"]);
   });
 
   test("a replica that is told to end gives the lease up at once, and has needed no more rights than it has", async () => {

@@ -13,6 +13,7 @@ export interface KubeReplica {
   readonly address: Address;
   readonly admin: Address;
   readonly telemetry: Address;
+  readonly webhooks: Address;
   readonly spiffeId: SpiffeId;
 }
 
@@ -76,7 +77,7 @@ export async function startReplica(cluster: KubeCluster, name: string): Promise<
 async function launchReplica(cluster: KubeCluster, name: string): Promise<RunningCardea> {
   const at = { host: "127.0.0.1", port: 0 };
   const config = join(cluster.directory, `${name}.yaml`);
-  writeFileSync(config, JSON.stringify({ listen: at, admin: at, telemetry: at, logLevel: "debug" }));
+  writeFileSync(config, JSON.stringify({ listen: at, admin: at, telemetry: at, webhooks: at, logLevel: "debug" }));
   const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"));
   const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
   return startCardea(words, { env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });

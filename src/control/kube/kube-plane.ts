@@ -1,8 +1,14 @@
 import type { KubeControlConfig } from "../../config/kube-control-config.ts";
+import { KUBE } from "../../core/kube-resources.ts";
 import type { KubeApi } from "../../core/kube.ts";
+import type { Listening } from "../../core/ports.ts";
+import type { HttpsServerOptions } from "../../io/https-server.ts";
 import { type ControlPlane, type ControlPorts, openControlPlane } from "../control-plane.ts";
 import type { RevisionArchive } from "../distribute/revision-archive.ts";
 import { tellFaults } from "./fault-events.ts";
+import type { InjectSettings } from "../inject/settings.ts";
+import { openInformer } from "./informer.ts";
+import { openKubeWebhooks } from "./kube-webhooks.ts";
 import { type Leadership, openLeadership } from "./lease.ts";
 import { openKubePolicySource } from "./policy-source.ts";
 import { type KubeRegistry, openKubeRegistry } from "./registry-source.ts";
@@ -15,6 +21,9 @@ import { publishTrustBundle } from "./trust-bundle.ts";
 export interface KubePlanePorts
   extends Pick<ControlPorts, "listenTls" | "openAdmin" | "clock" | "random" | "logger" | "version"> {
   readonly kube: KubeApi;
+  openHttpsServer(options: HttpsServerOptions): Promise<Listening>;
+  /** The mesh's, without what follows from the configuration. */
+  readonly injection: InjectSettings;
 }
 
 /** The Lease of what one replica alone does. */
@@ -30,6 +39,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
   const { trustDomain, rootNamespace } = config.mesh;
   const follow = { kube, clock, random, logger };
   const policies = openKubePolicySource(follow);
+  const namespaces = openInformer({ ...follow, api: kube, resource: KUBE.namespaces });
   let registry: KubeRegistry | null = null;
   let sweep: Sweep | null = null;
   let leadership: Leadership | null = null;
@@ -50,6 +60,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
       hasPod: (spiffeId) => (registry?.content.get().labelSetsOf?.(spiffeId).length ?? 0) > 0,
     }),
     telemetry: config.telemetry,
+    openWebhooks: (parts) => openKubeWebhooks({ ...follow, ...parts, config, ports, namespaces: namespaces.objects }),
     startsWithoutPolicies: true,
     cluster: () => ({
       replica: config.replica,
@@ -61,6 +72,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
     }),
   }).catch((thrown: unknown) => {
     policies.close();
+    namespaces.close();
     throw thrown;
   });
 
@@ -87,6 +99,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
       endDuties();
       swept.close();
       policies.close();
+      namespaces.close();
       // First, so that another replica begins at once.
       await elected.close();
       await plane.close(graceMs);

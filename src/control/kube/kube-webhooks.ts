@@ -1,9 +1,44 @@
 import { KUBE } from "../../core/kube-resources.ts";
 import type { KubeApi, KubeObject } from "../../core/kube.ts";
 import { isJsonList, type JsonValue, valueAt } from "../../core/json-value.ts";
+import type { KubeControlConfig } from "../../config/kube-control-config.ts";
+import type { Listening } from "../../core/ports.ts";
+import { openWebhooks } from "../admission/open-webhooks.ts";
+import type { WebhookParts } from "../control-plane.ts";
+import type { KubePlanePorts } from "./kube-plane.ts";
 import type { CaBundlePort } from "../admission/ca-bundle.ts";
 import type { PodWorld } from "../admission/pod-world.ts";
 import type { NamespaceFacts } from "../inject/injection.ts";
+
+interface KubeWebhooksOptions extends WebhookParts, Pick<KubePlanePorts, "kube" | "clock" | "random" | "logger"> {
+  readonly config: KubeControlConfig;
+  readonly ports: Pick<KubePlanePorts, "openHttpsServer" | "injection">;
+  /** As they are followed. */
+  readonly namespaces: ReadonlyMap<string, KubeObject>;
+}
+
+/** The name of our Service. */
+const SERVICE = "cardea-control";
+
+/** The webhooks of a control plane on Kubernetes. Errors: `unreachable` when the port is taken. */
+export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listening> {
+  const { config, kube, namespaces, ports } = options;
+  const { trustDomain, rootNamespace } = config.mesh;
+  const settings = { ...ports.injection, trustDomain, rootNamespace, tokenAudience: config.audience };
+  return openWebhooks({
+    ...options,
+    listen: config.webhooks,
+    dnsNames: [`${SERVICE}.${rootNamespace}.svc`],
+    revision: config.revision,
+    pods: {
+      settings: () => settings,
+      bypassMode: () => config.bypassChecks,
+      namespaceOf: createNamespaceLookup(kube, namespaces),
+    },
+    configurations: createCaBundlePort(kube),
+    openServer: (server) => ports.openHttpsServer(server),
+  });
+}
 
 /** Puts roots into webhook configurations, by a patch that holds for the object that was read and for no later one. */
 export function createCaBundlePort(kube: KubeApi): CaBundlePort {

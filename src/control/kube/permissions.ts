@@ -1,5 +1,6 @@
 import { KUBE } from "../../core/kube-resources.ts";
 import type { KubeResource } from "../../core/kube.ts";
+import { webhookNames } from "../admission/webhook-configuration.ts";
 import { LEADER_LEASE } from "./kube-plane.ts";
 
 /** Something that the control plane asks of the API server, and what for. */
@@ -14,6 +15,8 @@ export interface Permission {
 }
 
 const FOLLOW = ["get", "list", "watch"];
+
+const WEBHOOKS = webhookNames(null);
 
 /** All that `cardea control` may do. ClusterRole and Role are rendered from here; the end-to-end tests run under them. */
 export const PERMISSIONS: readonly Permission[] = [
@@ -33,6 +36,8 @@ export const PERMISSIONS: readonly Permission[] = [
   permission(KUBE.clusterTrustBundles, ["create"], "cluster", "the roots, where the API has such bundles"),
   permission(KUBE.clusterTrustBundles, ["get", "patch"], "cluster", "the same", ["cardea-root-cert"]),
   permission(KUBE.events, ["create"], "cluster", "faults of policies, told at the policies themselves"),
+  permission(KUBE.mutatingWebhooks, ["get", "patch"], "cluster", "our roots in our webhooks", [WEBHOOKS.injector]),
+  permission(KUBE.validatingWebhooks, ["get", "patch"], "cluster", "the same", [WEBHOOKS.validator]),
   permission(KUBE.secrets, ["create"], "own-namespace", "keys of the authority"),
   permission(KUBE.secrets, ["get", "update"], "own-namespace", "keys of the authority", ["cardea-ca"]),
   permission(KUBE.leases, ["create"], "own-namespace", "leader election"),

@@ -26,11 +26,14 @@ test("secrets and leases are ours by name, in our namespace; no secret is ever l
   }
 });
 
-test("what is written in all namespaces is one name", () => {
+test("what is written in all of the cluster is held to names", () => {
   const writing = rights.filter(({ verbs, scope }) => scope === "cluster" && /update|patch/.test(verbs.join()));
   expect(writing.map(({ what, names }) => [what, names])).toEqual([
     ["/configmaps", ["cardea-root-cert"]],
     ["certificates.k8s.io/clustertrustbundles", ["cardea-root-cert"]],
+    // Cluster-wide kinds, so held to our own two by name.
+    ["admissionregistration.k8s.io/mutatingwebhookconfigurations", ["cardea-injector"]],
+    ["admissionregistration.k8s.io/validatingwebhookconfigurations", ["cardea-validator"]],
   ]);
 });
 

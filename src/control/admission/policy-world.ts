@@ -1,0 +1,26 @@
+import type { Latest } from "../../core/latest.ts";
+import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import type { PolicyContent } from "../distribute/policy-content.ts";
+import type { RegistryContent } from "../distribute/registry-content.ts";
+import type { PolicyWorld } from "./staged-report.ts";
+
+/** What is in force, as the control plane distributes it. */
+export function createPolicyWorld(
+  settings: MeshSettings,
+  policies: Latest<PolicyContent | null>,
+  registry: Latest<RegistryContent>,
+): PolicyWorld {
+  return {
+    settings,
+    workloads: () => registry.get().workloads,
+    policies: () => policies.get()?.documents ?? [],
+    traffic: () => policies.get()?.traffic ?? [],
+    services: () => new Set([...registry.get().resources.keys()].flatMap(hostOf)),
+  };
+}
+
+/** Of a service's resource name, `namespace/host`; a workload's has more parts. */
+function hostOf(resourceName: string): readonly string[] {
+  const parts = resourceName.split("/");
+  return parts.length === 2 ? [parts[1]!] : [];
+}
