@@ -7,6 +7,7 @@ import type { Listening, Logger, Network } from "../core/ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
 import { runAppProbe } from "../io/app-probe.ts";
 import { systemClock } from "../io/clock.ts";
+import { keepCompiled } from "../io/compile-cache.ts";
 import { readText, readTextIfPresent } from "../io/files.ts";
 import { type AdminRoute, openHttpAdmin } from "../io/http-admin.ts";
 import { directlyDialled, openOriginalDestination } from "../io/original-dst.ts";
@@ -136,6 +137,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
   holder.begin();
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
   const servers = await openServers({ ...parts, version: await readVersion() }, probeRoutes(probes, config));
+  keepCompiled();
   return {
     renew: () => holder.renew(),
     async drain() {

@@ -1,7 +1,7 @@
 import { relative } from "node:path";
 import { toCardeaError } from "../core/errors.ts";
 import { systemClock } from "../io/clock.ts";
-import { PREFERRED_GROUP } from "../io/tls.ts";
+import { preferredGroup } from "../io/tls.ts";
 import type { FlowRecord } from "../observe/flow.ts";
 import { formatFlowLine } from "../observe/flow-line.ts";
 import { type BoardTry, curlThrough, renderBoard } from "./board.ts";
@@ -44,7 +44,7 @@ async function showMesh(up: RunningUp): Promise<void> {
     mesh: run.mesh,
     services: run.services,
     rootFingerprint: await readRootFingerprint(up.paths.rootFile),
-    keyExchange: PREFERRED_GROUP,
+    keyExchange: preferredGroup(),
     policiesDirectory: shorter(run.policiesDirectory, terminal.cwd),
     stateDirectory: shorter(up.paths.directory, terminal.cwd),
     tries: findSampleWeb(up.plan) === null ? [] : sampleTries(up),

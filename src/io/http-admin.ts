@@ -3,9 +3,6 @@ import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Listening } from "../core/ports.ts";
 
-// An import statement reads every export of the module, and node:http's WebSocket brings Node's whole fetch along: 3 MB.
-const { createServer } = process.getBuiltinModule("node:http");
-
 /** One path of an admin, metrics or readiness port. Answers must hold no secrets: the port has no login. */
 export interface AdminRoute {
   readonly path: string;
@@ -39,6 +36,9 @@ const TEXT = "text/plain; charset=utf-8";
  * Errors: `unreachable` when the port is taken or may not be opened.
  */
 export async function openHttpAdmin(options: HttpAdminOptions): Promise<Listening> {
+  // An import statement reads every export of the module, and node:http's WebSocket brings Node's whole fetch along: 3 MB.
+  // Not before it is wanted: a sidecar listens to its callers first, and this takes longer than that.
+  const { createServer } = process.getBuiltinModule("node:http");
   const server = createServer({ maxHeaderSize: HEAD_BYTES_MAX }, (request, response) => {
     void answer(options, request, response);
   });

@@ -20,7 +20,7 @@ import { type ConnectionSide, SecureSocketConnection, SocketConnection } from ".
  */
 export function createTlsContext(material: TlsMaterial): TlsContext {
   try {
-    const options = { ...TLS_OPTIONS, cert: material.chainPem, key: material.keyPem };
+    const options = { ...TLS_OPTIONS, ecdhCurve: groups(), cert: material.chainPem, key: material.keyPem };
     return { tlsContext: new RuntimeContext(options) };
   } catch (error) {
     throw new CardeaError("bad-input", `the certificate cannot be used: ${(error as Error).message}`, error);
@@ -90,10 +90,19 @@ const NO_AUTHORITIES: string[] = [];
 
 const POST_QUANTUM_GROUP = "X25519MLKEM768";
 
-/** The key-exchange group that two sidecars of this runtime agree on: post-quantum where its OpenSSL can do it. */
-export const PREFERRED_GROUP = supportsGroup(POST_QUANTUM_GROUP) ? POST_QUANTUM_GROUP : "X25519";
+/** Null: nobody has asked yet. To find out takes a context, longer than a sidecar takes to listen. */
+let isPostQuantum: boolean | null = null;
 
-const GROUPS = PREFERRED_GROUP === POST_QUANTUM_GROUP ? `${POST_QUANTUM_GROUP}:X25519:P-256` : "X25519:P-256";
+/** The key-exchange group that two sidecars of this runtime agree on: post-quantum where its OpenSSL can do it. */
+export function preferredGroup(): string {
+  isPostQuantum ??= supportsGroup(POST_QUANTUM_GROUP);
+  return isPostQuantum ? POST_QUANTUM_GROUP : "X25519";
+}
+
+function groups(): string {
+  const preferred = preferredGroup();
+  return preferred === "X25519" ? "X25519:P-256" : `${preferred}:X25519:P-256`;
+}
 
 /** AES with 128-bit keys first, as Go and Envoy have it: a quarter cheaper by the byte than with 256, which is taken too. */
 const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
@@ -101,7 +110,6 @@ const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY
 const TLS_OPTIONS = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
-  ecdhCurve: GROUPS,
   ciphers: CIPHERS,
   // No resumption: a resumed session would skip the proof of who the peer is.
   secureOptions: constants.SSL_OP_NO_TICKET,
