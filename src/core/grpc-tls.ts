@@ -20,7 +20,7 @@ export interface TlsListenerOptions {
 
 /**
  * The control plane's TLS. The gRPC library wants the platform's own sockets, so this port hands them over whole, instead
- * of the `Connection` of the data path; io/tls-listener.ts has the real one. TLS 1.3 only, without session tickets.
+ * of the `Connection` of the data path; io/tls-listener.ts has the real one. TLS 1.3 only, without resumption.
  * Errors: `unreachable` when the port is taken or may not be opened.
  */
 export type ListenTls = (options: TlsListenerOptions) => Promise<Listening>;

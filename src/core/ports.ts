@@ -110,7 +110,7 @@ export interface Network {
   createTlsContext(material: TlsMaterial): TlsContext;
   /**
    * TLS server side over an accepted connection whose first bytes were already read into `head`.
-   * Asks for a client certificate, issues no session tickets, TLS 1.3 only.
+   * Asks for a client certificate, resumes no session, TLS 1.3 only.
    * Errors: `tls-handshake-failed`, `request-timeout`.
    */
   serveTls(connection: Connection, head: Buffer, options: TlsServerOptions): Promise<SecureConnection>;

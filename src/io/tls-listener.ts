@@ -47,7 +47,7 @@ function contextOf(material: TlsMaterial): SecureContextOptions {
     // No authorities: whoever takes the socket verifies the chain.
     ca: [],
     minVersion: "TLSv1.3",
-    // A resumed session would present no chain to verify.
+    // No resumption: such a session shows the leaf alone, and no new proof of its key.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };
 }

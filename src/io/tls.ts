@@ -111,7 +111,7 @@ const TLS_OPTIONS = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ciphers: CIPHERS,
-  // No resumption: a resumed session would skip the proof of who the peer is.
+  // No resumption, which would skip the proof of who the peer is: OpenSSL's tickets then only name sessions, and none is kept.
   secureOptions: constants.SSL_OP_NO_TICKET,
   // No authorities: the library's own opinion of a chain is asked for by nobody, and cost a fifth of a handshake.
   ca: NO_AUTHORITIES,

@@ -99,9 +99,9 @@ describe("an admin port", () => {
 
 test("an admin port does not bring Node's own fetch into memory, which every sidecar would pay for", () => {
   const file = new URL("../../../src/io/http-admin.ts", import.meta.url);
-  const open = `await openHttpAdmin({ at: { host: "127.0.0.1", port: 0 }, hosts: "loopback", routes: [] })`;
+  const opening = `await openHttpAdmin({ at: { host: "127.0.0.1", port: 0 }, hosts: "loopback", routes: [] })`;
   const tell = `console.log(process.moduleLoadList.join("\\n")); process.exit(0)`;
-  const script = `const { openHttpAdmin } = await import("${file.href}"); ${open}; ${tell}`;
+  const script = `const { openHttpAdmin } = await import("${file.href}"); ${opening}; ${tell}`;
   const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
   const loaded = stdout.split("\n");
   expect(loaded).toContain("NativeModule _http_server");
