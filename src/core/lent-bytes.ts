@@ -1,3 +1,5 @@
+import { CardeaError } from "./errors.ts";
+
 /** Bytes for one slab, which takes what comes one behind the other. */
 const SLAB_BYTES = 65_536;
 /** A piece that waits for a slow peer holds its slab as a whole: eight times its size at the worst. */
@@ -9,8 +11,8 @@ interface Slab {
   readonly bytes: Buffer;
   /** Where the next piece goes. */
   at: number;
-  /** Of those before `at`, how many nobody needs any more. */
-  returned: number;
+  /** What somebody still has, as starts and ends in turn; touching ranges are one. */
+  readonly held: number[];
 }
 
 const slabs = new WeakMap<ArrayBufferLike, Slab>();
@@ -28,6 +30,7 @@ export function keepLent(piece: Buffer): Buffer {
   const start = current.at;
   piece.copy(current.bytes, start);
   current.at += length;
+  hold(current.held, start, current.at);
   return current.bytes.subarray(start, current.at);
 }
 
@@ -36,20 +39,40 @@ export function isKept(piece: Buffer): boolean {
   return piece.buffer.byteLength === SLAB_BYTES && slabs.has(piece.buffer);
 }
 
-/** Nobody needs these bytes, all or a part of what `keepLent` gave, any more. Nothing happens for other bytes. */
+/**
+ * Nobody needs these bytes, all or a part of what `keepLent` gave, any more. Nothing happens for other bytes. Memory is
+ * used again only when each byte of it was given back once, so that no fault of ours can show one caller another's bytes.
+ * Errors: `internal` for bytes that nobody has.
+ */
 export function giveBack(piece: Buffer): void {
   const slab = piece.buffer.byteLength === SLAB_BYTES ? slabs.get(piece.buffer) : undefined;
   if (slab === undefined) return;
-  slab.returned += piece.length;
-  if (slab.returned < slab.at) return;
+  release(slab.held, piece.byteOffset, piece.byteOffset + piece.length);
+  if (slab.held.length > 0) return;
   slab.at = 0;
-  slab.returned = 0;
   if (slab !== current && spare.length < SPARE_SLABS_MAX) spare.push(slab);
 }
 
 function newSlab(): Slab {
   const bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  const slab = { bytes, at: 0, returned: 0 };
+  const slab = { bytes, at: 0, held: [] };
   slabs.set(bytes.buffer, slab);
   return slab;
+}
+
+/** `start` is where the last range that was held ends, or behind it. */
+function hold(held: number[], start: number, end: number): void {
+  if (held.at(-1) === start) held[held.length - 1] = end;
+  else held.push(start, end);
+}
+
+function release(held: number[], start: number, end: number): void {
+  for (let i = 0; i < held.length; i += 2) {
+    const [from, to] = [held[i]!, held[i + 1]!];
+    if (start < from || end > to) continue;
+    const rest = [...(from < start ? [from, start] : []), ...(end < to ? [end, to] : [])];
+    held.splice(i, 2, ...rest);
+    return;
+  }
+  throw new CardeaError("internal", "bytes were given back that nobody had");
 }

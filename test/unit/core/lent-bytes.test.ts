@@ -44,6 +44,29 @@ describe("lent bytes", () => {
     expect(memory.size).toBeLessThanOrEqual(4);
   });
 
+  it.each([
+    ["twice", (kept: Buffer) => [kept, kept]],
+    ["twice in part", (kept: Buffer) => [kept.subarray(100, 200), kept.subarray(150, 160)]],
+    ["as more than was kept", (kept: Buffer) => [kept, Buffer.from(kept.buffer, kept.byteOffset, kept.length + 1)]],
+  ])("cannot be given back %s", (_, returns) => {
+    // A neighbour that somebody has keeps the slab from being used again.
+    const kept = keepLent(Buffer.alloc(10_000));
+    const neighbour = keepLent(Buffer.alloc(10_000, 7));
+    const [first, second] = returns(kept);
+    giveBack(first!);
+    expect(() => giveBack(second!)).toThrow(expect.objectContaining({ code: "internal" }));
+    expect(neighbour.every((octet) => octet === 7)).toBe(true);
+  });
+
+  it("can be given back in parts of any order, and neighbours as one", () => {
+    const [first, second] = [keepLent(Buffer.alloc(10_000)), keepLent(Buffer.alloc(10_000))];
+    expect(second.buffer).toBe(first.buffer);
+    giveBack(Buffer.from(first.buffer, first.byteOffset + 5_000, 10_000));
+    giveBack(first.subarray(0, 5_000));
+    giveBack(second.subarray(5_000));
+    expect(() => giveBack(second)).toThrow(expect.objectContaining({ code: "internal" }));
+  });
+
   it("are not touched by what belongs to somebody else", () => {
     const other = Buffer.alloc(65_536);
     giveBack(other);
