@@ -17,13 +17,6 @@ const HARDENING = ["--disable-sigusr1"];
 const SMALL_HEAP = ["--max-semi-space-size=8"];
 
 /**
- * MiB that the old generation and what was read into buffers may come to before the whole heap is looked through. A
- * sidecar's heap is so small that Node would do that for every 14 MiB of traffic: measured over 6 s of bulk TCP, 22
- * times against 2, and twice the processor time.
- */
-const RARE_FULL_COLLECTION = ["--initial-old-space-size=96"];
-
-/**
  * glibc gives threads arenas of their own, and keeps what is freed in each. With one for all, a sidecar had 10 MiB less
  * after bodies of 64 KiB and 17 less after GETs over 200 connections, at the same processor time.
  */
@@ -55,7 +48,7 @@ interface LaunchPlace {
 function launch(file: string, words: readonly string[], { logFile, paths }: LaunchPlace): ChildOptions {
   return {
     program: process.execPath,
-    args: [...HARDENING, ...SMALL_HEAP, ...RARE_FULL_COLLECTION, file, ...words],
+    args: [...HARDENING, ...SMALL_HEAP, file, ...words],
     cwd: paths.directory,
     env: ownEnv(paths),
     output: { file: logFile },
