@@ -70,7 +70,7 @@ describe("the command line", () => {
       ["run", "--service", "X!", "--", "true"],
       /^cardea: --service: expected a name .*\n$/,
     ],
-    ["a sidecar without its file", ["proxy"], /^cardea: --config FILE is missing\n$/],
+    ["a sidecar without its file", ["proxy"], /^cardea: --config FILE is missing, and this is no injected pod\n$/],
     ["a control plane without its file", ["control"], /^cardea: --config FILE is missing\n$/],
     [
       "a bootstrap file that is not there",

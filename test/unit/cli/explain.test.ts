@@ -346,6 +346,11 @@ describe("what outcomes without a policy mean", () => {
       "csr-invalid",
       "der-invalid",
       "spiffe-id-invalid",
+      "kube-forbidden",
+      "kube-absent",
+      "kube-conflict",
+      "kube-gone",
+      "kube-refused",
     ]);
     const without = (Object.keys(ERROR_TABLE) as ErrorCode[]).filter((code) => adviceFor(code) === null);
     expect(without.filter((code) => !elsewhere.has(code))).toEqual([]);
