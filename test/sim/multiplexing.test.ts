@@ -178,6 +178,19 @@ describe("requests between two sidecars", () => {
     expect(long.text()).toMatch(/\r\n0\r\n\r\n$/);
     expect(mesh.flows().every((flow) => flow.verdict === "allowed")).toBe(true);
   });
+
+  it("share the connection again as soon as a long body has ended, and not with the next tick", async () => {
+    const { mesh, dials } = await open();
+    await mesh.call(mesh.toOrders, get("/long"));
+    say(mesh.ordersApp[0]!, CHUNKED);
+    for (let moved = 0; moved < LIMITS.http2LongBodyBytesMin; moved += PIECE.length)
+      say(mesh.ordersApp[0]!, chunkOf(PIECE));
+    await mesh.pass(1_000);
+    say(mesh.ordersApp[0]!, LAST_CHUNK);
+    await mesh.settle();
+    await Promise.all(Array.from({ length: 20 }, () => mesh.call(mesh.toOrders, get("/next"))));
+    expect(dials()).toBe(1);
+  });
 });
 
 describe("a connection that is shared", () => {

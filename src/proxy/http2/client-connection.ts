@@ -28,8 +28,6 @@ export interface Http2ClientOptions extends ClientOptions {
 export class Http2ClientConnection implements Channel, SessionOwner, LiveConnection {
   readonly side = "client";
   readonly protocol = "h2";
-  /** A long body is under way, or the upstream has read too slowly for a while; looked at with every tick. */
-  isCrowded = false;
   readonly tls: FlowTls;
   readonly probesPeer: boolean;
   readonly streamWindowBytes: number;
@@ -45,6 +43,10 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   #wasFree = true;
   #isKnown = false;
   #wasBlocked = false;
+  /** With the last tick and the one before it, bytes waited for the upstream to read. */
+  #isSlow = false;
+  /** A long body that was under way with the last tick. */
+  #long: Http2Stream | undefined;
 
   constructor(connection: Connection, options: Http2ClientOptions) {
     this.#connection = connection;
@@ -63,6 +65,13 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   get isFree(): boolean {
     if (!this.#session.hasRoom || !this.#isWithinWhatIsKnown()) return false;
     return this.#streamsMax === null || this.#session.streamCount < this.#streamsMax;
+  }
+
+  /** What the last tick saw may be over: who is sent elsewhere then gets another connection for nothing. */
+  get isCrowded(): boolean {
+    return (
+      (this.#isSlow && this.#session.sender.isBlocked) || (this.#long !== undefined && this.#long.state !== "closed")
+    );
   }
 
   get localPort(): number {
@@ -145,7 +154,8 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     if (now.wallMs >= lifetime.retiresAtMs) this.drain();
     this.#session.onTick(now);
     const isBlocked = this.#session.sender.isBlocked;
-    this.isCrowded = (isBlocked && this.#wasBlocked) || this.#session.hasLongStream(LIMITS.http2LongBodyBytesMin);
+    this.#isSlow = isBlocked && this.#wasBlocked;
+    this.#long = this.#session.findLongStream(LIMITS.http2LongBodyBytesMin);
     this.#wasBlocked = isBlocked;
     const { bytesReceived, bytesSent } = this.#connection;
     const stillMs = this.#stillness.measureMs(bytesReceived + bytesSent, now.monotonicMs);

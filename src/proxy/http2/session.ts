@@ -73,8 +73,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     return this.#streams.size;
   }
 
-  hasLongStream(bytesMin: number): boolean {
-    return this.#streams.list().some((stream) => stream.sentBytes + stream.receivedBytes >= bytesMin);
+  findLongStream(bytesMin: number): Http2Stream | undefined {
+    return this.#streams.list().find((stream) => stream.sentBytes + stream.receivedBytes >= bytesMin);
   }
 
   /** Whether a stream of ours may be opened now. */
