@@ -1,26 +1,11 @@
 import { delimiter, dirname, extname, join } from "node:path";
 import { CardeaError } from "../../core/errors.ts";
+import { RUNTIME } from "../../core/image.ts";
 import { findProgram, readKind } from "../../io/files.ts";
 import type { ChildOptions } from "../../io/child-processes.ts";
 import type { Terminal } from "../command.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { fileNameOf, type ServicePlan } from "./plan.ts";
-
-/** No debugger can be opened in a process that holds keys by sending it a signal (DESIGN section 7). */
-const HARDENING = ["--disable-sigusr1"];
-
-/**
- * MiB for each half of the young generation, not Node's 32. It must hold what the requests of some 10 ms leave behind:
- * with 2 MiB most of what was under way was carried over to the old generation, which grew by it, and a GET cost the
- * pair of sidecars a fifth more. Beyond 8 there is little left to gain (docs/adr/0012-what-a-request-leaves-behind.md).
- */
-const SMALL_HEAP = ["--max-semi-space-size=8"];
-
-/**
- * glibc gives threads arenas of their own, and keeps what is freed in each. With one for all, a sidecar had 10 MiB less
- * after bodies of 64 KiB and 17 less after GETs over 200 connections, at the same processor time.
- */
-const ONE_ARENA = { MALLOC_ARENA_MAX: "1" };
 
 /** `cardea control` as a child of ours. */
 export function launchControl(paths: StatePaths): ChildOptions {
@@ -48,7 +33,7 @@ interface LaunchPlace {
 function launch(file: string, words: readonly string[], { logFile, paths }: LaunchPlace): ChildOptions {
   return {
     program: process.execPath,
-    args: [...HARDENING, ...SMALL_HEAP, file, ...words],
+    args: [...RUNTIME.flags, file, ...words],
     cwd: paths.directory,
     env: ownEnv(paths),
     output: { file: logFile },
@@ -96,7 +81,7 @@ const BYPASSES = new Set(["no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"]);
 
 /** Our own roles look at no variable: gRPC would obey http_proxy, and Node NODE_OPTIONS. */
 function ownEnv(paths: StatePaths): Readonly<Record<string, string>> {
-  return { NODE_COMPILE_CACHE: paths.compileCache, NODE_NO_WARNINGS: "1", ...ONE_ARENA };
+  return { NODE_COMPILE_CACHE: paths.compileCache, ...RUNTIME.env };
 }
 
 /** Main and all that a sidecar needs in one file, which takes half as long to load (rolldown.config.js). */

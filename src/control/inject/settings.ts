@@ -1,3 +1,4 @@
+import { IMAGE, imageReference } from "../../core/image.ts";
 import type { Located } from "../../core/located.ts";
 import type { LogLevel } from "../../core/ports.ts";
 import {
@@ -66,10 +67,10 @@ const REDIRECT_RESOURCES: Resources = {
 const EXCLUDED_NAMESPACES = ["kube-system", "kube-public", "kube-node-lease", "cardea-system"];
 
 const SPEC = object({
-  image: withDefault(string(), "cardea:0.1.0"),
+  image: withDefault(string(), imageReference()),
   imagePullPolicy: withDefault(oneOf("Always", "IfNotPresent", "Never"), "IfNotPresent"),
   /** How the program is called in the image, for the hooks of a plain container. */
-  program: withDefault(listOf(string(), { minCount: 1 }), ["/usr/local/bin/node", "/cardea/dist/main.js"]),
+  program: withDefault(listOf(string(), { minCount: 1 }), [...IMAGE.program]),
   sidecar: withDefault(oneOf("native", "container"), "native"),
   trustDomain: withDefault(parsed(string(), parseTrustDomain), parseTrustDomain("cluster.local")),
   /** host:port of the control plane, as pods resolve it. */
