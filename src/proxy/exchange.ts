@@ -42,6 +42,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   trace: Trace | null = null;
   facts: RequestFacts | null = null;
   grpcStatus: number | null = null;
+  bytesReceived = 0;
+  bytesSent = 0;
   readonly #side: ExchangeSide;
   readonly #downstream: DownstreamStream;
   readonly #startedMs: number;
@@ -68,8 +70,6 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #isAnswerBegun = false;
   #endsInTrailers = false;
   #isRequestWhole: boolean;
-  #bytesReceived = 0;
-  #bytesSent = 0;
 
   constructor(side: ExchangeSide, head: RequestHead, downstream: DownstreamStream) {
     this.#side = side;
@@ -203,7 +203,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   // The caller.
 
   onRequestBody(piece: Buffer): void {
-    this.#bytesReceived += piece.length;
+    this.bytesReceived += piece.length;
     this.#kept?.keep(piece);
     if (this.#upstream !== null) {
       if (!this.#upstream.sendBody(piece)) this.#downstream.pauseBody();
@@ -270,7 +270,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   onAnswerBody(piece: Buffer): void {
-    this.#bytesSent += piece.length;
+    this.bytesSent += piece.length;
     if (!this.#downstream.sendBody(piece)) this.#upstream!.pauseAnswer();
   }
 
@@ -318,8 +318,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#tunnel = new Tunnel(this.#downstream.detach(), upstream, {
       live: this.#side.live,
       onEnd: (error, endedBy) => {
-        this.#bytesReceived = this.#tunnel!.bytesReceived;
-        this.#bytesSent = this.#tunnel!.bytesSent;
+        this.bytesReceived = this.#tunnel!.bytesReceived;
+        this.bytesSent = this.#tunnel!.bytesSent;
         this.#finish(error, endedBy);
       },
     });
@@ -363,7 +363,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #answerWith(local: LocalAnswer, id: string, error: CardeaError | null): void {
     this.#isAnswerBegun = true;
     this.status = local.status;
-    this.#bytesSent = local.body.length;
+    this.bytesSent = local.body.length;
     this.#finishAs(id, error, error === null ? "sidecar" : enderOf(error.code));
     sendLocalAnswer(this.#downstream, local);
   }
@@ -387,8 +387,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       denial: this.#denial,
       error,
       startedMs: this.#startedMs,
-      bytesReceived: this.#bytesReceived,
-      bytesSent: this.#bytesSent,
+      bytesReceived: this.bytesReceived,
+      bytesSent: this.bytesSent,
       endedBy,
       servicePort: this.#servicePort,
       upstreamPort: this.#channel?.localPort ?? null,

@@ -2,6 +2,7 @@ import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { HTTP1_OFFER } from "./detect.ts";
 import type { ChannelOwner } from "./http1/client-connection.ts";
+import { LongPaths } from "./long-paths.ts";
 import type { Channel, HttpProtocol } from "./streams.ts";
 import type { Target } from "./target.ts";
 import type { PoolSettings, PoolUse } from "./traffic/pool-settings.ts";
@@ -10,6 +11,10 @@ import type { PoolSettings, PoolUse } from "./traffic/pool-settings.ts";
 export interface ChannelWaiter {
   onChannel(channel: Channel): void;
   onNoChannel(error: CardeaError): void;
+  /** Of a request: where it goes, and what it has moved when it is over. */
+  readonly path?: string | null;
+  readonly bytesReceived?: number;
+  readonly bytesSent?: number;
 }
 
 /**
@@ -72,6 +77,7 @@ export class TargetPool implements ChannelOwner, PoolUse {
   #openingCount = 0;
   /** Of connections for upgrades alone, to a target that takes none over HTTP/2. */
   #openingSingleCount = 0;
+  readonly #longPaths = new LongPaths();
   /** After a failure nobody opens a connection that no request waits for, until one has been opened again. */
   #mayGrow = true;
 
@@ -102,7 +108,7 @@ export class TargetPool implements ChannelOwner, PoolUse {
   /** Every acquire is followed by one release. */
   acquire(waiter: ChannelWaiter, want: Want): void {
     this.active++;
-    const channel = want === "fresh" ? undefined : (this.#pickShared(want) ?? this.#takeSingle(want));
+    const channel = want === "fresh" ? undefined : (this.#pickFor(waiter, want) ?? this.#takeSingle(want));
     if (channel !== undefined) {
       waiter.onChannel(channel);
       if (channel.isCrowded) this.#grow();
@@ -120,6 +126,8 @@ export class TargetPool implements ChannelOwner, PoolUse {
   /** The request is over, or was given up while it waited. */
   release(waiter: ChannelWaiter): void {
     this.active--;
+    const { path = null, bytesReceived = 0, bytesSent = 0 } = waiter;
+    if (path !== null) this.#longPaths.note(path, bytesReceived + bytesSent);
     remove(this.#waiting, waiter);
     remove(this.#waitingToUpgrade, waiter);
     this.#leaveIfEmpty();
@@ -141,6 +149,14 @@ export class TargetPool implements ChannelOwner, PoolUse {
     this.#openMore();
     this.#leaveIfEmpty();
     this.#settings?.makeRoom();
+  }
+
+  /** Long bodies keep away from the first, where the small ones are: they would wait for what TCP loses of them. */
+  #pickFor(waiter: ChannelWaiter, want: Want): Channel | undefined {
+    if (want !== "any" || waiter.path == null || !this.#longPaths.has(waiter.path)) return this.#pickShared(want);
+    const others = this.#shared.slice(1).filter((channel) => channel.isFree);
+    if (others.length === 0) this.#grow();
+    return leastCrowded(others) ?? this.#pickShared(want);
   }
 
   /** The first that is not crowded, or the one with the least to do. */
@@ -259,6 +275,15 @@ export class TargetPool implements ChannelOwner, PoolUse {
     this.#settings?.uses.delete(this);
     this.#onEmpty();
   }
+}
+
+/** The newest of those with the least to do. */
+function leastCrowded(channels: readonly Channel[]): Channel | undefined {
+  let least: Channel | undefined;
+  for (const channel of channels) {
+    if (least === undefined || channel.requestCount < least.requestCount) least = channel;
+  }
+  return least;
 }
 
 function remove<T>(list: T[], item: T): void {

@@ -42,11 +42,9 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
   /** As the owner knows it: it lends the connection out while this holds. */
   #wasFree = true;
   #isKnown = false;
-  #wasBlocked = false;
-  /** With the last tick and the one before it, bytes waited for the upstream to read. */
+  /** The upstream takes nothing at two ticks in turn. */
   #isSlow = false;
-  /** A long body that was under way with the last tick. */
-  #long: Http2Stream | undefined;
+  #wasBlocked = false;
 
   constructor(connection: Connection, options: Http2ClientOptions) {
     this.#connection = connection;
@@ -67,11 +65,9 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     return this.#streamsMax === null || this.#session.streamCount < this.#streamsMax;
   }
 
-  /** What the last tick saw may be over: who is sent elsewhere then gets another connection for nothing. */
+  /** A long body is under way or announced, or the upstream has read too slowly for a while and still does. */
   get isCrowded(): boolean {
-    return (
-      (this.#isSlow && this.#session.sender.isBlocked) || (this.#long !== undefined && this.#long.state !== "closed")
-    );
+    return this.#session.longStreamCount > 0 || (this.#isSlow && this.#session.sender.isBlocked);
   }
 
   get localPort(): number {
@@ -109,6 +105,7 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
       detach: this.#detach,
       wasSilent: this.#silenceSince(this.#connection.bytesReceived),
     });
+    if (framing.kind === "length") stream.announce(framing.bytes);
     this.#wasFree = this.isFree;
     stream.sendHeaders(
       { pseudo, headers, neverIndexed: neverIndexed ?? null },
@@ -155,7 +152,6 @@ export class Http2ClientConnection implements Channel, SessionOwner, LiveConnect
     this.#session.onTick(now);
     const isBlocked = this.#session.sender.isBlocked;
     this.#isSlow = isBlocked && this.#wasBlocked;
-    this.#long = this.#session.findLongStream(LIMITS.http2LongBodyBytesMin);
     this.#wasBlocked = isBlocked;
     const { bytesReceived, bytesSent } = this.#connection;
     const stillMs = this.#stillness.measureMs(bytesReceived + bytesSent, now.monotonicMs);

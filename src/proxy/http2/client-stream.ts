@@ -10,7 +10,8 @@ import { readTrailers } from "../../wire/http2-trailers.ts";
 import type { AnswerEvents, Detached, RequestFate, UpstreamStream } from "../streams.ts";
 import { BodyTail } from "./body-tail.ts";
 import type { DetachStream } from "./server-stream.ts";
-import type { Http2Stream, StreamEvents } from "./stream.ts";
+import type { Http2Stream } from "./stream.ts";
+import type { StreamEvents } from "./stream-events.ts";
 
 interface ClientStreamOptions {
   readonly asked: Asked;

@@ -10,7 +10,8 @@ import { readTrailers } from "../../wire/http2-trailers.ts";
 import type { Answer, Detached, DownstreamStream, InformationalAnswer, RequestEvents } from "../streams.ts";
 import { BodyTail } from "./body-tail.ts";
 import type { FieldLists } from "./output.ts";
-import type { Http2Stream, StreamEvents } from "./stream.ts";
+import type { Http2Stream } from "./stream.ts";
+import type { StreamEvents } from "./stream-events.ts";
 
 /** What a stream needs of its connection when it becomes a tunnel. */
 export type DetachStream = (stream: Http2Stream) => Detached;

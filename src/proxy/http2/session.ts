@@ -15,7 +15,8 @@ import { Output } from "./output.ts";
 import { HEADER_TABLE_BYTES, ownSettings } from "./own-settings.ts";
 import { PeerSettings } from "./peer-settings.ts";
 import { type Opening, peerFault, peerFlood, peerGone, peerLate, type SessionOwner } from "./session-owner.ts";
-import { Http2Stream, type StreamHost } from "./stream.ts";
+import { Http2Stream } from "./stream.ts";
+import type { StreamHost } from "./stream-host.ts";
 import { type StrayFrame, StreamTable } from "./stream-table.ts";
 
 /**
@@ -73,8 +74,13 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     return this.#streams.size;
   }
 
-  findLongStream(bytesMin: number): Http2Stream | undefined {
-    return this.#streams.list().find((stream) => stream.sentBytes + stream.receivedBytes >= bytesMin);
+  /** Streams with long bodies. */
+  get longStreamCount(): number {
+    return this.#streams.longCount;
+  }
+
+  onLong(): void {
+    this.#streams.longCount++;
   }
 
   /** Whether a stream of ours may be opened now. */
@@ -320,14 +326,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     this.output.limitTable(this.peer.headerTableBytes);
     this.output.frameBytesMax = this.peer.frameBytesMax;
     this.output.settingsAck();
-    const delta = this.peer.windowBytes - before;
-    for (const stream of delta === 0 ? NO_STREAMS : this.#streams.list()) {
-      if (!stream.adjustWindow(delta)) {
-        this.#failPeer("FLOW_CONTROL_ERROR", "SETTINGS make a window too large");
-        return;
-      }
-    }
-    this.#owner.onRoom();
+    if (this.#streams.adjustWindows(this.peer.windowBytes - before)) this.#owner.onRoom();
+    else this.#failPeer("FLOW_CONTROL_ERROR", "SETTINGS make a window too large");
   }
 
   #takeGoaway(lastStreamId: number, code: number): void {

@@ -1,7 +1,8 @@
 import { CardeaError } from "../../core/errors.ts";
 import type { Address, Connection, ConnectionHandlers } from "../../core/ports.ts";
 import { type ErrorName, errorNameOf } from "../../wire/http2-codes.ts";
-import type { Http2Stream, StreamEvents } from "./stream.ts";
+import type { Http2Stream } from "./stream.ts";
+import type { StreamEvents } from "./stream-events.ts";
 
 interface StreamConnectionOptions {
   /** Of the connection that the stream is on. */

@@ -22,6 +22,8 @@ export class StreamTable {
   lastPeerId = 0;
   /** The last one that our GOAWAY let in; frames on later ones are passed over. RFC 9113 section 6.8. */
   lastAcceptedId = STREAM_ID_MAX;
+  /** Of those that are open, the ones with long bodies. */
+  longCount = 0;
 
   constructor(side: "server" | "client") {
     this.#isServer = side === "server";
@@ -51,6 +53,7 @@ export class StreamTable {
   }
 
   close(streamId: number, ending: Ending): void {
+    if (this.longCount > 0 && this.#open.get(streamId)?.isLong === true) this.longCount--;
     this.#open.delete(streamId);
     this.#closed.add(streamId, ending);
   }
@@ -58,6 +61,11 @@ export class StreamTable {
   /** Those that are open now; the list stays as it is when they close. */
   list(): readonly Http2Stream[] {
     return [...this.#open.values()];
+  }
+
+  /** The peer's SETTINGS_INITIAL_WINDOW_SIZE has changed. False: a window is too large now. RFC 9113 section 6.9.2. */
+  adjustWindows(delta: number): boolean {
+    return delta === 0 || this.list().every((stream) => stream.adjustWindow(delta));
   }
 
   /** Whether a HEADERS frame on the stream opens it. */

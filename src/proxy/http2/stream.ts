@@ -6,45 +6,12 @@ import { ERROR_CODES, type ErrorName, WINDOW_BYTES_MAX } from "../../wire/http2-
 import type { DataPiece } from "../../wire/http2-frame.ts";
 import { Stillness } from "../live.ts";
 import type { Ending } from "./closed-streams.ts";
-import type { ConnectionCredit } from "./connection-credit.ts";
-import type { DataSender, DataSource } from "./data-sender.ts";
-import type { FieldLists, Output } from "./output.ts";
+import type { DataSource } from "./data-sender.ts";
+import type { FieldLists } from "./output.ts";
 import { processMemory } from "./process-memory.ts";
+import type { StreamEvents } from "./stream-events.ts";
+import type { StreamHost } from "./stream-host.ts";
 import { UNHEARD } from "./unheard.ts";
-
-/** What happens on a stream. After `onReset`, `onFault` and `onLost` nothing more comes from the peer. */
-export interface StreamEvents {
-  /** A header block behind the one that opened the stream. */
-  onBlock(block: HeaderBlock, isEnd: boolean): void;
-  /** The callee owns the bytes, unless `takesLent`, which is as `ConnectionHandlers` has it. */
-  onData(piece: Buffer): void;
-  readonly takesLent?: boolean;
-  /** The peer has ended by DATA. */
-  onEnd(): void;
-  /** Few enough bytes are queued again after `sendData` returned false. */
-  onDrain(): void;
-  /** By the peer, with its code. */
-  onReset(code: number): void;
-  /** The peer broke a rule. The stream is to be answered, or reset with `code`. */
-  onFault(code: ErrorName, why: string): void;
-  /** The connection is gone. `isUnprocessed`: the peer has promised that it did not look at the stream. */
-  onLost(error: CardeaError, isUnprocessed: boolean): void;
-  /** Both sides have ended, and all has been sent and delivered. */
-  onClosed(): void;
-  /** For so long nothing has moved; `isStarved`: something waits to be sent, and nothing of it was. */
-  onStill(stillMs: number, isStarved: boolean): void;
-}
-
-/** The connection, as its streams see it. */
-export interface StreamHost {
-  readonly sender: DataSender;
-  readonly credit: ConnectionCredit;
-  readonly output: Output;
-  sendReset(streamId: number, code: ErrorName): void;
-  /** What was held is not held any more: the connection's window may be owed for it. */
-  onReleased(): void;
-  onStreamClosed(stream: Http2Stream, ending: Ending): void;
-}
 
 /** RFC 9113 section 5.1; a stream of ours is never idle or reserved. Each half-closed state is named by who has ended. */
 export type StreamState = "open" | "half-closed-local" | "half-closed-remote" | "closed";
@@ -60,6 +27,8 @@ export class Http2Stream implements DataSource {
   receivedBytes = 0;
   /** What comes is an answer, which a reset behind its end does not take back. RFC 9113 section 8.1. */
   awaitsAnswer = false;
+  /** A long body is under way, or announced. */
+  isLong = false;
   readonly #host: StreamHost;
   #events: StreamEvents = UNHEARD;
   #state: StreamState = "open";
@@ -125,6 +94,14 @@ export class Http2Stream implements DataSource {
   /** How many bytes of DATA must come; any other number is a fault. RFC 9113 section 8.1.1. */
   expectBytes(count: number): void {
     this.#bytesLeft = count;
+    this.announce(count);
+  }
+
+  /** So many bytes are to come, or to be sent. */
+  announce(count: number): void {
+    if (this.isLong || count < LIMITS.http2LongBodyBytesMin || this.#state === "closed") return;
+    this.isLong = true;
+    this.#host.onLong();
   }
 
   // Sending.
@@ -182,6 +159,7 @@ export class Http2Stream implements DataSource {
     this.queuedBytes -= bytes;
     processMemory.remove(bytes);
     this.sentBytes += bytes;
+    this.announce(this.sentBytes + this.receivedBytes);
     const ending = this.#queue.length === 0 ? this.#ending : null;
     const isEnd = ending !== null && ending.length === 0 && !this.#isFaulty();
     this.#host.output.data(this.id, bytes === first.length ? first : first.subarray(0, bytes), isEnd);
@@ -211,6 +189,7 @@ export class Http2Stream implements DataSource {
   takeData({ piece, flowBytes, isEnd }: DataPiece): void {
     this.receivedBytes += flowBytes;
     this.#receiveWindow -= flowBytes;
+    this.announce(this.sentBytes + this.receivedBytes);
     if (this.#hasPeerEnded()) this.#fail("STREAM_CLOSED", "DATA came behind the end of its stream");
     else if (this.#receiveWindow < 0) this.#fail("FLOW_CONTROL_ERROR", "a stream's window was overrun");
     else if (!this.#isOfLength(piece.length, isEnd)) this.#fail("PROTOCOL_ERROR", LENGTH_FAULT);

@@ -1,4 +1,4 @@
-import type { StreamEvents } from "./stream.ts";
+import type { StreamEvents } from "./stream-events.ts";
 
 /** Before anybody has taken the stream over, and after it was given up. */
 export const UNHEARD: StreamEvents = {

@@ -213,6 +213,51 @@ describe("a pool towards another sidecar", () => {
     expect(last.channel).toBe(opened.at(-1));
   });
 
+  it("keeps a path that had a long body away from the first connection, and no other path", async () => {
+    const { pool, opened } = setUp(PEER, "h2");
+    const first = { ...waiter(), path: "/export" };
+    pool.acquire(first, "any");
+    await settle();
+    pool.release({ ...first, bytesReceived: 0, bytesSent: LIMITS.http2LongBodyBytesMin });
+    const [meanwhile, long, small] = ["/export", "/export", "/item"].map((path) => ({ ...waiter(), path }));
+    pool.acquire(meanwhile!, "any");
+    expect(meanwhile!.channel).toBe(opened[0]);
+    await settle();
+    expect(opened).toHaveLength(2);
+    pool.acquire(long!, "any");
+    pool.acquire(small!, "any");
+    expect(long!.channel).toBe(opened[1]);
+    expect(small!.channel).toBe(opened[0]);
+  });
+
+  it("opens nothing for a path whose body was short", async () => {
+    const { pool, opened } = setUp(PEER, "h2");
+    const first = { ...waiter(), path: "/item" };
+    pool.acquire(first, "any");
+    await settle();
+    pool.release({ ...first, bytesReceived: 0, bytesSent: LIMITS.http2LongBodyBytesMin - 1 });
+    pool.acquire({ ...waiter(), path: "/item" }, "any");
+    await settle();
+    expect(opened).toHaveLength(1);
+  });
+
+  it("sends long bodies to the connection with the least to do, the first left out", async () => {
+    const { pool, opened } = setUp(PEER, "h2");
+    const first = { ...waiter(), path: "/export" };
+    pool.acquire(first, "any");
+    await settle();
+    for (let i = 0; i < 2; i++) {
+      opened.forEach((channel) => (channel.isCrowded = true));
+      pool.acquire(waiter(), "any");
+      await settle();
+    }
+    pool.release({ ...first, bytesReceived: LIMITS.http2LongBodyBytesMin, bytesSent: 0 });
+    opened.forEach((channel, place) => (channel.requestCount = [0, 2, 1][place]!));
+    const long = { ...waiter(), path: "/export" };
+    pool.acquire(long, "any");
+    expect(long.channel).toBe(opened[2]);
+  });
+
   it("does not try again and again to open what nobody waits for", async () => {
     const { pool, opened, attempts, fail } = setUp(PEER, "h2");
     pool.acquire(waiter(), "any");

@@ -326,6 +326,50 @@ describe("an app that has not said how many streams it takes", () => {
   });
 });
 
+function answerOf(bytes: number): RawFrame {
+  return headers(rawFields(":status", "200", "content-length", `${bytes}`));
+}
+
+describe("the channel is crowded", () => {
+  const LONG = LIMITS.http2LongBodyBytesMin;
+
+  test("from a head that announces a long body to that body's end, and by no shorter one", async () => {
+    const { peer } = await open();
+    const log = new AnswerLog();
+    peer.client.send(request(), log);
+    peer.client.send(request(), new AnswerLog());
+    await peer.send({ ...answerOf(LONG - 1), streamId: 3 });
+    expect(peer.client.isCrowded).toBe(false);
+    await peer.send(answerOf(LONG));
+    expect(peer.client.isCrowded).toBe(true);
+    await peer.send(reset("INTERNAL_ERROR"));
+    expect(log.words).toEqual(["head 200", "failure upstream-reset"]);
+    expect(peer.client.isCrowded).toBe(false);
+  });
+
+  test("by a body of unknown length once it has moved so much", async () => {
+    const { peer } = await open();
+    peer.client.send(request(), new AnswerLog());
+    await peer.send(headers(OK));
+    const piece = { type: FRAME.DATA, streamId: 1, payload: Buffer.alloc(16_384) };
+    for (let bytes = 16_384; bytes < LONG; bytes += 16_384) await peer.send(piece);
+    expect(peer.client.isCrowded).toBe(false);
+    await peer.send(piece);
+    expect(peer.client.isCrowded).toBe(true);
+    await peer.send(data("", END));
+    expect(peer.client.isCrowded).toBe(false);
+  });
+
+  test("by a request that announces a long body, at once", async () => {
+    const { peer } = await open();
+    const upload = { method: "POST", framing: { kind: "length", bytes: LONG } } as const;
+    const stream = peer.client.send(request(upload), new AnswerLog());
+    expect(peer.client.isCrowded).toBe(true);
+    stream.abort();
+    expect(peer.client.isCrowded).toBe(false);
+  });
+});
+
 describe("the channel", () => {
   test("is free for as many requests as the server allows, and says when it is free again", async () => {
     const { peer } = await open("0003 00000002");
