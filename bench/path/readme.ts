@@ -4,10 +4,10 @@ import { join } from "node:path";
 const README = join(import.meta.dirname, "..", "README.md");
 
 /** Which part of bench/README.md a run writes. */
-export type Section = "table" | "soak";
+type Section = "table" | "soak";
 
 /** Puts a text between a section's marks. Errors: where the marks are not there once each, in order. */
-export function replaceSection(page: string, section: Section, content: string): string {
+export function replaceSection(page: string, section: string, content: string): string {
   const [begin, end] = [`<!-- bench:${section} begin`, `<!-- bench:${section} end -->`];
   const beginLineEnd = page.indexOf("\n", page.indexOf(begin));
   const endAt = page.indexOf(end);

@@ -9,19 +9,26 @@ import { createResource, type Resource } from "./resource.ts";
 export interface PolicyContent {
   readonly revision: string;
   readonly documents: readonly AuthorizationPolicy[];
+  /** The same by namespace: a sidecar's policies are of its own and of the root's alone. */
+  readonly byNamespace: ReadonlyMap<string, readonly AuthorizationPolicy[]>;
   readonly traffic: readonly TrafficDocument[];
   /** cardea.mesh.v1.Policy, encoded once for all receivers. */
   readonly resources: ReadonlyMap<AuthorizationPolicy | TrafficDocument, Resource>;
 }
 
+/** `before`: documents that it holds too, the very same objects, are not encoded again. */
 export function createPolicyContent(
   { revision, documents, traffic }: Pick<PolicyFiles, "revision" | "documents" | "traffic">,
   api: MeshApi,
+  before: PolicyContent | null = null,
 ): PolicyContent {
   const resources = new Map<AuthorizationPolicy | TrafficDocument, Resource>();
-  for (const each of documents) resources.set(each, documentResource("AuthorizationPolicy", each, api));
-  for (const each of traffic) resources.set(each, documentResource(each.kind, each, api));
-  return { revision, documents, traffic, resources };
+  const add = (kind: string, each: AuthorizationPolicy | TrafficDocument): void =>
+    void resources.set(each, before?.resources.get(each) ?? documentResource(kind, each, api));
+  for (const each of documents) add("AuthorizationPolicy", each);
+  for (const each of traffic) add(each.kind, each);
+  const byNamespace = Map.groupBy(documents, ({ namespace }) => namespace);
+  return { revision, documents, byNamespace, traffic, resources };
 }
 
 function documentResource(kind: string, document: AuthorizationPolicy | TrafficDocument, api: MeshApi): Resource {

@@ -72,7 +72,7 @@ async function putInForce(
   { options, content }: { options: PolicyStoreOptions; content: LatestSource<PolicyContent | null> },
 ): Promise<void> {
   const { revision } = set;
-  const next = createPolicyContent(set, options.api);
+  const next = createPolicyContent(set, options.api, content.get());
   await keep(revision, files, options);
   const before = content.get()?.revision ?? null;
   content.set(next);

@@ -33,24 +33,84 @@ export interface RegistryContext {
   readonly trustDomain: string;
 }
 
-/** Documents → resources. Their names are unique already; a workload serves what selects it in its namespace. */
-export function createRegistryContent(
-  version: string,
-  documents: RegistryDocuments,
-  context: RegistryContext,
-): RegistryContent {
-  const services = documents.services.flatMap((service) => serviceResources(service, context));
-  const byNamespace = Map.groupBy(documents.services, (service) => service.namespace);
-  const workloads = documents.workloads.map((workload) => {
-    const candidates = byNamespace.get(workload.namespace) ?? [];
-    return workloadResource(workload, candidates.filter(selects(workload)), context);
-  });
+/** Makes contents of documents. What the same documents made before is the very same object again. */
+export interface RegistryBuilder {
+  build(version: string, documents: RegistryDocuments): RegistryContent;
+}
+
+/**
+ * Documents → resources. Their names are unique already; a workload serves what selects it in its namespace. A change of
+ * one file costs the encoding of that file's documents, and of the workloads that a changed service selects.
+ */
+export function createRegistryBuilder(context: RegistryContext): RegistryBuilder {
+  const ofService = remembered((service: ServiceEntry) => serviceResources(service, context));
+  const registered = remembered((workload: WorkloadEntry) => registeredOf(workload, context.trustDomain));
+  const ofWorkload = new WeakMap<WorkloadEntry, { services: readonly ServiceEntry[]; resource: Resource }>();
+
+  function workloadOf(workload: WorkloadEntry, services: readonly ServiceEntry[]): Resource {
+    const known = ofWorkload.get(workload);
+    if (known !== undefined && isSameList(known.services, services)) return known.resource;
+    const resource = workloadResource(workload, services, context);
+    ofWorkload.set(workload, { services, resource });
+    return resource;
+  }
+
   return {
-    version,
-    resources: new Map([...services, ...workloads].map((resource) => [resource.name, resource])),
-    workloads: documents.workloads.map((workload) => registeredOf(workload, context.trustDomain)),
-    serviceCount: services.length,
+    build(version, documents) {
+      const services = documents.services.flatMap(ofService);
+      const byNamespace = Map.groupBy(documents.services, (service) => service.namespace);
+      const workloads = documents.workloads.map((workload) =>
+        workloadOf(workload, (byNamespace.get(workload.namespace) ?? []).filter(selects(workload))),
+      );
+      return {
+        version,
+        resources: new Map([...services, ...workloads].map((resource) => [resource.name, resource])),
+        workloads: documents.workloads.map(registered),
+        serviceCount: services.length,
+      };
+    },
   };
+}
+
+/** What is different in a later content: names of resources, and whether labels are. Null: nothing. */
+export function changesBetween(
+  before: RegistryContent,
+  after: RegistryContent,
+): { readonly names: readonly string[]; readonly labels: boolean } | null {
+  const changed = [...after.resources.values()].filter(
+    (resource) => before.resources.get(resource.name)?.version !== resource.version,
+  );
+  const gone = [...before.resources.keys()].filter((name) => !after.resources.has(name));
+  const names = [...changed.map(({ name }) => name), ...gone];
+  // Labels are in no resource, but decide which policies a sidecar gets.
+  const labels = labelsOf(before.workloads) !== labelsOf(after.workloads);
+  return names.length === 0 && !labels ? null : { names, labels };
+}
+
+const labelTexts = new WeakMap<readonly RegisteredWorkload[], string>();
+
+function labelsOf(workloads: readonly RegisteredWorkload[]): string {
+  const known = labelTexts.get(workloads) ?? workloads.map(labelTextOf).join("\n");
+  labelTexts.set(workloads, known);
+  return known;
+}
+
+const labelTextOf = remembered(({ spiffeId, labels }: RegisteredWorkload) => `${spiffeId} ${JSON.stringify(labels)}`);
+
+/** Its results, as long as somebody holds what they were made of. */
+function remembered<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const made = new WeakMap<Key, Value>();
+  return (key) => {
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const value = make(key);
+    made.set(key, value);
+    return value;
+  };
+}
+
+function isSameList<T>(left: readonly T[], right: readonly T[]): boolean {
+  return left.length === right.length && left.every((each, index) => each === right[index]);
 }
 
 /** xDS resource name of a service: one for each host. */

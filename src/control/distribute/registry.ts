@@ -3,9 +3,11 @@ import { createLatest, type Latest } from "../../core/latest.ts";
 import { LIMITS } from "../../core/limits.ts";
 import { type Fault, formatFault } from "../../core/located.ts";
 import type { Logger } from "../../core/ports.ts";
+import { ChangeLog } from "./change-log.ts";
 import type { Directory, DirectoryFile } from "./directory.ts";
 import {
-  createRegistryContent,
+  changesBetween,
+  createRegistryBuilder,
   type RegistryContent,
   type RegistryContext,
   serviceResourceName,
@@ -30,16 +32,17 @@ interface RegistryOptions extends RegistryContext {
 /** Reads the directory and watches it. A bad file is named and the rest stays; a directory that has gone changes nothing. */
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const { directory, logger } = options;
-  const content = createLatest(createRegistryContent("0", { services: [], workloads: [] }, options));
+  const builder = createRegistryBuilder(options);
+  const log = new ChangeLog();
+  const content = createLatest(builder.build("0", { services: [], workloads: [] }));
   const faults = createLatest<readonly Fault[]>([]);
-  let goodFiles: ReadonlyMap<string, RegistryDocuments> = new Map();
-  let changes = 0;
+  let goodFiles: ReadonlyMap<string, GoodFile> = new Map();
 
   async function load(): Promise<void> {
     const found: Fault[] = [];
     try {
       goodFiles = mergeFiles(await readFiles(directory), goodFiles, found);
-      update(createRegistryContent(String(changes + 1), joined(goodFiles), options));
+      update(builder.build(String(log.version + 1), joined(goodFiles)));
     } catch (thrown) {
       found.push(faultOf(directory.path, toCardeaError(thrown).message));
     }
@@ -47,9 +50,10 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   }
 
   function update(next: RegistryContent): void {
-    if (isSame(content.get(), next)) return;
-    changes += 1;
-    content.set(next);
+    const changes = changesBetween(content.get(), next);
+    if (changes === null) return;
+    log.add(changes.names);
+    content.set({ ...next, changedSince: (version) => log.since(Number(version)) });
     logger.log("info", "registry-changed", { services: next.serviceCount, workloads: next.workloads.length });
   }
 
@@ -74,21 +78,28 @@ async function readFiles(directory: Directory): Promise<readonly DirectoryFile[]
   throw new CardeaError("bad-input", `more than ${LIMITS.registryFilesMax} files`);
 }
 
+/** A file as it was when it was last good. */
+interface GoodFile {
+  readonly text: string;
+  readonly documents: RegistryDocuments;
+}
+
 /** Each file's documents: as they are when good, as they were when not, none when another file has their names. */
 function mergeFiles(
   files: readonly DirectoryFile[],
-  before: ReadonlyMap<string, RegistryDocuments>,
+  before: ReadonlyMap<string, GoodFile>,
   faults: Fault[],
-): ReadonlyMap<string, RegistryDocuments> {
-  const good = new Map<string, RegistryDocuments>();
+): ReadonlyMap<string, GoodFile> {
+  const good = new Map<string, GoodFile>();
   const owners = new Map<string, string>();
   for (const file of files) {
-    const documents = readDocuments(file, faults) ?? before.get(file.path);
-    if (documents === undefined) continue;
-    const names = namesOf(documents);
+    const known = before.get(file.path);
+    const read = readGood(file, known, faults) ?? known;
+    if (read === undefined) continue;
+    const names = namesOf(read.documents);
     const taken = names.find((name, index) => owners.has(name) || names.indexOf(name) !== index);
     if (taken === undefined) {
-      good.set(file.path, documents);
+      good.set(file.path, read);
       for (const name of names) owners.set(name, file.path);
     } else
       faults.push(faultOf(file.path, `${taken} is given twice, first in ${owners.get(taken) ?? "this very file"}`));
@@ -96,8 +107,12 @@ function mergeFiles(
   return good;
 }
 
-function readDocuments(file: DirectoryFile, faults: Fault[]): RegistryDocuments | null {
-  if (file.kind === "text") return parseRegistryFile(file.text, file.path, faults);
+function readGood(file: DirectoryFile, known: GoodFile | undefined, faults: Fault[]): GoodFile | null {
+  if (file.kind === "text" && file.text === known?.text) return known;
+  if (file.kind === "text") {
+    const documents = parseRegistryFile(file.text, file.path, faults);
+    return documents === null ? null : { text: file.text, documents };
+  }
   faults.push(faultOf(file.path, file.error.message));
   return null;
 }
@@ -109,21 +124,12 @@ function namesOf(documents: RegistryDocuments): string[] {
   return [...services, ...documents.workloads.map(workloadResourceName)];
 }
 
-function joined(files: ReadonlyMap<string, RegistryDocuments>): RegistryDocuments {
-  const documents = [...files.values()];
+function joined(files: ReadonlyMap<string, GoodFile>): RegistryDocuments {
+  const documents = [...files.values()].map((file) => file.documents);
   return {
     services: documents.flatMap(({ services }) => services),
     workloads: documents.flatMap(({ workloads }) => workloads),
   };
-}
-
-/** Labels are not part of the resources, but decide which policies a sidecar gets. */
-function isSame(left: RegistryContent, right: RegistryContent): boolean {
-  return fingerprint(left) === fingerprint(right);
-}
-
-function fingerprint({ resources, workloads }: RegistryContent): string {
-  return JSON.stringify([[...resources.values()].map(({ name, version }) => [name, version]), workloads]);
 }
 
 function faultOf(file: string, message: string): Fault {

@@ -63,8 +63,8 @@ function policyViews(
   { settings, api }: ScopeOptions,
 ): readonly (readonly [string, TypeView])[] {
   const { revision } = policies;
-  const selected = selectFor(caller, scope, policies.documents, settings.rootNamespace);
-  const traffic = trafficFor(caller, policies.traffic, settings.rootNamespace);
+  const selected = selectFor(caller, scope, policies, settings.rootNamespace);
+  const traffic = trafficFor(caller, policies, settings.rootNamespace);
   const resources = [...selected, ...traffic].flatMap((document) => policies.resources.get(document) ?? []);
   const set = createPolicySet({ revision, settings, policies: resources, scope }, api);
   return [
@@ -97,24 +97,27 @@ function isSameList(left: readonly LabelSet[], right: readonly LabelSet[]): bool
 function selectFor(
   caller: SpiffeId,
   scope: readonly LabelSet[],
-  documents: readonly AuthorizationPolicy[],
+  { byNamespace }: PolicyContent,
   rootNamespace: string,
 ): readonly AuthorizationPolicy[] {
   const namespace = workloadNameOf(caller)?.namespace;
   if (namespace === undefined) return [];
-  if (scope.length === 0)
-    return documents.filter((document) => document.namespace === namespace || document.namespace === rootNamespace);
-  return [...new Set(scope.flatMap((labels) => selectPolicies(documents, { namespace, labels }, rootNamespace)))];
+  const near = [...new Set([namespace, rootNamespace])].flatMap((each) => byNamespace.get(each) ?? []);
+  if (scope.length === 0) return near;
+  return [...new Set(scope.flatMap((labels) => selectPolicies(near, { namespace, labels }, rootNamespace)))];
 }
 
-/** What a client of the caller's namespace can heed. */
-function trafficFor(
-  caller: SpiffeId,
-  documents: readonly TrafficDocument[],
-  rootNamespace: string,
-): readonly TrafficDocument[] {
+const trafficByNamespace = new WeakMap<PolicyContent, Map<string, readonly TrafficDocument[]>>();
+
+/** What a client of the caller's namespace can heed: the same for all of them. */
+function trafficFor(caller: SpiffeId, policies: PolicyContent, rootNamespace: string): readonly TrafficDocument[] {
   const namespace = workloadNameOf(caller)?.namespace;
-  return namespace === undefined ? [] : documents.filter((each) => concerns(each, namespace, rootNamespace));
+  if (namespace === undefined) return [];
+  const known = trafficByNamespace.get(policies) ?? new Map<string, readonly TrafficDocument[]>();
+  trafficByNamespace.set(policies, known);
+  const own = known.get(namespace) ?? policies.traffic.filter((each) => concerns(each, namespace, rootNamespace));
+  known.set(namespace, own);
+  return own;
 }
 
 function byName(resources: readonly Resource[]): ReadonlyMap<string, Resource> {

@@ -5,7 +5,7 @@ import type { KubeApi, KubeObject, KubeResource } from "../../core/kube.ts";
 import type { Clock, Logger, Random, Timer } from "../../core/ports.ts";
 import type { RegistryContent } from "../distribute/registry-content.ts";
 import type { Registry } from "../distribute/registry.ts";
-import { ChangeLog } from "./change-log.ts";
+import { ChangeLog } from "../distribute/change-log.ts";
 import { serviceFactsOf, sliceFactsOf } from "./endpoint-facts.ts";
 import { type Informer, openInformer } from "./informer.ts";
 import { type PodFacts, podFactsOf, trimPod } from "./pod-facts.ts";

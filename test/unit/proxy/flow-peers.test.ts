@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { loadMeshApi } from "../../../src/api/load.ts";
 import { formatRegistryDocument } from "../../../src/cli/local/registry-document.ts";
 import type { ProxyConfig } from "../../../src/config/proxy-config.ts";
-import { createRegistryContent } from "../../../src/control/distribute/registry-content.ts";
+import { createRegistryBuilder } from "../../../src/control/distribute/registry-content.ts";
 import { parseRegistryFile } from "../../../src/control/distribute/registry-documents.ts";
 import { spiffeIdFor } from "../../../src/core/spiffe-id.ts";
 import { NO_TLS } from "../../../src/observe/flow.ts";
@@ -35,7 +35,7 @@ function registryWith(labels: Labels): RegistrySnapshot {
   };
   const documents = parseRegistryFile(formatRegistryDocument(config as unknown as ProxyConfig), "orders.json", []);
   const api = loadMeshApi();
-  const content = createRegistryContent("1", documents!, { api, trustDomain: "cluster.local" });
+  const content = createRegistryBuilder({ api, trustDomain: "cluster.local" }).build("1", documents!);
   const table = createServiceTable();
   for (const { name, version, body } of content.resources.values()) {
     table.put(name, readWireAddress({ name, version, resource: body }, "cluster.local"));

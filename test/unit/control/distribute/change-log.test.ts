@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ChangeLog } from "../../../../src/control/kube/change-log.ts";
+import { ChangeLog } from "../../../../src/control/distribute/change-log.ts";
 
 test("what changed since a version is told, once each", () => {
   const log = new ChangeLog();
