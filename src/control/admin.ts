@@ -4,6 +4,7 @@ import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
 import { EXPOSITION_CONTENT_TYPE } from "../observe/exposition.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 import type { PlaneConfig } from "./control-plane.ts";
+import type { ClusterFault } from "./kube/cluster-faults.ts";
 import type { PolicyStore } from "./distribute/policy-store.ts";
 import type { Registry } from "./distribute/registry.ts";
 import type { Sidecars, SidecarStatus } from "./distribute/sidecars.ts";
@@ -38,6 +39,8 @@ export interface ClusterStatus {
   readonly isLeader: boolean;
   /** Kinds that the API server does not tell us of now: what we know of them is getting old. */
   readonly notFollowed: readonly { readonly kind: string; readonly error: string }[];
+  /** What is wrong around us, and what to do about it. */
+  readonly faults: readonly ClusterFault[];
   /** Pods in namespaces of the mesh that have no sidecar. */
   readonly meshless: readonly { readonly pod: string; readonly reason: string }[];
 }

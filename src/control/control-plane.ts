@@ -14,10 +14,11 @@ import { adminRoutes, type ClusterStatus } from "./admin.ts";
 import type { WebhooksOptions } from "./admission/open-webhooks.ts";
 import { createPolicyWorld } from "./admission/policy-world.ts";
 import { type Attest, createAttestor } from "./ca/attest.ts";
-import { openAuthority } from "./ca/authority.ts";
+import { type Authority, openAuthority } from "./ca/authority.ts";
 import { createCertificateService } from "./ca/certificate-service.ts";
 import { createSvidIssuer, type IssueSvid } from "./ca/issue.ts";
 import { sweepJoinTokens } from "./ca/join-token.ts";
+import type { PublishedRoots } from "./ca/published-roots.ts";
 import { holdServingIdentity } from "./ca/serving-identity.ts";
 import { createDiscovery } from "./distribute/delta-xds.ts";
 import type { PolicySource } from "./distribute/policy-source.ts";
@@ -37,6 +38,10 @@ export interface ControlPorts {
   readonly archive: RevisionArchive;
   /** Keys of the authority and join tokens. */
   readonly state: StateFiles;
+  /** Where the root is known besides the state. Left out: nowhere. */
+  readonly publishedRoots?: PublishedRoots;
+  /** Throws why no workload gets a certificate now. Left out: nothing stands in the way. */
+  assertMayIssue?(): void;
   readonly listenTls: ListenTls;
   openAdmin(options: HttpAdminOptions): Promise<Listening>;
   readonly clock: Clock;
@@ -74,6 +79,7 @@ export interface ControlPlane {
   readonly spiffeId: SpiffeId;
   /** The public root of the authority. */
   readonly rootPem: string;
+  readonly authority: Authority;
   /** Why the policies as they are now are not in force; empty: they are. */
   readonly policyFaults: Latest<readonly Fault[]>;
   /** Metrics and readiness, where they have a port of their own. */
@@ -164,7 +170,7 @@ async function openParts(
     telemetry: telemetry?.address ?? null,
     webhooks: webhooks?.address ?? null,
   };
-  return { ...addresses, spiffeId, rootPem, policyFaults: policies.faults };
+  return { ...addresses, spiffeId, rootPem, authority, policyFaults: policies.faults };
 }
 
 /** What others than this machine may ask for: not the status, which names everybody. */
@@ -182,7 +188,8 @@ async function openIdentity(
 ) {
   const { clock, random, logger, state: files } = ports;
   const { trustDomain, rootNamespace } = config.mesh;
-  const authority = await openAuthority({ files, trustDomain, clock, random, logger });
+  const published = ports.publishedRoots === undefined ? {} : { published: ports.publishedRoots };
+  const authority = await openAuthority({ files, trustDomain, clock, random, logger, ...published });
   const issue = noting(createSvidIssuer({ authority, clock, random }), parts.sidecars);
   const spiffeId = spiffeIdFor(trustDomain, rootNamespace, CONTROL_ACCOUNT);
   const serving = await holdServingIdentity({ spiffeId, issue, clock, logger });
@@ -196,7 +203,10 @@ async function openIdentity(
     notAfterMs: () => ({ ...authority.notAfterMs(), serving: serving.notAfterMs() }),
     certificates: createCertificateService({
       attest: ports.attest ?? joinByTokens(ports, config, parts.closing),
-      issue,
+      async issue(request) {
+        ports.assertMayIssue?.();
+        return issue(request);
+      },
       callerOf,
       observer: parts.metrics.issuance,
       logger,

@@ -62,6 +62,11 @@ export const CONTROL_METRIC_TABLE = {
     [],
     "Kinds that the Kubernetes API does not tell us of now; what is known of them is getting old.",
   ),
+  cardea_cluster_faults: metric(
+    "gauge",
+    ["fault"],
+    "What is wrong in the cluster around us: root-missing, root-replaced, clock-differs, webhooks-absent, webhooks-changed.",
+  ),
   cardea_build_info: metric("gauge", ["version", "node_version"], "What runs here; always 1."),
   cardea_event_loop_active_seconds_total: metric("counter", [], "Time in which the event loop was busy."),
 } as const satisfies Record<string, ControlMetric>;

@@ -5,6 +5,7 @@ import type { ClusterStatus } from "./admin.ts";
 import type { AdmissionObserver } from "./admission/admission-route.ts";
 import type { IssuanceObserver } from "./ca/certificate-service.ts";
 import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
+import { CLUSTER_FAULT_TABLE } from "./kube/cluster-faults.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
 import { processRegistry } from "./process-metrics.ts";
 
@@ -87,6 +88,8 @@ function createObservers(registry: Registry): Pick<ControlMetrics, "issuance" | 
   };
 }
 
+const CLUSTER_FAULTS = Object.keys(CLUSTER_FAULT_TABLE);
+
 /** The gauges without labels, from what is so at a scrape. */
 const GAUGES = {
   pilot_xds: (facts) => facts.connectedSidecars,
@@ -107,6 +110,7 @@ function createGauges(registry: Registry, version: string): (facts: ControlFacts
   const expiry = gauge(registry, "cardea_ca_expiry_seconds");
   const revision = gauge(registry, "cardea_policy_revision_info");
   const meshless = gauge(registry, "cardea_meshless_pods");
+  const faults = gauge(registry, "cardea_cluster_faults");
   gauge(registry, "cardea_build_info").set({ version, node_version: process.version }, 1);
   return (facts) => {
     for (const each of plain) each.gauge.set(each.read(facts));
@@ -114,6 +118,8 @@ function createGauges(registry: Registry, version: string): (facts: ControlFacts
       expiry.set({ certificate }, (endMs - facts.nowMs) / 1_000);
     meshless.reset();
     for (const { reason } of facts.cluster?.meshless ?? []) meshless.inc({ reason });
+    for (const fault of CLUSTER_FAULTS)
+      faults.set({ fault }, facts.cluster?.faults.filter((each) => each.fault === fault).length ?? 0);
     // One revision at a time: the label of the one before must go.
     revision.reset();
     if (facts.policyRevision !== null) revision.set({ revision: facts.policyRevision }, 1);

@@ -1,4 +1,5 @@
 import { CardeaError } from "./errors.ts";
+import type { Latest } from "./latest.ts";
 
 /** An object of the Kubernetes API as plain JSON; only its metadata is sure, the rest is whoever reads it to check. */
 export interface KubeObject {
@@ -82,6 +83,11 @@ export interface KubeDeleteOptions {
  * an answer that is no JSON or too large). Throttling (429) is waited out within bounds by the port itself.
  */
 export interface KubeApi {
+  /**
+   * By how much our wall clock is ahead of the server's at least, negative when it is behind, as of the last answer; zero
+   * while the answer's way explains all of it. Left out: nobody has looked.
+   */
+  readonly clockAheadMs?: Latest<number>;
   /** Null: there is none. */
   get(resource: KubeResource, at: KubeName): Promise<KubeObject | null>;
   /** All of them, page by page. */

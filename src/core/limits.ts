@@ -263,6 +263,11 @@ export const LIMIT_TABLE = {
     "ms",
     "A watch that brings nothing, not even the bookmark of each minute, counts as dead.",
   ),
+  kubeAbsentMs: limit(
+    300_000,
+    "ms",
+    "For so long the Kubernetes API must say that it has no such kind before objects of it that we hold are dropped.",
+  ),
   kubeRetryMsMax: limit(30_000, "ms", "Longest wait between two tries to list or watch a kind."),
   metricSeriesMax: limit(2_000, "count", 'Label sets of one metric; the rest is counted under "unknown".'),
   adminConnectionsMax: limit(64, "count", "Connections to one admin, metrics or readiness port."),

@@ -13,6 +13,7 @@ import {
   apiVersionOf,
   kubePath,
 } from "../core/kube.ts";
+import { createLatest } from "../core/latest.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Clock, Random } from "../core/ports.ts";
 import { KubeCredentials } from "./kube-credentials.ts";
@@ -25,6 +26,8 @@ export interface KubeClientOptions {
   readonly random: Random;
   /** What the API server's logs call us. */
   readonly userAgent: string;
+  /** A watch that brings nothing for so long counts as dead. Left out: `kubeWatchSilenceMs`. */
+  readonly watchSilenceMs?: number;
 }
 
 /** A client that can be closed: open watches break. */
@@ -58,13 +61,15 @@ const PATCH_TYPES = {
 } as const satisfies Record<KubePatch["type"], string>;
 
 class UndiciKubeClient implements KubeClient {
+  readonly clockAheadMs = createLatest(0);
   readonly #options: KubeClientOptions;
   readonly #credentials: KubeCredentials;
   readonly #base: URL;
 
   constructor(options: KubeClientOptions) {
     this.#options = options;
-    this.#credentials = new KubeCredentials(options.connection, options.clock);
+    const { connection, clock, watchSilenceMs = LIMITS.kubeWatchSilenceMs } = options;
+    this.#credentials = new KubeCredentials({ connection, clock, watchSilenceMs });
     this.#base = new URL(options.connection.server);
   }
 
@@ -171,6 +176,7 @@ class UndiciKubeClient implements KubeClient {
     const timeout = AbortSignal.timeout(LIMITS.kubeCallMs);
     try {
       const { agent, headers } = await this.#credentials.current();
+      const sentMs = this.#options.clock.wallMs();
       const answer = await agent.request({
         origin: this.#base.origin,
         path: this.#path(path),
@@ -179,6 +185,7 @@ class UndiciKubeClient implements KubeClient {
         body: body === undefined ? null : JSON.stringify(body),
         signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       });
+      this.#compareClocks(sentMs, headerText(answer.headers["date"]));
       const text = await answer.body.text();
       return { status: answer.statusCode, text, retryAfter: headerText(answer.headers["retry-after"]) };
     } catch (thrown) {
@@ -203,6 +210,15 @@ class UndiciKubeClient implements KubeClient {
     } catch (thrown) {
       throw failureOf(thrown, `watch ${path}`);
     }
+  }
+
+  /** RFC 9110 section 6.6.1: when the answer was made, in whole seconds. It was made between our question and now. */
+  #compareClocks(sentMs: number, date: string | undefined): void {
+    const serverMs = Date.parse(date ?? "");
+    if (Number.isNaN(serverMs)) return;
+    const receivedMs = this.#options.clock.wallMs();
+    const aheadMs = Math.max(0, sentMs - (serverMs + 1_000)) + Math.min(0, receivedMs - serverMs);
+    if (aheadMs !== this.clockAheadMs.get()) this.clockAheadMs.set(aheadMs);
   }
 
   #path(path: string): string {

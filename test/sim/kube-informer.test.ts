@@ -3,6 +3,7 @@ import { type Informer, openInformer } from "../../src/control/kube/informer.ts"
 import type { ErrorCode } from "../../src/core/errors.ts";
 import type { KubeObject } from "../../src/core/kube.ts";
 import { KUBE } from "../../src/core/kube-resources.ts";
+import { LIMITS } from "../../src/core/limits.ts";
 import { createKeptLog, type KeptLog } from "../support/kept-log.ts";
 import { createMemoryKube, type MemoryKube } from "../support/memory-kube.ts";
 import { createSeededRandom, createSimulatedClock, type SimulatedClock } from "../support/simulated-clock.ts";
@@ -174,10 +175,41 @@ describe("a kind that the API does not have", () => {
     kube.put(KUBE.services, service("a"));
     await clock.advance(15_000);
     expect(objects.size).toBe(1);
+    kube.take(KUBE.services, "a", "shop");
     kube.absent.add("Service");
     kube.cutWatches();
     await clock.advance(15_000);
     expect(objects.size).toBe(0);
+    expect(informer!.error).toBeNull();
+  });
+
+  test("keeps its objects while the API has forgotten the kind alone, as one that is starting does", async () => {
+    kube.put(KUBE.services, service("a"));
+    const { objects } = await open(true);
+    kube.absent.add("Service");
+    kube.cutWatches();
+    await clock.advance(LIMITS.kubeAbsentMs - 60_000);
+    expect([objects.size, informer!.error?.code]).toEqual([1, "kube-absent"]);
+    kube.absent.clear();
+    await clock.advance(60_000);
+    expect([objects.size, informer!.error]).toEqual([1, null]);
+    expect(seen).toEqual(["+shop/a"]);
+  });
+
+  test("drops them when the API says so for long without a break: then they are gone", async () => {
+    kube.put(KUBE.services, service("a"));
+    const { objects } = await open(true);
+    kube.absent.add("Service");
+    kube.cutWatches();
+    await clock.advance(LIMITS.kubeAbsentMs - 60_000);
+    kube.absent.clear();
+    await clock.advance(60_000);
+    kube.absent.add("Service");
+    kube.cutWatches();
+    await clock.advance(LIMITS.kubeAbsentMs - 60_000);
+    expect(objects.size).toBe(1);
+    await clock.advance(150_000);
+    expect([objects.size, informer!.error]).toEqual([0, null]);
   });
 });
 

@@ -8,6 +8,8 @@ import {
   keyOf,
   kubePath,
 } from "../../src/core/kube.ts";
+import type { JsonValue } from "../../src/core/json-value.ts";
+import { applyJsonPatch } from "./json-patch.ts";
 
 /** An API server in memory that fails when it is told to. Its resource versions count all changes, as etcd's do. */
 export interface MemoryKube extends KubeApi {
@@ -21,6 +23,8 @@ export interface MemoryKube extends KubeApi {
   cutWatches(code?: ErrorCode): void;
   /** Forgets the history: a watch from before now is `kube-gone`. */
   compact(): void;
+  /** From now on open watches bring nothing, as over a connection that is half dead. */
+  deafen(): void;
   /** Tells open watches how far they are. */
   bookmark(): void;
   /** The kinds that it does not have. */
@@ -101,6 +105,9 @@ export function createMemoryKube(): MemoryKube {
     cutWatches(code = "unreachable") {
       for (const watch of watches) watch.fail(new CardeaError(code, "scripted: the watch broke"));
     },
+    deafen() {
+      for (const watch of watches) watch.deafen();
+    },
     compact() {
       oldest = version;
     },
@@ -158,7 +165,9 @@ export function createMemoryKube(): MemoryKube {
       await enter("patch", resource, path);
       const before = kube.peek(resource, at.name, at.namespace);
       if (before === undefined && patch.type !== "apply") throw new CardeaError("kube-absent", path);
-      if (patch.type === "json") throw new Error("no JSON patches here");
+      if (patch.type === "json") return put(resource, patched(before!, patch.body as readonly JsonChange[]));
+      const expected = (patch.body as Partial<KubeObject>).metadata?.resourceVersion;
+      if (expected !== undefined && expected !== before?.metadata.resourceVersion) throw conflict(path);
       const { name, namespace } = at;
       const base = before ?? { metadata: { name, ...(namespace === undefined ? {} : { namespace }) } };
       return put(resource, merged(base, patch.body) as KubeObject);
@@ -178,6 +187,20 @@ export function createMemoryKube(): MemoryKube {
 
 function conflict(path: string): CardeaError {
   return new CardeaError("kube-conflict", `${path}: 409`);
+}
+
+interface JsonChange {
+  readonly op: string;
+  readonly path: string;
+  readonly value?: JsonValue;
+}
+
+/** The one test that we know is of the version, as the first of all. */
+function patched(object: KubeObject, changes: readonly JsonChange[]): KubeObject {
+  const isStill = changes.every(({ op, value }) => op !== "test" || value === object.metadata.resourceVersion);
+  if (!isStill) throw new CardeaError("kube-refused", "scripted: the object has changed");
+  const others = changes.filter(({ op }) => op !== "test");
+  return applyJsonPatch(JSON.parse(JSON.stringify(object)) as JsonValue, others) as unknown as KubeObject;
 }
 
 /** JSON Merge Patch, RFC 7396. */
@@ -205,6 +228,7 @@ class OpenWatch {
   readonly #queue: KubeEvent[] = [];
   #error: CardeaError | null = null;
   #wake: () => void = () => undefined;
+  #isDeaf = false;
 
   constructor(resource: KubeResource, selection: KubeSelection, signal: AbortSignal) {
     this.#resource = resource;
@@ -214,9 +238,13 @@ class OpenWatch {
   }
 
   offer({ resource, event }: Change): void {
-    if (resource.kind !== this.#resource.kind || !isSelected(event.object, this.#selection)) return;
+    if (this.#isDeaf || resource.kind !== this.#resource.kind || !isSelected(event.object, this.#selection)) return;
     this.#queue.push(event);
     this.#wake();
+  }
+
+  deafen(): void {
+    this.#isDeaf = true;
   }
 
   bookmark(resourceVersion: string): void {

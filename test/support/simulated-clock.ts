@@ -4,6 +4,8 @@ import type { Clock, Random, Timer } from "../../src/core/ports.ts";
 export interface SimulatedClock extends Clock {
   /** Moves both clocks on, step by step from timer to timer, and lets promises settle after each. */
   advance(byMs: number): Promise<void>;
+  /** Moves both clocks on at once, with no timer in between: as a process that was stopped sees it. What fell due meanwhile waits for `advance`. */
+  freeze(byMs: number): void;
   /** Sets the wall clock alone, as an administrator or a laptop's lid does. */
   setWall(wallMs: number): void;
   /** Timers that wait. */
@@ -43,6 +45,9 @@ export function createSimulatedClock(startMs: number): SimulatedClock {
         await settle();
       }
       monotonicMs = untilMs;
+    },
+    freeze(byMs) {
+      monotonicMs += byMs;
     },
     setWall(wallMs) {
       wallOffsetMs = wallMs - monotonicMs;

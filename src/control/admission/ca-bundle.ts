@@ -27,6 +27,7 @@ const LOOK_MS = 15_000;
 export function keepCaBundle(options: CaBundleOptions): { close(): void } {
   const { clock, logger, configurations } = options;
   let isOpen = true;
+  const absent = new Set<string>();
   let timer: Timer = clock.setTimer(0, look);
   function look(): void {
     void Promise.allSettled([put("mutating", options.injector), put("validating", options.validator)]).then(() => {
@@ -36,7 +37,10 @@ export function keepCaBundle(options: CaBundleOptions): { close(): void } {
   async function put(kind: "mutating" | "validating", name: string): Promise<void> {
     try {
       const isThere = await configurations.patchCaBundle(kind, name, options.rootsPem());
-      if (!isThere) logger.log("warn", "webhook-configuration-absent", { service: name });
+      // Not at each look: it may be meant.
+      if (!isThere && !absent.has(name)) logger.log("warn", "webhook-configuration-absent", { service: name });
+      if (isThere) absent.delete(name);
+      else absent.add(name);
     } catch (thrown) {
       logger.log("warn", "ca-bundle-not-patched", { service: name, message: toCardeaError(thrown).message });
     }

@@ -8,6 +8,9 @@ export interface PodWorld {
   settings(): InjectSettings;
   /** Of namespaces that do not say. */
   bypassMode(): BypassMode;
-  /** Labels and annotations of a namespace; null: there is none that we know of. Errors: `unreachable` and kin. */
-  namespaceOf(name: string): Promise<NamespaceFacts | null>;
+  /**
+   * Labels and annotations of a namespace; null: there is none that we know of. They may be a moment old, or as old as
+   * a watch that has died unnoticed; `isFresh`: as the API server has them now. Errors: `unreachable` and kin.
+   */
+  namespaceOf(name: string, options?: { readonly isFresh?: boolean }): Promise<NamespaceFacts | null>;
 }

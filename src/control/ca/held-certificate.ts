@@ -37,6 +37,7 @@ class Holder {
   notAfterMs: number;
   readonly #options: HoldOptions;
   #renewAtMs: number;
+  #issuedAtMs: number;
   #timer: Timer;
 
   constructor(options: HoldOptions, first: OwnCertificate) {
@@ -44,6 +45,7 @@ class Holder {
     this.notAfterMs = first.notAfterMs;
     this.#options = options;
     this.#renewAtMs = this.#halfLife(first);
+    this.#issuedAtMs = options.clock.wallMs();
     this.#timer = this.#arm();
   }
 
@@ -54,7 +56,9 @@ class Holder {
   #arm(): Timer {
     return this.#options.clock.setTimer(TICK_MS, () => {
       this.#timer = this.#arm();
-      if (this.#options.clock.wallMs() >= this.#renewAtMs) void this.#renew();
+      const nowMs = this.#options.clock.wallMs();
+      // A clock that was set back: what was issued before that may not be valid for hours yet.
+      if (nowMs >= this.#renewAtMs || nowMs < this.#issuedAtMs) void this.#renew();
     });
   }
 
@@ -62,6 +66,7 @@ class Holder {
     try {
       const next = await this.#options.issue();
       this.#renewAtMs = this.#halfLife(next);
+      this.#issuedAtMs = this.#options.clock.wallMs();
       this.notAfterMs = next.notAfterMs;
       this.material.set(next.material);
     } catch (error) {

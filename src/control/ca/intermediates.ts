@@ -52,6 +52,8 @@ export class Intermediates {
 
   async #replace(): Promise<Issuer> {
     const { clock, random, files, logger, trustDomain } = this.#options;
+    const made = await this.#madeByAnother();
+    if (made !== null) return (this.#issuer = made);
     const endMs = Math.min(clock.wallMs() + INTERMEDIATE_LIFE_MS, this.#root.certificate.notAfterMs);
     const issuer = createIntermediate(this.#root, trustDomain, {
       keys: generateKeyPair(),
@@ -62,6 +64,20 @@ export class Intermediates {
     logger.log("info", "ca-intermediate-created", { trustDomain, serial: issuer.certificate.serial });
     this.#issuer = issuer;
     return issuer;
+  }
+
+  /** Replicas come to the end of one intermediate at the same time: the first makes the next one, the others take it. */
+  async #madeByAnother(): Promise<Issuer | null> {
+    const kept = await this.#options.files.readPrivate(INTERMEDIATE_WITH_KEY);
+    if (kept === null) return null;
+    try {
+      const issuer = parseIssuer(kept);
+      const isGood = isIssuedBy(issuer, this.#root) && this.#leftMs(issuer) > INTERMEDIATE_RENEW_MS;
+      return isGood ? issuer : null;
+    } catch {
+      // Damaged since: a new one takes its place.
+      return null;
+    }
   }
 
   #read(text: string): Issuer {

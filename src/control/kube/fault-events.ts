@@ -11,6 +11,8 @@ export interface FaultEventOptions {
   /** Why the policies as they are now are not in force. */
   readonly faults: Latest<readonly Fault[]>;
   readonly replica: string;
+  /** Asked before each write: whether this replica is still the one that writes. */
+  mayWrite(): boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,9 +39,10 @@ export function tellFaults(options: FaultEventOptions): { close(): void } {
   return { close: options.faults.subscribe(tell) };
 }
 
-async function send(fault: Fault, { kube, replica, clock, logger }: FaultEventOptions): Promise<void> {
+async function send(fault: Fault, options: FaultEventOptions): Promise<void> {
+  const { kube, replica, clock, logger } = options;
   const regarding = objectOf(fault);
-  if (regarding === null) return;
+  if (regarding === null || !options.mayWrite()) return;
   const { namespace } = regarding;
   const field = fault.field === "" ? "" : `${fault.field}: `;
   const event = {

@@ -57,6 +57,9 @@ class ListWatch implements Informer {
   /** Null: list first. */
   #resourceVersion: string | null = null;
   #failures = 0;
+  /** Since when the API says that it does not have the kind. */
+  #absentSinceMs: number | null = null;
+  #isFull = false;
 
   constructor(options: InformerOptions) {
     this.resource = options.resource;
@@ -86,6 +89,7 @@ class ListWatch implements Informer {
   async #list(): Promise<string> {
     const { api, resource, selection } = this.#options;
     const { items, resourceVersion } = await api.list(resource, selection, this.#abort.signal);
+    this.#absentSinceMs = null;
     const gone = new Set(this.objects.keys());
     for (const item of items) {
       gone.delete(keyOf(item));
@@ -121,7 +125,11 @@ class ListWatch implements Informer {
     const object = (this.#options.trim ?? withoutManagedFields)(found);
     const key = keyOf(object);
     const before = this.objects.get(key) ?? null;
-    if (before === null && this.objects.size >= LIMITS.kubeObjectsMax) return;
+    if (before === null && this.objects.size >= LIMITS.kubeObjectsMax) {
+      if (!this.#isFull) this.#log("warn", "kube-objects-left-out", { error: `more than ${LIMITS.kubeObjectsMax}` });
+      this.#isFull = true;
+      return;
+    }
     this.objects.set(key, object);
     this.#options.onChange?.(key, object, before);
   }
@@ -152,7 +160,7 @@ class ListWatch implements Informer {
 
   async #recover(error: CardeaError): Promise<void> {
     const { isOptional, clock } = this.#options;
-    if (error.code === "kube-absent" && isOptional === true) {
+    if (error.code === "kube-absent" && isOptional === true && this.#isGone(clock)) {
       for (const key of this.objects.keys()) this.#remove(key);
       this.#resourceVersion = null;
       this.#settle();
@@ -172,6 +180,15 @@ class ListWatch implements Informer {
     }
     this.error = error;
     await this.#pause();
+  }
+
+  /**
+   * Whoever removes a kind removes its objects first, and we are told. An API that does not know a kind whose objects we
+   * hold is starting, or being changed, and policies that are dropped for that would open what they deny.
+   */
+  #isGone(clock: Clock): boolean {
+    this.#absentSinceMs ??= clock.monotonicMs();
+    return this.objects.size === 0 || clock.monotonicMs() - this.#absentSinceMs >= LIMITS.kubeAbsentMs;
   }
 
   /** Doubles with each failure in a row, and half of it is chance: not all clients come back at once. */

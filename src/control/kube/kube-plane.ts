@@ -5,6 +5,8 @@ import type { Listening } from "../../core/ports.ts";
 import type { HttpsServerOptions } from "../../io/https-server.ts";
 import { type ControlPlane, type ControlPorts, openControlPlane } from "../control-plane.ts";
 import type { RevisionArchive } from "../distribute/revision-archive.ts";
+import { guardClock } from "./clock-guard.ts";
+import { createClusterFaults } from "./cluster-faults.ts";
 import { tellFaults } from "./fault-events.ts";
 import type { InjectSettings } from "../inject/settings.ts";
 import { openInformer } from "./informer.ts";
@@ -12,6 +14,8 @@ import { openKubeWebhooks } from "./kube-webhooks.ts";
 import { type Leadership, openLeadership } from "./lease.ts";
 import { openKubePolicySource } from "./policy-source.ts";
 import { type KubeRegistry, openKubeRegistry } from "./registry-source.ts";
+import { publishedInCluster } from "./published-roots.ts";
+import { guardRoot } from "./root-guard.ts";
 import { openSecretFiles } from "./secret-files.ts";
 import { openSweep, type Sweep } from "./sweep.ts";
 import { createTokenReviewAttestor } from "./token-review.ts";
@@ -38,6 +42,8 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
   const { kube, clock, random, logger } = ports;
   const { trustDomain, rootNamespace } = config.mesh;
   const follow = { kube, clock, random, logger };
+  const faults = createClusterFaults(logger);
+  const clockGuard = guardClock(kube, faults);
   const policies = openKubePolicySource(follow);
   const namespaces = openInformer({ ...follow, api: kube, resource: KUBE.namespaces });
   let registry: KubeRegistry | null = null;
@@ -53,6 +59,8 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
     },
     archive: NO_ARCHIVE,
     state: openSecretFiles({ kube, namespace: rootNamespace }),
+    publishedRoots: publishedInCluster(kube, rootNamespace),
+    assertMayIssue: () => clockGuard.assertTrusted(),
     attest: createTokenReviewAttestor({
       kube,
       trustDomain,
@@ -60,17 +68,20 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
       hasPod: (spiffeId) => (registry?.content.get().labelSetsOf?.(spiffeId).length ?? 0) > 0,
     }),
     telemetry: config.telemetry,
-    openWebhooks: (parts) => openKubeWebhooks({ ...follow, ...parts, config, ports, namespaces: namespaces.objects }),
+    openWebhooks: (parts) =>
+      openKubeWebhooks({ ...follow, ...parts, config, ports, namespaces: namespaces.objects, faults }),
     startsWithoutPolicies: true,
     cluster: () => ({
       replica: config.replica,
       isLeader: leadership?.isLeader.get() ?? false,
-      notFollowed: (registry?.informers ?? []).flatMap(({ resource, error }) =>
+      notFollowed: [...(registry?.informers ?? []), ...policies.informers, namespaces].flatMap(({ resource, error }) =>
         error === null ? [] : [{ kind: resource.kind, error: error.message }],
       ),
+      faults: faults.list(),
       meshless: sweep?.meshless() ?? [],
     }),
   }).catch((thrown: unknown) => {
+    clockGuard.close();
     policies.close();
     namespaces.close();
     throw thrown;
@@ -78,6 +89,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
 
   const swept = openSweep({ ...follow, pods: registry!.pods });
   sweep = swept;
+  const rootGuard = guardRoot({ authority: plane.authority, faults, clock, logger });
   const identity = `${config.replica}_${random.bytes(8).toString("hex")}`;
   const elected = openLeadership({ ...follow, namespace: rootNamespace, name: LEADER_LEASE, identity });
   leadership = elected;
@@ -89,14 +101,17 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
   elected.isLeader.subscribe((isLeader) => {
     endDuties();
     if (!isLeader) return;
-    const telling = tellFaults({ ...follow, faults: plane.policyFaults, replica: config.replica });
-    duties = [publishTrustBundle({ ...follow, rootPem: plane.rootPem }), telling];
+    const leader = { ...follow, mayWrite: () => elected.holds() };
+    const telling = tellFaults({ ...leader, faults: plane.policyFaults, replica: config.replica });
+    duties = [publishTrustBundle({ ...leader, rootPem: plane.rootPem }), telling];
   });
 
   return {
     ...plane,
     async close(graceMs) {
       endDuties();
+      clockGuard.close();
+      rootGuard.close();
       swept.close();
       policies.close();
       namespaces.close();

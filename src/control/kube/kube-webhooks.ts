@@ -6,6 +6,9 @@ import type { Listening } from "../../core/ports.ts";
 import { openWebhooks } from "../admission/open-webhooks.ts";
 import type { WebhookParts } from "../control-plane.ts";
 import type { KubePlanePorts } from "./kube-plane.ts";
+import { driftOf } from "../admission/webhook-drift.ts";
+import { DEFAULT_WEBHOOK_OPTIONS, webhookConfigurations, webhookNames } from "../admission/webhook-configuration.ts";
+import type { ClusterFaults } from "./cluster-faults.ts";
 import type { CaBundlePort } from "../admission/ca-bundle.ts";
 import type { PodWorld } from "../admission/pod-world.ts";
 import type { NamespaceFacts } from "../inject/injection.ts";
@@ -15,6 +18,7 @@ interface KubeWebhooksOptions extends WebhookParts, Pick<KubePlanePorts, "kube" 
   readonly ports: Pick<KubePlanePorts, "openHttpsServer" | "injection">;
   /** As they are followed. */
   readonly namespaces: ReadonlyMap<string, KubeObject>;
+  readonly faults: ClusterFaults;
 }
 
 /** The name of our Service. */
@@ -35,17 +39,37 @@ export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listenin
       bypassMode: () => config.bypassChecks,
       namespaceOf: createNamespaceLookup(kube, namespaces),
     },
-    configurations: createCaBundlePort(kube),
+    configurations: createCaBundlePort(kube, tellDrift(options)),
     openServer: (server) => ports.openHttpsServer(server),
   });
 }
 
+/** Is told of each configuration as it is looked at; null: it is not there. */
+type OnFound = (name: string, found: KubeObject | null) => void;
+
+/** They are another's to install, and to change; that pods slip by meanwhile must not go unnoticed. */
+function tellDrift({ config, faults }: Pick<KubeWebhooksOptions, "config" | "faults">): OnFound {
+  const { revision } = config;
+  const { rootNamespace } = config.mesh;
+  const [injector, validator] = webhookConfigurations({ ...DEFAULT_WEBHOOK_OPTIONS, rootNamespace, revision });
+  const names = webhookNames(revision);
+  return (name, found) => {
+    faults.set("webhooks-absent", found === null ? `${name} is missing: ${ABSENT}` : null, name);
+    const drift = found === null ? null : driftOf(name === names.injector ? injector! : validator!, found);
+    faults.set("webhooks-changed", drift === null ? null : `${name}: ${drift}; apply the installation anew`, name);
+  };
+}
+
+const ABSENT =
+  "what is made now is neither injected nor checked; apply the installation anew, and begin such pods again";
+
 /** Puts roots into webhook configurations, by a patch that holds for the object that was read and for no later one. */
-export function createCaBundlePort(kube: KubeApi): CaBundlePort {
+export function createCaBundlePort(kube: KubeApi, onFound: OnFound = () => undefined): CaBundlePort {
   return {
     async patchCaBundle(kind, name, rootsPem) {
       const resource = kind === "mutating" ? KUBE.mutatingWebhooks : KUBE.validatingWebhooks;
       const found = await kube.get(resource, { name });
+      onFound(name, found);
       if (found === null) return false;
       const value = Buffer.from(rootsPem).toString("base64");
       const changes = webhooksOf(found).flatMap((webhook, index) => {
@@ -69,11 +93,12 @@ function webhooksOf(configuration: KubeObject): readonly JsonValue[] {
 
 /**
  * Namespaces as they are followed; one that is not among them may be a moment old, and is asked for. `known` is the
- * informer's.
+ * informer's, which is behind by as long as its watch is.
  */
 export function createNamespaceLookup(kube: KubeApi, known: ReadonlyMap<string, KubeObject>): PodWorld["namespaceOf"] {
-  return async (name): Promise<NamespaceFacts | null> => {
-    const found = known.get(name) ?? (name === "" ? null : await kube.get(KUBE.namespaces, { name }));
+  return async (name, { isFresh = false } = {}): Promise<NamespaceFacts | null> => {
+    const followed = isFresh ? undefined : known.get(name);
+    const found = followed ?? (name === "" ? null : await kube.get(KUBE.namespaces, { name }));
     if (found === null) return null;
     const { labels = {}, annotations = {} } = found.metadata;
     return { name, labels, annotations };

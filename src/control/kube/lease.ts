@@ -19,6 +19,11 @@ export interface LeaseOptions {
 /** Who does what one replica alone must do. */
 export interface Leadership {
   readonly isLeader: Latest<boolean>;
+  /**
+   * Whether the lease is ours at this very moment. A process that was stopped past its end (SIGSTOP, a frozen node) wakes
+   * up believing it leads; whoever writes asks this first.
+   */
+  holds(): boolean;
   /** Gives the lease up, so that another replica need not wait for its end. */
   close(): Promise<void>;
 }
@@ -51,6 +56,10 @@ class Election implements Leadership {
     this.#options = options;
   }
 
+  holds(): boolean {
+    return this.isLeader.get() && this.#options.clock.monotonicMs() - this.#renewedAtMs < RENEW_WITHIN_MS;
+  }
+
   begin(): void {
     this.#running = this.#round();
   }
@@ -72,9 +81,11 @@ class Election implements Leadership {
     const beganAtMs = clock.monotonicMs();
     const watchdog = this.#expireAt(this.#renewedAtMs + RENEW_WITHIN_MS);
     try {
-      const holds = await this.#acquireOrRenew();
-      if (holds) this.#renewedAtMs = beganAtMs;
-      if (!this.#isClosed || !holds) this.#set(holds);
+      const isOurs = await this.#acquireOrRenew();
+      if (isOurs) this.#renewedAtMs = beganAtMs;
+      // An answer may come so late that others have taken the lease since.
+      const isInTime = clock.monotonicMs() - beganAtMs < RENEW_WITHIN_MS;
+      if (!this.#isClosed || !isOurs) this.#set(isOurs && isInTime);
     } catch (thrown) {
       logger.log("warn", "lease-not-renewed", { error: toCardeaError(thrown).message });
       if (clock.monotonicMs() - this.#renewedAtMs >= RENEW_WITHIN_MS) this.#set(false);

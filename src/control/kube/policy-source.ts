@@ -4,7 +4,7 @@ import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Logger, Random, Timer } from "../../core/ports.ts";
 import type { PolicySource } from "../distribute/policy-source.ts";
 import { list, record } from "./endpoint-facts.ts";
-import { openInformer } from "./informer.ts";
+import { type Informer, openInformer } from "./informer.ts";
 
 export interface KubePolicyOptions {
   readonly kube: KubeApi;
@@ -15,6 +15,7 @@ export interface KubePolicyOptions {
 
 /** A source that follows the cluster, to be closed. */
 export interface KubePolicySource extends PolicySource {
+  readonly informers: readonly Informer[];
   close(): void;
 }
 
@@ -62,6 +63,7 @@ export function openKubePolicySource(options: KubePolicyOptions): KubePolicySour
 
   return {
     path: "the cluster",
+    informers,
     async read() {
       await Promise.all(informers.map((informer) => informer.synced));
       const files = [...texts].map(([path, text]) => ({ path, text }));

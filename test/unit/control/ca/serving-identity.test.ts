@@ -59,6 +59,20 @@ describe("the control plane's own certificate", () => {
     expect(holder.material.get()).not.toBe(first);
   });
 
+  it("is issued anew when a clock that was ahead is set right: the old one would not be valid for hours", async () => {
+    const { clock, holder } = await setUp();
+    clock.setWall(clock.wallMs() + 120 * MINUTE_MS);
+    await clock.advance(30_000);
+    const ahead = holder.material.get();
+    clock.setWall(clock.wallMs() - 120 * MINUTE_MS);
+    await clock.advance(30_000);
+    const right = holder.material.get();
+    expect(right).not.toBe(ahead);
+    expect(holder.notAfterMs()).toBeLessThan(clock.wallMs() + 61 * MINUTE_MS);
+    await clock.advance(60_000);
+    expect(holder.material.get()).toBe(right);
+  });
+
   it("is not renewed any more once closed", async () => {
     const { clock, holder } = await setUp();
     const first = holder.material.get();

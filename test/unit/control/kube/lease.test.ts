@@ -22,6 +22,10 @@ function leaders(...all: readonly Leadership[]): number {
   return all.filter(({ isLeader }) => isLeader.get()).length;
 }
 
+function holderOf(lease: object): unknown {
+  return (lease as { readonly spec: Record<string, unknown> }).spec["holderIdentity"];
+}
+
 function spec(): Record<string, unknown> {
   return kube.peek(KUBE.leases, "lease", "cardea-system")!["spec"] as Record<string, unknown>;
 }
@@ -64,6 +68,61 @@ describe("never do two lead", () => {
     }
     expect(other.isLeader.get()).toBe(true);
     isCut = false;
+  });
+
+  test("when the answer to a renewal comes after the lease has ended", async () => {
+    const update = kube.update.bind(kube);
+    const held = Promise.withResolvers<void>();
+    const leader = open("a");
+    await clock.advance(1_000);
+    const other = open("bb");
+    await clock.advance(1_000);
+    let isSlow = true;
+    kube.update = async (resource, object, sub) => {
+      const answer = await update(resource, object, sub);
+      if (isSlow && holderOf(object) === "a") await held.promise;
+      return answer;
+    };
+    for (let second = 0; second < 40; second += 1) await clock.advance(1_000);
+    expect([leader.isLeader.get(), other.isLeader.get()]).toEqual([false, true]);
+    isSlow = false;
+    held.resolve();
+    await clock.advance(0);
+    expect([leader.isLeader.get(), other.isLeader.get()]).toEqual([false, true]);
+  });
+
+  test("when the API takes 20 s for each answer: nobody leads for longer than the lease is held", async () => {
+    const all = [open("a"), open("bb")];
+    await clock.advance(1_000);
+    const slow = <T>(answer: Promise<T>): Promise<T> =>
+      answer.then((value) => new Promise((resolve) => clock.setTimer(20_000, () => resolve(value))));
+    const [get, update] = [kube.get.bind(kube), kube.update.bind(kube)];
+    kube.get = (...values) => slow(get(...values));
+    kube.update = (...values) => slow(update(...values));
+    await clock.advance(15_000);
+    for (let second = 0; second < 200; second += 1) {
+      await clock.advance(1_000);
+      expect(leaders(...all)).toBe(0);
+    }
+    kube.get = get;
+    kube.update = update;
+    await clock.advance(60_000);
+    expect(leaders(...all)).toBe(1);
+  });
+
+  test("when a stopped process wakes: it holds nothing, before any timer has told it", async () => {
+    const ownClock = createSimulatedClock(Date.UTC(2026, 0, 1));
+    const ports = { kube, clock: ownClock, random: createSeededRandom(1), logger: createKeptLog() };
+    const stopped = openLeadership({ ...ports, namespace: "cardea-system", name: "lease", identity: "a" });
+    await ownClock.advance(1_000);
+    expect(stopped.holds()).toBe(true);
+    const other = open("bb");
+    await clock.advance(30_000);
+    ownClock.freeze(30_000);
+    expect([stopped.isLeader.get(), stopped.holds(), other.holds()]).toEqual([true, false, true]);
+    await ownClock.advance(0);
+    expect([stopped.isLeader.get(), other.isLeader.get()]).toEqual([false, true]);
+    expect(spec()["holderIdentity"]).toBe("bb");
   });
 
   test("while the API fails for all: nobody leads in the end", async () => {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { publishTrustBundle } from "../../../../src/control/kube/trust-bundle.ts";
 import { KUBE } from "../../../../src/core/kube-resources.ts";
+import type { KubeObject } from "../../../../src/core/kube.ts";
 import { createKeptLog, type KeptLog } from "../../../support/kept-log.ts";
 import { createMemoryKube, type MemoryKube } from "../../../support/memory-kube.ts";
 import { createSeededRandom, createSimulatedClock, type SimulatedClock } from "../../../support/simulated-clock.ts";
@@ -10,8 +11,10 @@ let kube: MemoryKube;
 let clock: SimulatedClock;
 let log: KeptLog;
 let publishing: { close(): void };
+let mayWrite: boolean;
 
 beforeEach(() => {
+  mayWrite = true;
   kube = createMemoryKube();
   clock = createSimulatedClock(0);
   log = createKeptLog();
@@ -20,7 +23,8 @@ beforeEach(() => {
 afterEach(() => publishing.close());
 
 async function open(): Promise<void> {
-  publishing = publishTrustBundle({ kube, rootPem: ROOT, clock, random: createSeededRandom(1), logger: log });
+  const random = createSeededRandom(1);
+  publishing = publishTrustBundle({ kube, rootPem: ROOT, mayWrite: () => mayWrite, clock, random, logger: log });
   await clock.advance(1_000);
 }
 
@@ -33,9 +37,10 @@ test("the roots are in all namespaces but Kubernetes' own, and in the cluster's 
   await open();
   expect([rootIn("shop"), rootIn("bank"), rootIn("kube-system")]).toEqual([ROOT, ROOT, undefined]);
   expect(kube.peek(KUBE.clusterTrustBundles, "cardea-root-cert")).toMatchObject({ spec: { trustBundle: ROOT } });
-  const calls = kube.calls.length;
-  await clock.advance(60_000);
-  expect(kube.calls).toHaveLength(calls);
+  const writes = (): number => kube.calls.filter((call) => /^(?:create|patch)/.test(call)).length;
+  const before = writes();
+  await clock.advance(200_000);
+  expect(writes()).toBe(before);
 });
 
 describe("are put back, or brought, when", () => {
@@ -50,6 +55,13 @@ describe("are put back, or brought, when", () => {
     expect(rootIn("shop")).toBe(ROOT);
   });
 
+  test("somebody changes the cluster's bundle", async () => {
+    await open();
+    kube.put(KUBE.clusterTrustBundles, { metadata: { name: "cardea-root-cert" }, spec: { trustBundle: "evil" } });
+    await clock.advance(70_000);
+    expect(kube.peek(KUBE.clusterTrustBundles, "cardea-root-cert")).toMatchObject({ spec: { trustBundle: ROOT } });
+  });
+
   test("a namespace comes", async () => {
     await open();
     kube.put(KUBE.namespaces, { metadata: { name: "late" } });
@@ -58,7 +70,7 @@ describe("are put back, or brought, when", () => {
   });
 
   test("the API has failed, and works again", async () => {
-    kube.fail("patch", "unreachable", "kube-forbidden", "unreachable");
+    kube.fail("create", "unreachable", "kube-forbidden", "unreachable");
     await open();
     await clock.advance(10_000);
     expect([rootIn("shop"), rootIn("bank")]).toEqual([ROOT, ROOT]);
@@ -80,4 +92,34 @@ test("whoever does not lead any more writes nothing more", async () => {
   kube.put(KUBE.namespaces, { metadata: { name: "late" } });
   await clock.advance(60_000);
   expect(rootIn("late")).toBeUndefined();
+});
+
+describe("whoever has lost the lease, and does not know it yet,", () => {
+  test("writes nothing, and goes on when the lease is its own again", async () => {
+    mayWrite = false;
+    await open();
+    await clock.advance(20_000);
+    expect(kube.calls.filter((call) => /^(?:create|patch)/.test(call))).toEqual([]);
+    mayWrite = true;
+    await clock.advance(10_000);
+    expect(rootIn("shop")).toBe(ROOT);
+  });
+
+  test.each(["create", "patch"] as const)("undoes nothing by a %s that was already on its way", async (verb) => {
+    const metadata = { name: "cardea-root-cert", namespace: "shop" };
+    if (verb === "patch") kube.put(KUBE.configMaps, { metadata, data: { "root-cert.pem": "stale" } });
+    const held = Promise.withResolvers<void>();
+    const late = kube[verb].bind(kube) as (...values: readonly unknown[]) => Promise<KubeObject>;
+    kube[verb] = async (...values: readonly unknown[]) => {
+      await held.promise;
+      return late(...values);
+    };
+    await open();
+    // Its successor has written meanwhile.
+    kube.put(KUBE.configMaps, { metadata, data: { "root-cert.pem": "of the successor" } });
+    mayWrite = false;
+    held.resolve();
+    await clock.advance(30_000);
+    expect(rootIn("shop")).toBe("of the successor");
+  });
 });
