@@ -22,6 +22,7 @@ export default {
 };
 
 const COMMANDS = /\/(?:src|dist)\/cli\/commands\.[jt]s$/;
+const ROOMS = /\/(?:src|dist)\/cli\/(?:proxy|workload-socket)\.[jt]s$/;
 const VERSION_OF_SOURCES = /\/src\/cli\/version\.ts$/;
 
 /** What the table of commands would load: never called for in a sidecar, and left where it is. */
@@ -31,6 +32,7 @@ function isOtherCommand(id, importer) {
 
 function transform(code, id) {
   if (COMMANDS.test(id)) return importProxy(code);
+  if (ROOMS.test(id)) return importRooms(code);
   // Made of the sources, the file lies in a state directory, from where no package.json is to be found.
   if (VERSION_OF_SOURCES.test(id)) return code.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href));
   return null;
@@ -42,4 +44,12 @@ function importProxy(code) {
   const [whole, file] = loading.exec(code) ?? [];
   if (whole === undefined) throw new Error("the table of commands does not load proxy as expected");
   return `import { command as proxy } from "${file}";\n${code.replace(whole, "proxy")}`;
+}
+
+/** The identity socket's modules, for the same reason. */
+function importRooms(code) {
+  const loading = /const (\{ \w+ \}) = await import\(("[^"]+")\);/g;
+  const imports = Array.from(code.matchAll(loading), ([, names, file]) => `import ${names} from ${file};\n`);
+  if (imports.length !== 1) throw new Error("the identity socket is not loaded as expected");
+  return imports.join("") + code.replace(loading, "");
 }

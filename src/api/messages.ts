@@ -5,11 +5,15 @@ import { BYTES, enumOf, INT32, INT64, STRING, UINT32 } from "../wire/protobuf-va
 // The messages that a sidecar exchanges with the control plane, as tables of their fields. The definitions stand in
 // proto/; test/unit/api/messages.test.ts holds every field here against them, and both against an independent library.
 
-const ANY = messageOf({ type_url: field(1, STRING), value: field(2, BYTES) });
+export const ANY = messageOf({ type_url: field(1, STRING), value: field(2, BYTES) });
 
-const NODE = messageOf({ id: field(1, STRING) });
+const VERSION = messageOf({ majorNumber: field(1, UINT32), minorNumber: field(2, UINT32), patch: field(3, UINT32) });
 
-const STATUS = messageOf({ code: field(1, INT32), message: field(2, STRING) });
+const BUILD_VERSION = messageOf({ version: message(1, VERSION) });
+
+export const NODE = messageOf({ id: field(1, STRING), userAgentBuildVersion: message(8, BUILD_VERSION) });
+
+export const STATUS = messageOf({ code: field(1, INT32), message: field(2, STRING) });
 
 export const DELTA_DISCOVERY_REQUEST = messageOf({
   node: message(1, NODE),

@@ -3,6 +3,7 @@ import { POD_FILES, POD_VARIABLES } from "../config/pod-variables.ts";
 import { parseProxyConfig, type ProxyConfig } from "../config/proxy-config.ts";
 import type { AppProbe } from "../core/app-probe.ts";
 import { CardeaError } from "../core/errors.ts";
+import { createLatest } from "../core/latest.ts";
 import type { Listening, Logger, Network } from "../core/ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
 import { runAppProbe } from "../io/app-probe.ts";
@@ -20,12 +21,13 @@ import { createDataPathMetrics } from "../observe/metrics.ts";
 import { parseTrustBundle, trustBundlesOf } from "../pki/bundle.ts";
 import { openDiscovery } from "../proxy/discovery/discovery.ts";
 import { createCertificateClient } from "../proxy/identity/certificate-client.ts";
-import { holdIdentity, type IdentityHolder } from "../proxy/identity/renew.ts";
+import { holdIdentity, type IdentityHolder, type IdentityHolderOptions } from "../proxy/identity/renew.ts";
 import { openSidecar } from "../proxy/sidecar.ts";
 import { appHealthRoutes } from "./app-health.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { adminRoutes, metricsRoutes, readinessRoutes, type SidecarParts } from "./sidecar-admin.ts";
 import { readVersion } from "./version.ts";
+import type { WorkloadSocket } from "./workload-socket.ts";
 
 /**
  * One sidecar. This file and what it imports is all that a sidecar loads: no YAML, no control plane, no other command
@@ -101,7 +103,8 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     path: config.flowFile,
     onTrouble: (message) => logger.log("error", "flow-file", { message }),
   });
-  const holder = await openIdentity(config, network, logger);
+  const asked = await identityOptions(config, network, logger);
+  const holder = holdIdentity(asked);
   const discovery = openDiscovery({
     control: config.control,
     identity: holder.identity,
@@ -133,15 +136,20 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     originalDestination,
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
+  const workloadSocket = await openAppIdentity(config, asked, holder);
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
   const servers = await openServers({ ...parts, version: await readVersion() }, probeRoutes(probes, config));
   keepCompiled();
   return {
-    renew: () => holder.renew(),
+    renew() {
+      holder.renew();
+      workloadSocket?.renew();
+    },
     async drain() {
       await sidecar.drain();
+      await workloadSocket?.close();
       discovery.close();
       holder.close();
       await Promise.all(servers.map((server) => server.close()));
@@ -150,7 +158,8 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
   };
 }
 
-async function openIdentity(config: ProxyConfig, network: Network, logger: Logger): Promise<IdentityHolder> {
+/** How the workload's certificates are asked for, the sidecar's and the app's. */
+async function identityOptions(config: ProxyConfig, network: Network, logger: Logger): Promise<IdentityHolderOptions> {
   const { control, trustDomain, namespace, serviceAccount, joinTokenFile, certTtlSec } = config;
   const bundles = trustBundlesOf(parseTrustBundle(trustDomain, await readText(control.rootFile)));
   const requestCertificate = createCertificateClient({
@@ -160,7 +169,7 @@ async function openIdentity(config: ProxyConfig, network: Network, logger: Logge
     clock: systemClock,
     readJoinToken: async () => (joinTokenFile === null ? null : readTextIfPresent(joinTokenFile)),
   });
-  return holdIdentity({
+  return {
     spiffeId: spiffeIdFor(trustDomain, namespace, serviceAccount),
     bundles,
     ttlSec: certTtlSec,
@@ -168,7 +177,17 @@ async function openIdentity(config: ProxyConfig, network: Network, logger: Logge
     clock: systemClock,
     random: createSystemRandom(),
     logger,
-  });
+  };
+}
+
+async function openAppIdentity(
+  { workloadSocket }: ProxyConfig,
+  asked: IdentityHolderOptions,
+  { identity }: IdentityHolder,
+): Promise<WorkloadSocket | null> {
+  if (workloadSocket === null) return null;
+  const { openWorkloadSocket } = await import("./workload-socket.ts");
+  return openWorkloadSocket(workloadSocket, { ...asked, bundles: createLatest(asked.bundles), sidecar: identity });
 }
 
 function probeRoutes(probes: readonly AppProbe[], { redirect }: ProxyConfig): readonly AdminRoute[] {

@@ -27,6 +27,8 @@ export interface StatePaths {
   readonly proxies: string;
   /** What `cardea run` has brought in, one file a service. */
   readonly joined: string;
+  /** Identity sockets of the apps. */
+  readonly sockets: string;
   /** In a checkout: all that a sidecar loads, in one file. Its name says ESM: else Node would read it twice to find out. */
   readonly sidecarFile: string;
   /** What Node has made of our sources. */
@@ -48,6 +50,7 @@ export function statePathsOf(directory: string): StatePaths {
     revisions: join(directory, "revisions"),
     proxies: join(directory, "proxies"),
     joined: join(directory, "joined"),
+    sockets: join(directory, "sockets"),
     sidecarFile: join(directory, "sidecar.mjs"),
     compileCache: join(directory, "compile-cache"),
   };

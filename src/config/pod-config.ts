@@ -42,6 +42,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     drainDelayMs: read("drainDelaySec", (text) => parseWhole(text, 600) * 1_000),
     certTtlSec: read("certTtlSec", (text) => parseWhole(text, 86_400)),
     protocolDetectionTimeoutMs: read("protocolDetectionMs", (text) => parseWhole(text, 60_000)),
+    workloadSocket: read("workloadSocket", parseWorkloadSocket),
   };
   if (faults.length > 0) throw new CardeaError("bad-input", faults.join("\n"));
   const { controlAddress, controlId, ...plain } = valuesOf(fields);
@@ -112,6 +113,13 @@ function addressesOf(podIps: readonly string[], ports: Ports, opaquePorts: Redir
 function parseText(text: string): string {
   if (text === "") throw new Error("must not be empty");
   return text;
+}
+
+/** Containers run as users of their own choice; that they mount the directory is what lets them in. */
+function parseWorkloadSocket(text: string): ProxyConfig["workloadSocket"] {
+  if (text === "") return null;
+  if (!text.startsWith("/")) throw new Error(`expected an absolute path, found ${JSON.stringify(text)}`);
+  return { file: text, access: "everyone" };
 }
 
 function parsePodIps(text: string): readonly string[] {

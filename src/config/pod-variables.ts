@@ -36,6 +36,11 @@ export const POD_VARIABLES = {
     String(LIMITS.protocolDetectionMs),
     "How long a client may be silent on a port of no declared protocol.",
   ),
+  workloadSocket: variable(
+    "CARDEA_WORKLOAD_SOCKET",
+    "",
+    "Where the sidecar serves the app's identity (SPIFFE Workload API), as a path.",
+  ),
 } as const satisfies Record<string, PodVariable>;
 
 export type PodVariableName = keyof typeof POD_VARIABLES;

@@ -62,6 +62,15 @@ export interface ProxyConfig {
   readonly redirect: RedirectConfig | null;
   /** From SIGTERM to the beginning of the drain, for an app that ends at the same time and still calls others. */
   readonly drainDelayMs: number;
+  /** Where the app gets its identity (SPIFFE Workload API, Envoy's SDS); null: nowhere. */
+  readonly workloadSocket: WorkloadSocketConfig | null;
+}
+
+export interface WorkloadSocketConfig {
+  /** A path of the file system. */
+  readonly file: string;
+  /** Who may connect: our own user, or everyone who reaches the directory. */
+  readonly access: "owner" | "everyone";
 }
 
 /** Connections that `cardea redirect` has turned aside arrive here, with their destination kept by the kernel. */
@@ -133,6 +142,8 @@ const REDIRECT = object({
   opaquePorts: withDefault(listOf(object({ from: required(PORT), to: required(PORT) })), []),
 });
 
+const WORKLOAD_SOCKET = object({ file: required(FILE), access: withDefault(oneOf("owner", "everyone"), "owner") });
+
 const CONFIG = object({
   name: required(string()),
   namespace: required(string()),
@@ -182,6 +193,7 @@ const CONFIG = object({
   enforcement: withDefault(nullable(oneOf("ENFORCE", "AUDIT")), null),
   redirect: withDefault(nullable(REDIRECT), null),
   drainDelayMs: withDefault(integer({ min: 0, max: DRAIN_TIMEOUT_MS_MAX }), 0),
+  workloadSocket: withDefault(nullable(WORKLOAD_SOCKET), null),
 });
 
 /** The schema's value, or a null that is written out. */

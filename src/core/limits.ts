@@ -231,6 +231,18 @@ export const LIMIT_TABLE = {
   ),
   certificateCallMs: limit(10_000, "ms", "One request to the authority, the handshake included."),
   joinTokenTtlMs: limit(300_000, "ms", "A one-time join token that nobody used."),
+  workloadApiConnectionsMax: limit(256, "count", "Connections to one identity socket."),
+  workloadApiCallsMax: limit(
+    100,
+    "count",
+    "Calls that one process has under way at the identity socket; where the kernel does not say who calls, that one connection has.",
+  ),
+  workloadApiMessageBytesMax: limit(65_536, "bytes", "One request at the identity socket: a token to be looked at."),
+  workloadApiWaitMs: limit(
+    10_000,
+    "ms",
+    "How long a caller of the identity socket waits for a first certificate before it is told to come again.",
+  ),
   webhookBodyBytesMax: limit(
     10_485_760,
     "bytes",

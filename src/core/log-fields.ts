@@ -36,6 +36,7 @@ export const LOG_FIELDS = {
   trustDomain: "A trust domain.",
   trafficRules: "How many traffic rules.",
   typeUrl: "A type of discovery resources.",
+  uid: "A user of this machine.",
   version: "The program's version.",
   workload: "A workload's name.",
   workloads: "How many workloads.",

@@ -15,6 +15,8 @@ interface SocketConnectionOptions {
   readonly reads?: SocketReader | null;
   /** Whether a reader may be laid upon the socket as it is. */
   readonly sharesReads?: boolean;
+  /** A socket of the file system, which knows no reset. */
+  readonly isLocal?: boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export class SocketConnection implements Connection {
   /** Null: the runtime hands out what it reads by "data". */
   #reads: SocketReader | null;
   readonly #sharesReads: boolean;
+  readonly #isLocal: boolean;
   #handlers: ConnectionHandlers | null = null;
   #unsent: Buffer[] = [];
   #unsentBytes = 0;
@@ -47,6 +50,7 @@ export class SocketConnection implements Connection {
     this.#transport = options.transport ?? socket;
     this.#reads = options.reads ?? null;
     this.#sharesReads = options.sharesReads === true;
+    this.#isLocal = options.isLocal === true;
     this.side = side;
     // Asked for at once: a socket that has closed no longer knows.
     this.#remote = { host: plainHost(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -119,7 +123,7 @@ export class SocketConnection implements Connection {
     this.#unsentBytes = 0;
     // Under TLS, too, it is the TCP connection that is reset: the peer must not take a cut stream for a finished one.
     // The TLS socket then closes by itself; to destroy it in the same turn crashes Node 26 (use after free).
-    if (options?.reset === true) this.#transport.resetAndDestroy();
+    if (options?.reset === true && !this.#isLocal) this.#transport.resetAndDestroy();
     else this.#socket.destroy();
   }
 

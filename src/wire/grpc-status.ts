@@ -51,6 +51,13 @@ export function decodeGrpcMessage(value: string): string {
   }
 }
 
+/** The reverse: printable ASCII but `%` stands for itself. grpc/grpc doc/PROTOCOL-HTTP2.md, Status-Message. */
+export function encodeStatusMessage(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]+/gu, (part) =>
+    Array.from(Buffer.from(part, "utf8"), (octet) => `%${octet.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
+  );
+}
+
 /** The value of `grpc-timeout`: at most eight digits and a unit. Never less than a millisecond. */
 export function formatGrpcTimeout(timeoutMs: number): string {
   const ms = Math.max(1, Math.ceil(timeoutMs));

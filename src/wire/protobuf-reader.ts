@@ -61,6 +61,12 @@ export class ProtobufReader {
     return (low | high) !== 0;
   }
 
+  double(): number {
+    const at = this.#at;
+    this.#advance(8);
+    return this.#bytes.readDoubleLE(at);
+  }
+
   /** A view of a length-delimited value. */
   bytes(): Buffer {
     const start = this.#begin();

@@ -37,6 +37,8 @@ export const UINT32 = integerType((reader) => reader.uint32());
 export const INT32 = integerType((reader) => reader.int32());
 /** Within the safe integers; others are refused. */
 export const INT64 = integerType((reader) => reader.int64());
+/** Likewise. */
+export const UINT64 = integerType((reader) => reader.uint64());
 
 export const BOOL: ValueType<boolean> = {
   wireType: varint,

@@ -13,6 +13,12 @@ export class ProtobufWriter {
     this.#varint(BigInt.asUintN(64, BigInt(value)));
   }
 
+  double(value: number): void {
+    const octets = Buffer.allocUnsafe(8);
+    octets.writeDoubleLE(value);
+    this.#pieces.push(octets);
+  }
+
   /** The callee keeps the buffer. */
   bytes(value: Uint8Array): void {
     this.integer(value.length);

@@ -11,6 +11,11 @@ const FILES = [
   "istio/citadel.proto",
   "istio/workload.proto",
   "cardea/mesh/v1/policy.proto",
+  "spiffe/workload.proto",
+  "spire/api/server/svid/v1/svid.proto",
+  "spire/api/server/bundle/v1/bundle.proto",
+  "envoy/service/secret/v3/sds.proto",
+  "envoy/extensions/transport_sockets/tls/v3/secret.proto",
 ];
 
 interface FieldDescriptor {
@@ -36,6 +41,12 @@ export function libraryType(name: string): MessageTypeDefinition<object, object>
   return definitions[name] as unknown as MessageTypeDefinition<object, object>;
 }
 
+/** Paths of a service's methods, sorted. */
+export function pathsOf(service: string): readonly string[] {
+  const methods = Object.values(definitions[service] as unknown as Record<string, { readonly path: string }>);
+  return methods.map(({ path }) => path).toSorted();
+}
+
 /** Names of the fields of a message, as they are in JavaScript. */
 export function fieldNames(name: string): readonly string[] {
   return descriptorOf(name).field.map((field) => field.name);
@@ -45,7 +56,7 @@ export function fieldNames(name: string): readonly string[] {
 export function anyMessage(name: string, without: readonly string[] = []): fc.Arbitrary<object> {
   const descriptor = descriptorOf(name);
   const fields = descriptor.field.filter((field) => !without.includes(field.name));
-  const values = Object.fromEntries(fields.map((field) => [field.name, anyField(field, descriptor, packageOf(name))]));
+  const values = Object.fromEntries(fields.map((field) => [field.name, anyField(field, descriptor, name)]));
   if ((descriptor.oneofDecl ?? []).length === 0) return fc.record(values, { requiredKeys: [] });
   return fc.oneof(...Object.entries(values).map(([key, value]) => fc.record({ [key]: value })), fc.constant({}));
 }
@@ -73,6 +84,8 @@ function anyValue({ type, typeName }: FieldDescriptor, scope: string): fc.Arbitr
       return fc.integer({ min: 0, max: 2 ** 32 - 1 });
     case "TYPE_INT32":
       return fc.integer();
+    case "TYPE_UINT64":
+      return fc.maxSafeNat();
     case "TYPE_INT64":
       return fc.maxSafeInteger();
     case "TYPE_ENUM":

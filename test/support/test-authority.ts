@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { parseSpiffeId, parseTrustDomain } from "../../src/core/spiffe-id.ts";
 import { parseTrustBundle, type TrustBundle, trustBundlesOf } from "../../src/pki/bundle.ts";
 import { createIntermediate, createLeaf, createRoot } from "../../src/pki/certificate-build.ts";
+import { parseSigningRequest } from "../../src/pki/csr.ts";
 import { encodePrivateKey, generateKeyPair } from "../../src/pki/keys.ts";
 import { encodePem } from "../../src/pki/pem.ts";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
@@ -11,6 +12,8 @@ export interface TestAuthority {
   readonly bundle: TrustBundle;
   /** Valid from an hour ago for an hour, unless told otherwise; `trusts` adds other authorities' roots. */
   issue(spiffeId: string, options?: IssueOptions): Identity;
+  /** As CreateCertificate does: leaf, intermediate, root, PEM each. The identity is the one that is asked for. */
+  sign(csrPem: string, options?: IssueOptions): readonly string[];
 }
 
 export interface IssueOptions {
@@ -30,6 +33,14 @@ export function createTestAuthority(trustDomainText = "cluster.local", startMs =
   const bundle = parseTrustBundle(trustDomain, encodePem("CERTIFICATE", root.certificate.der));
   return {
     bundle,
+    sign(csrPem, options = {}) {
+      const nowMs = options.nowMs ?? startMs;
+      const { publicKey, uris } = parseSigningRequest(csrPem);
+      const times = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: options.notAfterMs ?? nowMs + HOUR_MS };
+      const request = { spiffeId: parseSpiffeId(uris[0]!), publicKey, validity: times };
+      const leaf = createLeaf(intermediate, request, randomBytes);
+      return [leaf, intermediate.certificate.der, root.certificate.der].map((der) => encodePem("CERTIFICATE", der));
+    },
     issue(text, options = {}) {
       const nowMs = options.nowMs ?? startMs;
       const notBeforeMs = nowMs - HOUR_MS;

@@ -3,6 +3,7 @@ import type { Mesh, MeshService } from "../../config/mesh.ts";
 import type { ProxyConfig } from "../../config/proxy-config.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Address } from "../../core/ports.ts";
+import { UNIX_PATH_BYTES_MAX } from "../../io/unix-listener.ts";
 import { carriesRequests } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor, type TrustDomain } from "../../core/spiffe-id.ts";
 import type { StatePaths } from "../state-dir.ts";
@@ -95,6 +96,7 @@ export async function planService(
     enforcement,
     redirect: null,
     drainDelayMs: 0,
+    workloadSocket: workloadSocketOf(paths, fileName),
   };
   return { service, principal: spiffeIdFor(trustDomain, namespace, serviceAccount), config, appEnv: appEnvOf(config) };
 }
@@ -139,6 +141,12 @@ async function chooseAddresses(
   const metrics = await pick("metrics port", null, layout.metrics);
   const readiness = await pick("readiness port", null, layout.readiness);
   return { outbound, upstreams, inbound, hbone, admin, metrics, readiness };
+}
+
+/** Where the app gets its identity; null where the path is longer than a socket's may be. */
+function workloadSocketOf(paths: StatePaths, fileName: string): ProxyConfig["workloadSocket"] {
+  const file = join(paths.sockets, `${fileName}.sock`);
+  return Buffer.byteLength(file) > UNIX_PATH_BYTES_MAX ? null : { file, access: "owner" };
 }
 
 /** `shop.web`: the name of a service's files in the state directory. Neither part can hold a dot. */
@@ -202,6 +210,7 @@ function appEnvOf(config: ProxyConfig): Readonly<Record<string, string>> {
     http_proxy: proxy,
     HTTP_PROXY: proxy,
     ...Object.fromEntries([...upstreams, ...ports]),
+    ...(config.workloadSocket === null ? {} : { SPIFFE_ENDPOINT_SOCKET: `unix://${config.workloadSocket.file}` }),
     ...(first === undefined ? {} : { PORT: String(first.app.port) }),
   };
 }

@@ -8,9 +8,10 @@ import { formatRegistryDocument } from "./registry-document.ts";
 
 /** Makes the directories of a mesh's state, closed to others. Errors: `bad-input`. */
 export async function makeStateDirectories(paths: StatePaths): Promise<void> {
-  const { directory, ca, join: tokens, registry, flows, log, revisions, proxies, joined } = paths;
+  const { directory, ca, join: tokens, registry, flows, log, revisions, proxies, joined, sockets } = paths;
   await makeDirectory(directory);
-  await Promise.all([ca, tokens, registry, flows, log, revisions, proxies, joined].map((each) => makeDirectory(each)));
+  const all = [ca, tokens, registry, flows, log, revisions, proxies, joined, sockets];
+  await Promise.all(all.map((each) => makeDirectory(each)));
 }
 
 /** Writes what the processes will read. What an earlier mesh of other services left in the registry goes. */

@@ -90,6 +90,7 @@ function environment({ settings, options, ports, probes, gracePeriodSec }: Sidec
     ...(ports === "" ? [] : [said("ports", ports)]),
     ...((options.opaquePorts ?? "") === "" ? [] : [said("opaquePorts", options.opaquePorts ?? "")]),
     ...(Object.keys(probes).length === 0 ? [] : [said("probes", JSON.stringify(probes))]),
+    ...(options.workloadApi === true ? [said("workloadSocket", WORKLOAD_SOCKET.file)] : []),
     ...(options.concurrency === null ? [] : [{ name: "UV_THREADPOOL_SIZE", value: String(options.concurrency) }]),
   ];
 }

@@ -2,10 +2,13 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { loadMeshApi } from "../../../src/api/load.ts";
 import * as messages from "../../../src/api/messages.ts";
-import { CREATE_CERTIFICATE, DELTA_AGGREGATED_RESOURCES } from "../../../src/api/methods.ts";
+import * as methods from "../../../src/api/methods.ts";
+import * as secrets from "../../../src/api/secret-messages.ts";
+import * as workload from "../../../src/api/workload-messages.ts";
 import { CardeaError } from "../../../src/core/errors.ts";
 import type { MessageType } from "../../../src/wire/protobuf-message.ts";
-import { anyMessage, fieldNames, libraryType } from "../../support/proto-arbitraries.ts";
+import type { JsonValue } from "../../../src/core/json-value.ts";
+import { anyMessage, fieldNames, libraryType, pathsOf } from "../../support/proto-arbitraries.ts";
 
 // The tables against the .proto files, as an independent library reads those: whatever it writes we read the same, and
 // the other way round. Parts (Workload, Resource, MeshSettings …) are tried as parts of these.
@@ -25,6 +28,19 @@ const CASES: readonly Case[] = [
   caseOf("cardea.mesh.v1.PolicySet", messages.POLICY_SET),
   caseOf("istio.v1.auth.IstioCertificateRequest", messages.ISTIO_CERTIFICATE_REQUEST, ["metadata"]),
   caseOf("istio.v1.auth.IstioCertificateResponse", messages.ISTIO_CERTIFICATE_RESPONSE),
+  caseOf("envoy.service.discovery.v3.DiscoveryRequest", secrets.DISCOVERY_REQUEST),
+  caseOf("envoy.service.discovery.v3.DiscoveryResponse", secrets.DISCOVERY_RESPONSE),
+  caseOf("envoy.extensions.transport_sockets.tls.v3.Secret", secrets.SECRET),
+  caseOf("envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig", secrets.SPIFFE_VALIDATOR_CONFIG),
+  caseOf("X509SVIDResponse", workload.X509_SVID_RESPONSE),
+  caseOf("X509BundlesResponse", workload.X509_BUNDLES_RESPONSE),
+  caseOf("JWTSVIDRequest", workload.JWT_SVID_REQUEST),
+  caseOf("JWTSVIDResponse", workload.JWT_SVID_RESPONSE),
+  caseOf("JWTBundlesResponse", workload.JWT_BUNDLES_RESPONSE),
+  caseOf("ValidateJWTSVIDRequest", workload.VALIDATE_JWT_SVID_REQUEST),
+  caseOf("spire.api.server.svid.v1.NewJWTSVIDRequest", workload.NEW_JWT_SVID_REQUEST),
+  caseOf("spire.api.server.svid.v1.NewJWTSVIDResponse", workload.NEW_JWT_SVID_RESPONSE),
+  caseOf("spire.api.types.Bundle", workload.BUNDLE),
 ];
 
 describe.each(CASES)("$name", ({ name, type, without }) => {
@@ -95,9 +111,89 @@ describe.each(CASES)("$name", ({ name, type, without }) => {
 
 test("the methods have the paths that the .proto files give them", () => {
   const { discovery, certificates } = loadMeshApi();
-  expect(discovery.DeltaAggregatedResources.path).toBe(DELTA_AGGREGATED_RESOURCES);
-  expect(certificates.CreateCertificate.path).toBe(CREATE_CERTIFICATE);
+  expect(discovery.DeltaAggregatedResources.path).toBe(methods.DELTA_AGGREGATED_RESOURCES);
+  expect(certificates.CreateCertificate.path).toBe(methods.CREATE_CERTIFICATE);
+  expect(pathsOf("SpiffeWorkloadAPI")).toEqual(Object.values(methods.WORKLOAD_API).toSorted());
+  expect(pathsOf("envoy.service.secret.v3.SecretDiscoveryService")).toEqual(
+    Object.values(methods.SECRET_DISCOVERY).toSorted(),
+  );
+  expect(pathsOf("spire.api.server.svid.v1.SVID")).toEqual([methods.NEW_JWT_SVID]);
+  expect(pathsOf("spire.api.server.bundle.v1.Bundle")).toEqual([methods.GET_BUNDLE]);
 });
+
+describe("google.protobuf.Struct", () => {
+  const response = libraryType("ValidateJWTSVIDResponse");
+  const claims = fc.dictionary(
+    fc.string({ maxLength: 8 }).filter((key) => key !== "__proto__"),
+    fc.jsonValue({ maxDepth: 4 }) as fc.Arbitrary<JsonValue>,
+    { maxKeys: 5 },
+  );
+
+  test("is written so that the library reads the same, and is read back", () => {
+    fc.assert(
+      fc.property(claims, (object) => {
+        const bytes = workload.VALIDATE_JWT_SVID_RESPONSE.serialize({ spiffeId: "s", claims: object });
+        expect(ofStruct((response.deserialize(bytes) as { claims: Struct }).claims)).toEqual(withoutMinusZero(object));
+        expect(withoutMinusZero(workload.VALIDATE_JWT_SVID_RESPONSE.deserialize(bytes).claims)).toEqual(
+          withoutMinusZero(object),
+        );
+      }),
+      { seed: 21, numRuns: 300 },
+    );
+  });
+
+  test("cut short or damaged is refused, or an object", () => {
+    let refused = 0;
+    fc.assert(
+      fc.property(claims, fc.nat(), fc.integer({ min: 0, max: 255 }), (object, at, octet) => {
+        const bytes = workload.VALIDATE_JWT_SVID_RESPONSE.serialize({ claims: object });
+        bytes[at % bytes.length] = octet;
+        if (readOrRefuse(workload.VALIDATE_JWT_SVID_RESPONSE, bytes) === null) refused += 1;
+        readOrRefuse(workload.VALIDATE_JWT_SVID_RESPONSE, bytes.subarray(0, at % bytes.length));
+      }),
+      { seed: 22, numRuns: 1_000 },
+    );
+    expect(refused).toBeGreaterThan(50);
+  });
+
+  test("nested too deeply is refused", () => {
+    let deep: JsonValue = 1;
+    for (let depth = 0; depth < 100; depth += 1) deep = [deep];
+    const bytes = workload.VALIDATE_JWT_SVID_RESPONSE.serialize({ claims: { deep } });
+    expect(() => workload.VALIDATE_JWT_SVID_RESPONSE.deserialize(bytes)).toThrow(/nested too deeply/);
+  });
+});
+
+interface Struct {
+  readonly fields: Readonly<Record<string, StructValue>>;
+}
+
+interface StructValue extends Readonly<Record<string, unknown>> {
+  readonly kind: string;
+}
+
+/** The library's reading of a Struct as JSON. */
+function ofStruct({ fields }: Struct): JsonValue {
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, ofValue(value)]));
+}
+
+function ofValue(value: StructValue): JsonValue {
+  switch (value.kind) {
+    case "nullValue":
+      return null;
+    case "structValue":
+      return ofStruct(value["structValue"] as Struct);
+    case "listValue":
+      return (value["listValue"] as { values: readonly StructValue[] }).values.map(ofValue);
+    default:
+      return value[value.kind] as JsonValue;
+  }
+}
+
+/** JSON knows no minus zero. */
+function withoutMinusZero(value: JsonValue): unknown {
+  return JSON.parse(JSON.stringify(value));
+}
 
 function caseOf<Output extends object, Input extends object>(
   name: string,
@@ -122,7 +218,13 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (value === null || typeof value !== "object") return value;
   const entries = value instanceof Map ? [...(value as Map<string, unknown>)] : Object.entries(value);
-  const oneof = "workload" in value || "service" in value ? "type" : "hboneMtlsPort" in value ? "destination" : null;
-  const told = entries.filter(([name, part]) => part !== null && name !== oneof);
+  const told = entries.filter(([name, part]) => part !== null && name !== oneofIn(value));
   return Object.fromEntries(told.map(([name, part]) => [name, plain(part)]));
+}
+
+/** The name that the library gives to the choice that a message holds, or null. */
+function oneofIn(value: object): string | null {
+  if ("workload" in value || "service" in value) return "type";
+  if ("tlsCertificate" in value || "validationContext" in value) return "type";
+  return "hboneMtlsPort" in value ? "destination" : null;
 }

@@ -42,6 +42,7 @@ test("the least that a pod says becomes a whole bootstrap, which cannot be chang
     drainTimeoutMs: 5_000,
     drainDelayMs: 0,
     protocolDetectionTimeoutMs: 1_000,
+    workloadSocket: null,
     certTtlSec: 3_600,
     enforcement: null,
     redirect: {
@@ -79,7 +80,11 @@ test("what port names say is read as everywhere else", () => {
 });
 
 test("what injection sets is what is read here", () => {
-  const annotations = { "cardea.dev/opaque-ports": "9000-9010", "cardea.dev/log-level": "warn" };
+  const annotations = {
+    "cardea.dev/opaque-ports": "9000-9010",
+    "cardea.dev/log-level": "warn",
+    "cardea.dev/workload-api": "true",
+  };
   const probe = { httpGet: { port: "http", path: "/up" } };
   const containers = [{ name: "web", livenessProbe: probe, ports: [{ name: "http", containerPort: 8080 }] }];
   for (const sidecar of ["native", "container"] as const) {
@@ -92,6 +97,10 @@ test("what injection sets is what is read here", () => {
       ports: [{ port: 8080, protocol: "HTTP" }],
       opaquePorts: [{ from: 9000, to: 9010 }],
     });
+    // Where the app was told to look for it.
+    const app = containerOf(pod, "web")["env"] as readonly { name: string; value?: string }[];
+    const { value } = app.find(({ name }) => name === "SPIFFE_ENDPOINT_SOCKET")!;
+    expect(proxy.workloadSocket).toEqual({ file: value!.replace("unix://", ""), access: "everyone" });
     expect(probes.map(({ path }) => path)).toEqual(["/app-health/web/livez"]);
   }
 });
@@ -116,6 +125,11 @@ describe("refused, by the variable's name:", () => {
       'CARDEA_PORTS: expected ports like 8080/http-web, separated by commas, found "70000"',
     ],
     ["opaque ports that are none", { CARDEA_OPAQUE_PORTS: "a" }, "CARDEA_OPAQUE_PORTS: expected ports"],
+    [
+      "a socket at a relative path",
+      { CARDEA_WORKLOAD_SOCKET: "api.sock" },
+      "CARDEA_WORKLOAD_SOCKET: expected an absolute",
+    ],
     ["probes that are no JSON", { CARDEA_PROBES: "{" }, "CARDEA_PROBES: is not JSON"],
     [
       "a probe without a handler",

@@ -33,6 +33,7 @@ const GOOD = {
     opaquePorts: [{ from: 9000, to: 9010 }],
   },
   drainDelayMs: 0,
+  workloadSocket: { file: "/state/sockets/shop.web.sock", access: "owner" },
 };
 
 function parse(changes: object): unknown {
@@ -57,6 +58,16 @@ test.each<[string, object, string]>([
   ["another enforcement", { enforcement: "OFF" }, "enforcement: expected one of ENFORCE, AUDIT"],
   ["a redirect to nowhere", { redirect: { ...GOOD.redirect, podIps: [] } }, "redirect.podIps: must not be an empty"],
   ["a redirect by name", { redirect: { ...GOOD.redirect, podIps: ["web"] } }, "redirect.podIps[0]: expected an IP"],
+  [
+    "a socket at a relative path",
+    { workloadSocket: { file: "web.sock" } },
+    "workloadSocket.file: expected an absolute",
+  ],
+  [
+    "a socket for some",
+    { workloadSocket: { file: "/web.sock", access: "group" } },
+    "workloadSocket.access: expected one",
+  ],
   ["a port too large", { ownPorts: [70_000] }, "ownPorts[0]: expected a whole number"],
   ["an endless drain", { drainTimeoutMs: 1e9 }, "drainTimeoutMs: expected a whole number"],
   ["a protocol that is not served", { inbound: [{ ...GOOD.inbound[0], protocol: "UDP" }] }, "inbound[0].protocol: "],

@@ -18,11 +18,16 @@ const WEB = {
 };
 const LEDGER = { name: "ledger", namespace: "ledger", app, ports: [{ port: 7000, protocol: "TCP" }] };
 
-async function plan(services: object[], taken: readonly number[] = [], spec: object = {}): Promise<LocalPlan> {
+async function plan(
+  services: object[],
+  taken: readonly number[] = [],
+  spec: object = {},
+  directory = "/state",
+): Promise<LocalPlan> {
   const document = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "t" }, spec: { ...spec, services } };
   const mesh = parseMesh(locatePlain(document), { file: "mesh.yaml" }, []);
   const ports = createPortChooser((port) => Promise.resolve(!taken.includes(port)), reservedPortsOf(mesh!, 15_000));
-  return planMesh(mesh!, statePathsOf("/state"), ports, 15_000);
+  return planMesh(mesh!, statePathsOf(directory), ports, 15_000);
 }
 
 test("ports stand where Istio's users look for them", async () => {
@@ -66,7 +71,14 @@ test("the container port is the policy's, the app's own may be another", async (
     http_proxy: "http://127.0.0.1:15101",
     HTTP_PROXY: "http://127.0.0.1:15101",
     CARDEA_UPSTREAM_LEDGER: "127.0.0.1:15130",
+    SPIFFE_ENDPOINT_SOCKET: "unix:///state/sockets/shop.web.sock",
   });
+});
+
+test("an app has no identity socket where the kernel would cut its path", async () => {
+  const { services } = await plan([WEB, LEDGER], [], {}, `/state/${"x".repeat(90)}`);
+  expect(services[0]!.config.workloadSocket).toBeNull();
+  expect(services[0]!.appEnv).not.toHaveProperty("SPIFFE_ENDPOINT_SOCKET");
 });
 
 test("an app that runs on its own is dialled where it is", async () => {

@@ -129,6 +129,6 @@ function accept(caller: string | null): FakeCall {
 }
 
 async function request(call: FakeCall): Promise<void> {
-  call.emit("data", requestOf({ typeUrl: ADDRESS_TYPE, node: { id: "orders" } }));
+  call.emit("data", requestOf({ typeUrl: ADDRESS_TYPE, node: { id: "orders", userAgentBuildVersion: null } }));
   await new Promise((resolve) => setImmediate(resolve));
 }
