@@ -19,6 +19,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "policy eval", load: async () => (await import("./policy-eval.ts")).command },
   { name: "policy test", load: async () => (await import("./policy-test.ts")).command },
   { name: "svid show", load: async () => (await import("./svid-show.ts")).command },
+  { name: "install", load: async () => (await import("./install.ts")).command },
   { name: "inject", load: async () => (await import("./inject.ts")).command },
   { name: "proxy", load: async () => (await import("./proxy.ts")).command },
   { name: "ready", load: async () => (await import("./ready.ts")).command },

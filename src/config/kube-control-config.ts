@@ -2,7 +2,7 @@ import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { NAMESPACE } from "../core/object-metadata.ts";
-import { integer, object, oneOf, optional, parsed, required, string, withDefault } from "../core/schema.ts";
+import { boolean, integer, object, oneOf, optional, parsed, required, string, withDefault } from "../core/schema.ts";
 import { parseIp } from "../core/cidr.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
@@ -29,6 +29,8 @@ export interface KubeControlConfig {
   readonly webhooks: Address;
   /** Of this installation, where there are several; null: the one for namespaces without `cardea.dev/rev`. */
   readonly revision: string | null;
+  /** The revisions whose namespaces send us their pods: our own, and null if the default is ours. */
+  readonly serves: readonly (string | null)[];
   /** Whether pods that go around the mesh are refused, in namespaces that do not say. */
   readonly bypassChecks: "audit" | "enforce";
   readonly logLevel: LogLevel;
@@ -60,6 +62,7 @@ const CONFIG = object({
   telemetry: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_014 }),
   webhooks: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_017 }),
   revision: optional(NAMESPACE),
+  servesDefault: optional(boolean()),
   bypassChecks: withDefault(oneOf("audit", "enforce"), "audit"),
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
 });
@@ -81,7 +84,15 @@ export function parseKubeControlConfig(text: string | null, file: string, env: E
       "bad-input",
       `mesh.rootNamespace is ${mesh.rootNamespace}, and we run in ${namespace}: sidecars expect us in the root namespace`,
     );
-  return Object.freeze({ ...read, mesh, replica: env["CARDEA_POD_NAME"] || env["HOSTNAME"] || "cardea-control" });
+  const { servesDefault, ...settings } = read;
+  const { revision } = settings;
+  const serves = revision === null ? [null] : servesDefault === true ? [revision, null] : [revision];
+  return Object.freeze({
+    ...settings,
+    serves,
+    mesh,
+    replica: env["CARDEA_POD_NAME"] || env["HOSTNAME"] || "cardea-control",
+  });
 }
 
 function namespaceOf(env: Environment): string {

@@ -34,6 +34,28 @@ export const KUBE = {
   httpRoutes: resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
   grpcRoutes: resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute"),
   meshes: resource("cardea.dev", "v1", "meshes", "Mesh"),
+  customResourceDefinitions: resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    false,
+  ),
+  deployments: resource("apps", "v1", "deployments", "Deployment"),
+  podDisruptionBudgets: resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
+  networkPolicies: resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+  priorityClasses: resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", false),
+  clusterRoles: resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false),
+  clusterRoleBindings: resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false),
+  roles: resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),
+  roleBindings: resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
+  selfSubjectAccessReviews: resource(
+    "authorization.k8s.io",
+    "v1",
+    "selfsubjectaccessreviews",
+    "SelfSubjectAccessReview",
+    false,
+  ),
 } as const satisfies Record<string, KubeResource>;
 
 // oxlint-disable-next-line eslint/max-params

@@ -22,7 +22,7 @@ export async function createWebhookWorld(pods: Partial<PodWorld>, configurations
   const options: WebhooksOptions = {
     listen: { host: "127.0.0.1", port: 0 },
     dnsNames: ["localhost"],
-    revision: null,
+    revisions: [null],
     authority,
     pods: {
       settings: () => DEFAULT_INJECT_SETTINGS,

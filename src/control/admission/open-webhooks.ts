@@ -16,7 +16,8 @@ export interface WebhooksOptions {
   readonly listen: Address;
   /** `<service>.<namespace>.svc`, as the API server calls us. */
   readonly dnsNames: readonly string[];
-  readonly revision: string | null;
+  /** Whose configurations send to us; null is the one without a name. */
+  readonly revisions: readonly (string | null)[];
   readonly authority: Authority;
   readonly pods: PodWorld;
   readonly policies: PolicyWorld;
@@ -33,7 +34,7 @@ export interface WebhooksOptions {
  * port that is not there. Errors: `unreachable` when the port is taken.
  */
 export async function openWebhooks(options: WebhooksOptions): Promise<Listening & { notAfterMs(): number }> {
-  const { listen, revision, authority, pods, policies, clock } = options;
+  const { listen, revisions, authority, pods, policies, clock } = options;
   const certificate = await holdWebhookCertificate(options);
   const routes = [
     admissionRoute({ ...options, path: WEBHOOK_PATHS.inject, review: (request) => reviewInjection(request, pods) }),
@@ -50,13 +51,13 @@ export async function openWebhooks(options: WebhooksOptions): Promise<Listening 
       waitMsMax: LIMITS.webhookWaitMs,
       clock,
     });
-    const names = webhookNames(revision);
-    const bundle = keepCaBundle({ ...options, ...names, rootsPem: () => authority.bundle.pem });
+    const rootsPem = (): string => authority.bundle.pem;
+    const bundles = revisions.map((each) => keepCaBundle({ ...options, ...webhookNames(each), rootsPem }));
     return {
       address: server.address,
       notAfterMs: () => certificate.notAfterMs(),
       async close() {
-        bundle.close();
+        for (const bundle of bundles) bundle.close();
         certificate.close();
         await server.close();
       },

@@ -42,7 +42,8 @@ export function webhookNames(revision: string | null): { readonly injector: stri
  *   namespaces and pods that have our label, and never about kube-system and the like, our own namespace, mirrors of
  *   static pods, pods of the node's network, and pods that are being deleted.
  * - Pods of namespaces in audit mode do not wait for the validator (`Ignore`): it only warns. In enforce mode they do.
- * - Policies wait; those of our own namespace do not, since they may come before us in one installation.
+ * - Policies wait; those of our own namespace do not, since they may come before us in one installation. The revision
+ *   without a name judges them: a policy holds for all revisions, and one that is only tried must not hold it up.
  */
 export function webhookConfigurations(options: WebhookOptions = DEFAULT_WEBHOOK_OPTIONS): readonly object[] {
   const names = webhookNames(options.revision);
@@ -64,7 +65,7 @@ export function webhookConfigurations(options: WebhookOptions = DEFAULT_WEBHOOK_
       apiVersion: "admissionregistration.k8s.io/v1",
       kind: "ValidatingWebhookConfiguration",
       metadata: metadata(names.validator),
-      webhooks: [...podValidators(options), ...policyValidators(options)],
+      webhooks: [...podValidators(options), ...(options.revision === null ? policyValidators(options) : [])],
     },
   ];
 }

@@ -18,7 +18,7 @@ import { parseTrustDomain } from "../../core/spiffe-id.ts";
 import { parseQuantity } from "./quantity.ts";
 
 /** What a mesh's injection is the same for in all pods. Webhook and `cardea inject` read one document of it. */
-export type InjectSettings = ValueOf<typeof SPEC>;
+export type InjectSettings = Omit<ValueOf<typeof SPEC>, "sidecar"> & { readonly sidecar: SidecarMode };
 
 export type Resources = ValueOf<typeof RESOURCES>;
 
@@ -26,11 +26,19 @@ export type Resources = ValueOf<typeof RESOURCES>;
  * `native`: an init container with restartPolicy Always (Kubernetes 1.29 and later), which starts before and ends after
  * the app. `container`: a plain one beside the app, for older clusters.
  */
-export type SidecarMode = InjectSettings["sidecar"];
+export type SidecarMode = "native" | "container";
 
-/** A document of kind InjectionSettings → settings, or null with every fault added. */
-export function parseInjectSettings(document: Located, scope: Scope): InjectSettings | null {
-  return DOCUMENT(document, scope)?.spec ?? null;
+/**
+ * A document of kind InjectionSettings → settings, or null with every fault added. `auto` is what fits the cluster; files
+ * know no cluster, and mean a new one.
+ */
+export function parseInjectSettings(
+  document: Located,
+  scope: Scope,
+  auto: SidecarMode = "native",
+): InjectSettings | null {
+  const spec = DOCUMENT(document, scope)?.spec;
+  return spec === undefined ? null : withMode(spec, auto);
 }
 
 /** `v1.31.2` → how its sidecars are made. Throws an Error that says what was expected. */
@@ -71,7 +79,7 @@ const SPEC = object({
   imagePullPolicy: withDefault(oneOf("Always", "IfNotPresent", "Never"), "IfNotPresent"),
   /** How the program is called in the image, for the hooks of a plain container. */
   program: withDefault(listOf(string(), { minCount: 1 }), [...IMAGE.program]),
-  sidecar: withDefault(oneOf("native", "container"), "native"),
+  sidecar: withDefault(oneOf("auto", "native", "container"), "auto"),
   trustDomain: withDefault(parsed(string(), parseTrustDomain), parseTrustDomain("cluster.local")),
   /** host:port of the control plane, as pods resolve it. */
   controlAddress: withDefault(string(), "cardea-control.cardea-system.svc:15012"),
@@ -97,10 +105,14 @@ const DOCUMENT = object({
 });
 
 /** What holds without a document. */
-export const DEFAULT_INJECT_SETTINGS: InjectSettings = Object.freeze(defaults());
+export const DEFAULT_INJECT_SETTINGS: InjectSettings = Object.freeze(withMode(defaults(), "native"));
+
+function withMode(spec: ValueOf<typeof SPEC>, auto: SidecarMode): InjectSettings {
+  return { ...spec, sidecar: spec.sidecar === "auto" ? auto : spec.sidecar };
+}
 
 /** The schema of an empty map is its defaults. */
-function defaults(): InjectSettings {
+function defaults(): ValueOf<typeof SPEC> {
   const settings = SPEC({ kind: "map", at: null, entries: [] }, { file: "", field: "", faults: [] });
   if (settings === undefined) throw new Error("every setting has a default");
   return settings;

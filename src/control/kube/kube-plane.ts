@@ -7,6 +7,7 @@ import { type ControlPlane, type ControlPorts, openControlPlane } from "../contr
 import type { RevisionArchive } from "../distribute/revision-archive.ts";
 import { guardClock } from "./clock-guard.ts";
 import { createClusterFaults } from "./cluster-faults.ts";
+import { controlName } from "./control-name.ts";
 import { tellFaults } from "./fault-events.ts";
 import type { InjectSettings } from "../inject/settings.ts";
 import { openInformer } from "./informer.ts";
@@ -29,9 +30,6 @@ export interface KubePlanePorts
   /** The mesh's, without what follows from the configuration. */
   readonly injection: InjectSettings;
 }
-
-/** The Lease of what one replica alone does. */
-export const LEADER_LEASE = "cardea-control";
 
 /**
  * The control plane on Kubernetes. Every replica serves certificates and discovery; one of them, the leader, publishes
@@ -91,7 +89,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
   sweep = swept;
   const rootGuard = guardRoot({ authority: plane.authority, faults, clock, logger });
   const identity = `${config.replica}_${random.bytes(8).toString("hex")}`;
-  const elected = openLeadership({ ...follow, namespace: rootNamespace, name: LEADER_LEASE, identity });
+  const elected = openLeadership({ ...follow, namespace: rootNamespace, name: controlName(config.revision), identity });
   leadership = elected;
   let duties: readonly { close(): void }[] = [];
   const endDuties = (): void => {

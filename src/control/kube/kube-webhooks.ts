@@ -5,6 +5,7 @@ import type { KubeControlConfig } from "../../config/kube-control-config.ts";
 import type { Listening } from "../../core/ports.ts";
 import { openWebhooks } from "../admission/open-webhooks.ts";
 import type { WebhookParts } from "../control-plane.ts";
+import { controlName } from "./control-name.ts";
 import type { KubePlanePorts } from "./kube-plane.ts";
 import { driftOf } from "../admission/webhook-drift.ts";
 import { DEFAULT_WEBHOOK_OPTIONS, webhookConfigurations, webhookNames } from "../admission/webhook-configuration.ts";
@@ -21,9 +22,6 @@ interface KubeWebhooksOptions extends WebhookParts, Pick<KubePlanePorts, "kube" 
   readonly faults: ClusterFaults;
 }
 
-/** The name of our Service. */
-const SERVICE = "cardea-control";
-
 /** The webhooks of a control plane on Kubernetes. Errors: `unreachable` when the port is taken. */
 export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listening> {
   const { config, kube, namespaces, ports } = options;
@@ -32,8 +30,8 @@ export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listenin
   return openWebhooks({
     ...options,
     listen: config.webhooks,
-    dnsNames: [`${SERVICE}.${rootNamespace}.svc`],
-    revision: config.revision,
+    dnsNames: [`${controlName(config.revision)}.${rootNamespace}.svc`],
+    revisions: config.serves,
     pods: {
       settings: () => settings,
       bypassMode: () => config.bypassChecks,
@@ -49,13 +47,16 @@ type OnFound = (name: string, found: KubeObject | null) => void;
 
 /** They are another's to install, and to change; that pods slip by meanwhile must not go unnoticed. */
 function tellDrift({ config, faults }: Pick<KubeWebhooksOptions, "config" | "faults">): OnFound {
-  const { revision } = config;
   const { rootNamespace } = config.mesh;
-  const [injector, validator] = webhookConfigurations({ ...DEFAULT_WEBHOOK_OPTIONS, rootNamespace, revision });
-  const names = webhookNames(revision);
+  const wanted = new Map<string, object>();
+  for (const revision of config.serves) {
+    const [injector, validator] = webhookConfigurations({ ...DEFAULT_WEBHOOK_OPTIONS, rootNamespace, revision });
+    const names = webhookNames(revision);
+    wanted.set(names.injector, injector!).set(names.validator, validator!);
+  }
   return (name, found) => {
     faults.set("webhooks-absent", found === null ? `${name} is missing: ${ABSENT}` : null, name);
-    const drift = found === null ? null : driftOf(name === names.injector ? injector! : validator!, found);
+    const drift = found === null ? null : driftOf(wanted.get(name)!, found);
     faults.set("webhooks-changed", drift === null ? null : `${name}: ${drift}; apply the installation anew`, name);
   };
 }

@@ -1,7 +1,7 @@
 import { KUBE } from "../../core/kube-resources.ts";
 import type { KubeResource } from "../../core/kube.ts";
 import { webhookNames } from "../admission/webhook-configuration.ts";
-import { LEADER_LEASE } from "./kube-plane.ts";
+import { controlName } from "./control-name.ts";
 
 /** Something that the control plane asks of the API server, and what for. */
 export interface Permission {
@@ -16,10 +16,19 @@ export interface Permission {
 
 const FOLLOW = ["get", "list", "watch"];
 
-const WEBHOOKS = webhookNames(null);
+/**
+ * All that `cardea control` may do, of the revisions that it serves: its own, and perhaps null, the one without a name.
+ * ClusterRole and Role are rendered from here; the end-to-end tests run under them.
+ */
+export function permissionsOf(revisions: readonly (string | null)[]): readonly Permission[] {
+  const webhooks = revisions.map(webhookNames);
+  const injectors = webhooks.map(({ injector }) => injector);
+  const validators = webhooks.map(({ validator }) => validator);
+  const lease = controlName(revisions[0] ?? null);
+  return [...SAME_FOR_ALL, ...namedPermissions({ injectors, validators, lease })];
+}
 
-/** All that `cardea control` may do. ClusterRole and Role are rendered from here; the end-to-end tests run under them. */
-export const PERMISSIONS: readonly Permission[] = [
+const SAME_FOR_ALL: readonly Permission[] = [
   permission(KUBE.services, FOLLOW, "cluster", "services of the registry"),
   permission(KUBE.endpointSlices, FOLLOW, "cluster", "which pods serve a service, and on which ports"),
   permission(KUBE.pods, FOLLOW, "cluster", "workloads of the registry, attestation, the sweep"),
@@ -36,13 +45,27 @@ export const PERMISSIONS: readonly Permission[] = [
   permission(KUBE.clusterTrustBundles, ["create"], "cluster", "the roots, where the API has such bundles"),
   permission(KUBE.clusterTrustBundles, ["get", "patch"], "cluster", "the same", ["cardea-root-cert"]),
   permission(KUBE.events, ["create"], "cluster", "faults of policies, told at the policies themselves"),
-  permission(KUBE.mutatingWebhooks, ["get", "patch"], "cluster", "our roots in our webhooks", [WEBHOOKS.injector]),
-  permission(KUBE.validatingWebhooks, ["get", "patch"], "cluster", "the same", [WEBHOOKS.validator]),
   permission(KUBE.secrets, ["create"], "own-namespace", "keys of the authority"),
   permission(KUBE.secrets, ["get", "update"], "own-namespace", "keys of the authority", ["cardea-ca"]),
   permission(KUBE.leases, ["create"], "own-namespace", "leader election"),
-  permission(KUBE.leases, ["get", "update"], "own-namespace", "leader election", [LEADER_LEASE]),
 ];
+
+interface Names {
+  readonly injectors: readonly string[];
+  readonly validators: readonly string[];
+  readonly lease: string;
+}
+
+function namedPermissions({ injectors, validators, lease }: Names): readonly Permission[] {
+  return [
+    permission(KUBE.mutatingWebhooks, ["get", "patch"], "cluster", "our roots in our webhooks", injectors),
+    permission(KUBE.validatingWebhooks, ["get", "patch"], "cluster", "the same", validators),
+    permission(KUBE.leases, ["get", "update"], "own-namespace", "leader election", [lease]),
+  ];
+}
+
+/** Of the installation without a revision. */
+export const PERMISSIONS: readonly Permission[] = permissionsOf([null]);
 
 /** The rules of a ClusterRole (scope cluster) or Role (own-namespace), as rbac.authorization.k8s.io/v1 has them. */
 export function policyRules(scope: Permission["scope"], permissions = PERMISSIONS): readonly object[] {

@@ -1,0 +1,114 @@
+import { formatYaml } from "../config/yaml-write.ts";
+import { INSTALL_NAMESPACE } from "../control/install/chart.ts";
+import { findAbsentCrds } from "../control/install/find-absent-crds.ts";
+import { ISTIO_CRDS } from "../control/install/istio-crds.ts";
+import { makeManifests, namespaceManifest } from "../control/install/manifests.ts";
+import { parseValues, type Profile } from "../control/install/parse-values.ts";
+import { POLICY_TEST_CRD } from "../control/install/policy-test-crd.ts";
+import { CardeaError, toCardeaError } from "../core/errors.ts";
+import type { JsonObject } from "../core/json-value.ts";
+import { type Fault, formatFault } from "../core/located.ts";
+import { NAMESPACE } from "../core/object-metadata.ts";
+import { locatePlain } from "../core/located.ts";
+import { readText } from "../io/files.ts";
+import type { Command, Flag, ParsedArgs, Terminal } from "./command.ts";
+import { KUBECONFIG_FLAG, openClusterClient } from "./cluster-client.ts";
+
+/** Where it is installed to; uninstall, doctor and status look there. */
+export const NAMESPACE_FLAG: Flag = {
+  name: "namespace",
+  short: "n",
+  value: "NAME",
+  summary: "of the control plane",
+  default: INSTALL_NAMESPACE,
+};
+
+/** All manifests of a cluster's control plane. */
+export const command: Command = {
+  name: "install",
+  summary: "print the manifests that install Cardea in a Kubernetes cluster",
+  usage: "cardea install [--profile default|ha] [--values FILE...] [--set PATH=VALUE...] [--revision NAME]",
+  example: "cardea install --profile ha | kubectl apply -f -",
+  positional: { min: 0, max: 0 },
+  flags: [
+    { name: "profile", value: "NAME", summary: "default, or ha: three replicas that keep apart", default: "default" },
+    {
+      name: "values",
+      short: "f",
+      value: "FILE",
+      repeat: true,
+      summary: "settings, as deploy/chart/values.yaml has them",
+    },
+    { name: "set", value: "PATH=VALUE", repeat: true, summary: "one setting; stands above the files" },
+    {
+      name: "revision",
+      value: "NAME",
+      summary: "install beside what is there, for namespaces with cardea.dev/rev: NAME",
+    },
+    NAMESPACE_FLAG,
+    {
+      name: "crds",
+      value: "WHICH",
+      summary: "Istio's kinds: auto (those that the cluster lacks, when it can be asked), all or none",
+      default: "auto",
+    },
+    KUBECONFIG_FLAG,
+  ],
+  async run(args, terminal) {
+    const values = await readValues(args);
+    const namespace = readNamespace(args);
+    const crds = await chooseCrds(args, terminal);
+    const documents = [namespaceManifest(namespace), POLICY_TEST_CRD, ...crds, ...makeManifests({ values, namespace })];
+    terminal.stdout(formatYaml(documents).trimEnd());
+    return 0;
+  },
+};
+
+/** Errors: `bad-input`, every fault on a line of its own. */
+async function readValues(args: ParsedArgs): Promise<JsonObject> {
+  const profile = args.flag("profile");
+  if (profile !== "default" && profile !== "ha")
+    throw new CardeaError("bad-input", `--profile: expected default or ha, found ${JSON.stringify(profile)}`);
+  const files = await Promise.all(args.flags("values").map(async (file) => ({ file, text: await readText(file) })));
+  const revision = args.flag("revision");
+  const sets = [...args.flags("set"), ...(revision === undefined ? [] : [`revision=${revision}`])];
+  const faults: Fault[] = [];
+  const values = parseValues({ profile: profile satisfies Profile, files, sets }, faults);
+  if (values === null) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+  return values;
+}
+
+/** Errors: `bad-input`. */
+export function readNamespace(args: ParsedArgs): string {
+  const faults: Fault[] = [];
+  const name = NAMESPACE(locatePlain(args.flag("namespace") ?? INSTALL_NAMESPACE), {
+    file: "--namespace",
+    field: "",
+    faults,
+  });
+  if (name === undefined) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
+  return name;
+}
+
+async function chooseCrds(args: ParsedArgs, terminal: Terminal): Promise<readonly JsonObject[]> {
+  const which = args.flag("crds");
+  if (which === "all") return ISTIO_CRDS;
+  if (which === "none") return [];
+  if (which !== "auto")
+    throw new CardeaError("bad-input", `--crds: expected auto, all or none, found ${JSON.stringify(which)}`);
+  try {
+    const client = await openClusterClient(args, terminal);
+    try {
+      return await findAbsentCrds(client.kube, ISTIO_CRDS);
+    } finally {
+      await client.close();
+    }
+  } catch (thrown) {
+    // One that was named has to be good; one that we have only found need not be.
+    if (args.isSet("kubeconfig")) throw thrown;
+    terminal.stderr(
+      `cardea: Istio's kinds (AuthorizationPolicy and others) are left out, since the cluster could not be asked whether it has them: ${toCardeaError(thrown).message}\ncardea: where there is no Istio, add --crds all; where there is, --crds none says so`,
+    );
+    return [];
+  }
+}

@@ -1,0 +1,153 @@
+import type { JsonObject } from "../../core/json-value.ts";
+import { SECURITY_API_VERSIONS } from "../../policy/document.ts";
+import { NETWORKING_API_VERSIONS } from "../../traffic/api-versions.ts";
+import { bounded, crd, listOfAtMost, rule } from "./crd.ts";
+
+/**
+ * A map whose fields the API server keeps even where it does not know them. A field that it dropped would leave a policy
+ * that says less than what was written, perhaps one that lets more through: the engine has to see it, and refuse it.
+ */
+function open(properties: JsonObject, more: JsonObject = {}): JsonObject {
+  // The server drops an empty one, and each apply would be a change.
+  const known = Object.keys(properties).length === 0 ? {} : { properties };
+  return { type: "object", ...known, "x-kubernetes-preserve-unknown-fields": true, ...more };
+}
+
+const TEXTS = listOfAtMost(1_024, bounded(4_096));
+const ANYTHING = open({});
+
+const LABELS: JsonObject = { type: "object", additionalProperties: bounded(63), maxProperties: 64 };
+
+const SELECTOR = open({ matchLabels: LABELS });
+
+const SOURCE = open(
+  textLists(["principals", "requestPrincipals", "namespaces", "serviceAccounts", "ipBlocks", "remoteIpBlocks"]),
+);
+
+const OPERATION = open(textLists(["hosts", "ports", "methods", "paths"]));
+
+/** Each of them has a twin for what must not match. */
+function textLists(names: readonly string[]): JsonObject {
+  const twins = names.map((name) => `not${name[0]!.toUpperCase()}${name.slice(1)}`);
+  return Object.fromEntries([...names, ...twins].map((name) => [name, TEXTS]));
+}
+
+const CONDITION = open(
+  { key: bounded(1_024, { minLength: 1 }), values: TEXTS, notValues: TEXTS },
+  {
+    required: ["key"],
+    "x-kubernetes-validations": [rule("has(self.values) || has(self.notValues)", "when needs values or notValues")],
+  },
+);
+
+const RULE = open({
+  from: listOfAtMost(512, open({ source: SOURCE })),
+  to: listOfAtMost(512, open({ operation: OPERATION })),
+  when: listOfAtMost(64, CONDITION),
+});
+
+const AUTHORIZATION_POLICY = open(
+  {
+    selector: SELECTOR,
+    targetRef: ANYTHING,
+    targetRefs: listOfAtMost(16, ANYTHING),
+    action: { type: "string", enum: ["ALLOW", "DENY", "AUDIT", "CUSTOM"] },
+    provider: open({ name: bounded(253, { minLength: 1 }) }),
+    rules: listOfAtMost(512, RULE),
+  },
+  {
+    "x-kubernetes-validations": [
+      rule(
+        "[has(self.selector), has(self.targetRef), has(self.targetRefs)].filter(each, each).size() <= 1",
+        "only one of selector, targetRef and targetRefs",
+      ),
+      rule(
+        "has(self.provider) == (has(self.action) && self.action == 'CUSTOM')",
+        "a provider goes with the action CUSTOM, and CUSTOM needs one",
+      ),
+    ],
+  },
+);
+
+const HOST = bounded(253, { minLength: 1 });
+const EXPORT_TO = listOfAtMost(64, bounded(63));
+
+const DESTINATION_RULE = open(
+  {
+    host: HOST,
+    trafficPolicy: ANYTHING,
+    subsets: listOfAtMost(256, open({ name: bounded(63, { minLength: 1 }), labels: LABELS }, { required: ["name"] })),
+    exportTo: EXPORT_TO,
+    workloadSelector: SELECTOR,
+  },
+  {
+    required: ["host"],
+    "x-kubernetes-validations": [
+      rule(
+        "!has(self.subsets) || self.subsets.all(one, self.subsets.exists_one(other, other.name == one.name))",
+        "the names of subsets differ",
+      ),
+    ],
+  },
+);
+
+const VIRTUAL_SERVICE = open(
+  {
+    hosts: listOfAtMost(256, HOST),
+    gateways: listOfAtMost(64, bounded(317)),
+    http: listOfAtMost(512, ANYTHING),
+    tls: listOfAtMost(512, ANYTHING),
+    tcp: listOfAtMost(512, ANYTHING),
+    exportTo: EXPORT_TO,
+  },
+  {
+    "x-kubernetes-validations": [
+      rule("has(self.http) || has(self.tls) || has(self.tcp)", "needs routes: http, tls or tcp"),
+    ],
+  },
+);
+
+/** Istio's kinds that we read, for clusters without Istio. Where Istio's own are, they are the right ones. */
+export const ISTIO_CRDS: readonly JsonObject[] = [
+  crd({
+    group: "security.istio.io",
+    kind: "AuthorizationPolicy",
+    plural: "authorizationpolicies",
+    shortNames: ["ap"],
+    categories: ["istio-io", "security-istio-io"],
+    versions: versionsOf(SECURITY_API_VERSIONS),
+    spec: AUTHORIZATION_POLICY,
+    hasStatus: true,
+    columns: [{ name: "Action", type: "string", jsonPath: ".spec.action" }],
+  }),
+  crd({
+    group: "networking.istio.io",
+    kind: "DestinationRule",
+    plural: "destinationrules",
+    shortNames: ["dr"],
+    categories: ["istio-io", "networking-istio-io"],
+    versions: versionsOf(NETWORKING_API_VERSIONS),
+    spec: DESTINATION_RULE,
+    hasStatus: true,
+    columns: [{ name: "Host", type: "string", jsonPath: ".spec.host" }],
+  }),
+  crd({
+    group: "networking.istio.io",
+    kind: "VirtualService",
+    plural: "virtualservices",
+    shortNames: ["vs"],
+    categories: ["istio-io", "networking-istio-io"],
+    versions: versionsOf(NETWORKING_API_VERSIONS),
+    spec: VIRTUAL_SERVICE,
+    hasStatus: true,
+    columns: [
+      { name: "Gateways", type: "string", jsonPath: ".spec.gateways" },
+      { name: "Hosts", type: "string", jsonPath: ".spec.hosts" },
+    ],
+  }),
+];
+
+/** `group/v1` → `v1`. */
+function versionsOf(apiVersions: readonly string[]): readonly string[] {
+  return apiVersions.map((each) => each.split("/")[1]!);
+}
