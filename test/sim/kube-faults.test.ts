@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { webhookConfigurations } from "../../src/control/admission/webhook-configuration.ts";
-import { LEADER_LEASE } from "../../src/control/kube/kube-plane.ts";
+import { controlName } from "../../src/control/kube/control-name.ts";
 import { createLatest, type LatestSource } from "../../src/core/latest.ts";
 import type { KubeApi, KubeObject } from "../../src/core/kube.ts";
 import { KUBE } from "../../src/core/kube-resources.ts";
@@ -89,7 +89,7 @@ describe("the Secret with the authority is deleted", () => {
       "all of its namespace",
       (): void => {
         kube.take(KUBE.configMaps, "cardea-root-cert", SYSTEM);
-        kube.take(KUBE.leases, LEADER_LEASE, SYSTEM);
+        kube.take(KUBE.leases, controlName(null), SYSTEM);
       },
     ],
   ])("with %s, while nobody runs: no second root is made", async (_what, take) => {
