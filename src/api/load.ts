@@ -4,12 +4,16 @@ import type { Policy, Policy__Output } from "./generated/cardea/mesh/v1/Policy.t
 import type { PolicySet, PolicySet__Output } from "./generated/cardea/mesh/v1/PolicySet.ts";
 import type { AggregatedDiscoveryServiceDefinition } from "./generated/envoy/service/discovery/v3/AggregatedDiscoveryService.ts";
 import type { IstioCertificateServiceDefinition } from "./generated/istio/v1/auth/IstioCertificateService.ts";
+import type { BundleDefinition } from "./generated/spire/api/server/bundle/v1/Bundle.ts";
+import type { SVIDDefinition } from "./generated/spire/api/server/svid/v1/SVID.ts";
 import type { Address, Address__Output } from "./generated/istio/workload/Address.ts";
 
 /** The services and resource types of both planes, ready for grpc-js. */
 export interface MeshApi {
   readonly discovery: AggregatedDiscoveryServiceDefinition;
   readonly certificates: IstioCertificateServiceDefinition;
+  readonly svids: SVIDDefinition;
+  readonly bundles: BundleDefinition;
   readonly address: MessageTypeDefinition<Address, Address__Output>;
   readonly policy: MessageTypeDefinition<Policy, Policy__Output>;
   readonly policySet: MessageTypeDefinition<PolicySet, PolicySet__Output>;
@@ -23,6 +27,8 @@ const FILES = [
   "istio/citadel.proto",
   "istio/workload.proto",
   "cardea/mesh/v1/policy.proto",
+  "spire/api/server/svid/v1/svid.proto",
+  "spire/api/server/bundle/v1/bundle.proto",
 ];
 
 let loaded: MeshApi | null = null;
@@ -38,6 +44,8 @@ function readMeshApi(protoRoot: string): MeshApi {
   const api = {
     discovery: definitions["envoy.service.discovery.v3.AggregatedDiscoveryService"],
     certificates: definitions["istio.v1.auth.IstioCertificateService"],
+    svids: definitions["spire.api.server.svid.v1.SVID"],
+    bundles: definitions["spire.api.server.bundle.v1.Bundle"],
     address: definitions["istio.workload.Address"],
     policy: definitions["cardea.mesh.v1.Policy"],
     policySet: definitions["cardea.mesh.v1.PolicySet"],

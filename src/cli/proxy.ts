@@ -19,6 +19,7 @@ import { encodeFlowLine } from "../observe/flow-line.ts";
 import { createLogger } from "../observe/log.ts";
 import { createDataPathMetrics } from "../observe/metrics.ts";
 import { parseTrustBundle, trustBundlesOf } from "../pki/bundle.ts";
+import { createControlCalls } from "../proxy/calls/control-call.ts";
 import { openDiscovery } from "../proxy/discovery/discovery.ts";
 import { createCertificateClient } from "../proxy/identity/certificate-client.ts";
 import { holdIdentity, type IdentityHolder, type IdentityHolderOptions } from "../proxy/identity/renew.ts";
@@ -136,7 +137,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     originalDestination,
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
-  const workloadSocket = await openAppIdentity(config, asked, holder);
+  const workloadSocket = await openAppIdentity(config, { asked, holder, network });
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
@@ -180,14 +181,21 @@ async function identityOptions(config: ProxyConfig, network: Network, logger: Lo
   };
 }
 
+interface OwnIdentity {
+  readonly asked: IdentityHolderOptions;
+  readonly holder: IdentityHolder;
+  readonly network: Network;
+}
+
 async function openAppIdentity(
-  { workloadSocket }: ProxyConfig,
-  asked: IdentityHolderOptions,
-  { identity }: IdentityHolder,
+  { workloadSocket, control }: ProxyConfig,
+  { asked, holder, network }: OwnIdentity,
 ): Promise<WorkloadSocket | null> {
   if (workloadSocket === null) return null;
   const { openWorkloadSocket } = await import("./workload-socket.ts");
-  return openWorkloadSocket(workloadSocket, { ...asked, bundles: createLatest(asked.bundles), sidecar: identity });
+  const callControl = createControlCalls({ control, bundles: asked.bundles, network, clock: systemClock });
+  const bundles = createLatest(asked.bundles);
+  return openWorkloadSocket(workloadSocket, { ...asked, bundles, sidecar: holder.identity, callControl });
 }
 
 function probeRoutes(probes: readonly AppProbe[], { redirect }: ProxyConfig): readonly AdminRoute[] {

@@ -15,7 +15,11 @@ import type { WebhooksOptions } from "./admission/open-webhooks.ts";
 import { createPolicyWorld } from "./admission/policy-world.ts";
 import { type Attest, createAttestor } from "./ca/attest.ts";
 import { type Authority, openAuthority } from "./ca/authority.ts";
+import { createBundleService } from "./ca/bundle-service.ts";
 import { createCertificateService } from "./ca/certificate-service.ts";
+import { createJwtIssuer } from "./ca/jwt-issue.ts";
+import { JwtKeys } from "./ca/jwt-keys.ts";
+import { createJwtService } from "./ca/jwt-service.ts";
 import { createSvidIssuer, type IssueSvid } from "./ca/issue.ts";
 import { sweepJoinTokens } from "./ca/join-token.ts";
 import type { PublishedRoots } from "./ca/published-roots.ts";
@@ -145,6 +149,8 @@ async function openParts(
   );
   const services = [
     { definition: api.certificates, handlers: identity.certificates },
+    { definition: api.svids, handlers: identity.tokens },
+    { definition: api.bundles, handlers: identity.keys },
     { definition: api.discovery, handlers: discovery.handlers },
   ];
   const server = await openGrpcServer({ ...ports, ...identity, listen: config.listen, services });
@@ -194,6 +200,9 @@ async function openIdentity(
   const spiffeId = spiffeIdFor(trustDomain, rootNamespace, CONTROL_ACCOUNT);
   const serving = await holdServingIdentity({ spiffeId, issue, clock, logger });
   parts.closing.push(() => serving.close());
+  const attest = ports.attest ?? joinByTokens(ports, config, parts.closing);
+  const keys = new JwtKeys({ files, clock, logger });
+  const issueJwt = createJwtIssuer({ keys, clock });
   return {
     authority,
     spiffeId,
@@ -201,8 +210,18 @@ async function openIdentity(
     material: serving.material,
     bundles: createLatest(trustBundlesOf(authority.bundle)),
     notAfterMs: () => ({ ...authority.notAfterMs(), serving: serving.notAfterMs() }),
+    tokens: createJwtService({
+      attest,
+      async issue(request) {
+        ports.assertMayIssue?.();
+        return issueJwt(request);
+      },
+      callerOf,
+      logger,
+    }),
+    keys: createBundleService({ bundle: authority.bundle, keys, logger }),
     certificates: createCertificateService({
-      attest: ports.attest ?? joinByTokens(ports, config, parts.closing),
+      attest,
       async issue(request) {
         ports.assertMayIssue?.();
         return issue(request);

@@ -243,6 +243,21 @@ export const LIMIT_TABLE = {
     "ms",
     "How long a caller of the identity socket waits for a first certificate before it is told to come again.",
   ),
+  tokenBytesMax: limit(16_384, "bytes", "One JSON Web Token; ours have 500 bytes."),
+  tokenSkewMs: limit(30_000, "ms", "How far the clocks of who issues and who verifies a token may be apart."),
+  jwtSvidTtlMs: limit(
+    300_000,
+    "ms",
+    "Validity of a JWT-SVID: whoever sees one can use it (JWT-SVID section 6.1); SPIRE's.",
+  ),
+  jwtAudiencesMax: limit(16, "count", "Audiences of one token; JWT-SVID section 6.2 wants one."),
+  jwtAudienceBytesMax: limit(2_048, "bytes", "One audience of a token; a SPIFFE ID may be one."),
+  jwtTokensKeptMax: limit(128, "count", "Tokens that a sidecar keeps for its app, one for each choice of audiences."),
+  bundleRefreshMs: limit(
+    300_000,
+    "ms",
+    "How old a sidecar's keys for tokens may become before it asks for them again.",
+  ),
   webhookBodyBytesMax: limit(
     10_485_760,
     "bytes",

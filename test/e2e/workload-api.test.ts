@@ -5,7 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startCardea } from "../support/cardea.ts";
 import { eventually, startTestMesh, type TestMesh } from "../support/local-mesh.ts";
-import { meant, streamOf, workloadClient } from "../support/workload-api.ts";
+import { meant, streamOf, unaryOf, workloadClient } from "../support/workload-api.ts";
 
 // The identity socket of a real sidecar with a real control plane, found as an app finds it: by its environment.
 
@@ -53,6 +53,31 @@ describe("an app of a mesh on one machine", () => {
     expect(new X509Certificate(next!.x509Svid).serialNumber).not.toBe(leaf.serialNumber);
     stream.cancel();
     client.close();
+  });
+
+  test("gets a token for an audience, which another app's sidecar finds good, and nobody for another audience", async () => {
+    const client = workloadClient(socketOf("web"));
+    const { svids } = await unaryOf<{ svids: { svid: string; spiffeId: string }[] }>(
+      client,
+      "FetchJWTSVID",
+      { audience: ["spiffe://cluster.local/ns/shop/sa/orders"] },
+      meant(),
+    );
+    const { svid, spiffeId } = svids[0]!;
+    expect(spiffeId).toBe(mesh.service("web").principal);
+    const other = workloadClient(socketOf("orders"));
+    const ask = (audience: string): Promise<{ spiffeId: string }> =>
+      unaryOf(other, "ValidateJWTSVID", { audience, svid }, meant());
+    expect((await ask("spiffe://cluster.local/ns/shop/sa/orders")).spiffeId).toBe(spiffeId);
+    await expect(ask("spiffe://cluster.local/ns/shop/sa/ledger")).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+    });
+    const { bundles } = await streamOf<{ bundles: Record<string, Buffer> }>(other, "FetchJWTBundles", meant()).next();
+    expect(JSON.parse(String(bundles["spiffe://cluster.local"]))).toMatchObject({
+      keys: [{ kty: "EC", crv: "P-256" }],
+    });
+    client.close();
+    other.close();
   });
 
   test("is told that it means it only when it says so", async () => {

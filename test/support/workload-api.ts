@@ -11,6 +11,8 @@ import { type TrustBundle, type TrustBundles, trustBundlesOf } from "../../src/p
 import type { RequestCertificate } from "../../src/proxy/identity/certificate-client.ts";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import { createWorkloadApi, type WorkloadApi } from "../../src/proxy/workload-api/workload-api.ts";
+import type { CallControl } from "../../src/proxy/calls/control-call.ts";
+import { createTokenControl, type TokenControl } from "./token-control.ts";
 import { createKeptLog, type KeptLog } from "./kept-log.ts";
 import { createTestAuthority, shopId, type TestAuthority } from "./test-authority.ts";
 import { testRandom } from "./test-control.ts";
@@ -42,6 +44,7 @@ export interface ServedApi {
   readonly bundles: LatestSource<TrustBundles>;
   /** Identities by which certificates were asked for. */
   readonly asked: (string | null)[];
+  readonly control: TokenControl;
   close(): Promise<void>;
 }
 
@@ -50,6 +53,8 @@ export interface ServedApiOptions {
   /** What the authority does; left out: it issues what is asked for. */
   readonly requestCertificate?: RequestCertificate;
   readonly sidecar?: Identity | null;
+  /** What the control plane answers; left out: tokens and keys of its own. */
+  readonly callControl?: CallControl;
   readonly caller?: () => number | null;
   /** Of other trust domains. */
   readonly federated?: readonly TrustBundle[];
@@ -67,6 +72,7 @@ export async function serveWorkloadApi(options: ServedApiOptions = {}): Promise<
   const sidecar = createLatest<Identity | null>(own);
   const bundles = createLatest<TrustBundles>(trustBundlesOf(authority.bundle, ...(options.federated ?? [])));
   const asked: (string | null)[] = [];
+  const control = createTokenControl(clock);
   const log = createKeptLog();
   const api = createWorkloadApi({
     spiffeId: APP_ID,
@@ -76,6 +82,7 @@ export async function serveWorkloadApi(options: ServedApiOptions = {}): Promise<
     clock,
     random: testRandom,
     logger: log,
+    callControl: options.callControl ?? control.call,
     requestCertificate: (request, signal) => {
       asked.push(request.identity?.serial ?? null);
       return (options.requestCertificate ?? ((each) => Promise.resolve(authority.sign(each.csrPem))))(request, signal);
@@ -92,6 +99,7 @@ export async function serveWorkloadApi(options: ServedApiOptions = {}): Promise<
     sidecar,
     bundles,
     asked,
+    control,
     async close() {
       api.close();
       await listening.close();

@@ -10,6 +10,9 @@ import { NOTHING, ServedCalls, type ServedMethod } from "../calls/served-calls.t
 import { Http2ServerConnection } from "../http2/server-connection.ts";
 import { UNLIMITED } from "../lifetime.ts";
 import { LiveConnections } from "../live.ts";
+import type { CallControl } from "../calls/control-call.ts";
+import { fetchJwtBundles, fetchJwtSvid, validateJwtSvid } from "./jwt-methods.ts";
+import { JwtSource } from "./jwt-source.ts";
 import { AppIdentity, type AppIdentityOptions } from "./app-identity.ts";
 import { Callers } from "./callers.ts";
 import { fetchX509Bundles, fetchX509Svid } from "./x509-methods.ts";
@@ -17,6 +20,8 @@ import { fetchX509Bundles, fetchX509Svid } from "./x509-methods.ts";
 export interface WorkloadApiOptions extends Omit<AppIdentityOptions, "bundles"> {
   /** Whom the workload may trust, of every trust domain. */
   readonly bundles: Latest<TrustBundles>;
+  /** Asks the control plane for tokens, and for the keys that verify them. */
+  readonly callControl: CallControl;
   readonly clock: Clock;
 }
 
@@ -37,10 +42,14 @@ export interface WorkloadApi {
 export function createWorkloadApi(options: WorkloadApiOptions): WorkloadApi {
   const { clock } = options;
   const app = new AppIdentity({ ...options, bundles: options.bundles.get() });
-  const sources = { app, bundles: options.bundles, clock };
+  const jwt = new JwtSource(options);
+  const sources = { spiffeId: options.spiffeId, app, jwt, bundles: options.bundles, clock };
   const methods: ReadonlyMap<string, ServedMethod> = new Map([
     [WORKLOAD_API.fetchX509Svid, meant(fetchX509Svid(sources))],
     [WORKLOAD_API.fetchX509Bundles, meant(fetchX509Bundles(sources))],
+    [WORKLOAD_API.fetchJwtSvid, meant(fetchJwtSvid(sources))],
+    [WORKLOAD_API.fetchJwtBundles, meant(fetchJwtBundles(sources))],
+    [WORKLOAD_API.validateJwtSvid, meant(validateJwtSvid(sources))],
   ]);
   const live = new LiveConnections(clock);
   const callers = new Callers();
@@ -55,6 +64,7 @@ export function createWorkloadApi(options: WorkloadApiOptions): WorkloadApi {
     renew: () => app.renew(),
     close() {
       app.close();
+      jwt.close();
       live.isDraining = true;
       live.endNow(new CardeaError("draining", "the sidecar is ending"));
     },
