@@ -32,7 +32,7 @@ function isOtherCommand(id, importer) {
 
 function transform(code, id) {
   if (COMMANDS.test(id)) return importProxy(code);
-  if (ROOMS.test(id)) return importRooms(code);
+  if (ROOMS.test(id)) return importAll(code);
   // Made of the sources, the file lies in a state directory, from where no package.json is to be found.
   if (VERSION_OF_SOURCES.test(id)) return code.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href));
   return null;
@@ -46,10 +46,13 @@ function importProxy(code) {
   return `import { command as proxy } from "${file}";\n${code.replace(whole, "proxy")}`;
 }
 
-/** The identity socket's modules, for the same reason. */
-function importRooms(code) {
-  const loading = /const (\{ \w+ \}) = await import\(("[^"]+")\);/g;
-  const imports = Array.from(code.matchAll(loading), ([, names, file]) => `import ${names} from ${file};\n`);
-  if (imports.length !== 1) throw new Error("the identity socket is not loaded as expected");
-  return imports.join("") + code.replace(loading, "");
+/** What a sidecar loads on demand is in the one file anyway, and for the reason above it is there from the start. */
+function importAll(code) {
+  const imports = [];
+  const whole = code.replaceAll(/\bimport\(("[^"]+")\)/g, (_call, file) => {
+    imports.push(`import * as onDemand${imports.length} from ${file};`);
+    return `Promise.resolve(onDemand${imports.length - 1})`;
+  });
+  if (imports.length === 0) throw new Error("nothing is loaded on demand where it was");
+  return `${imports.join("\n")}\n${whole}`;
 }

@@ -1,17 +1,15 @@
-import { parsePodConfig, type PodConfig } from "../config/pod-config.ts";
+import type { PodConfig } from "../config/pod-config.ts";
 import { POD_FILES, POD_VARIABLES } from "../config/pod-variables.ts";
 import { parseProxyConfig, type ProxyConfig } from "../config/proxy-config.ts";
 import type { AppProbe } from "../core/app-probe.ts";
 import { CardeaError } from "../core/errors.ts";
 import { createLatest } from "../core/latest.ts";
-import type { Listening, Logger, Network } from "../core/ports.ts";
+import type { Listening, Logger, Network, OriginalDestination } from "../core/ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
-import { runAppProbe } from "../io/app-probe.ts";
 import { systemClock } from "../io/clock.ts";
 import { keepCompiled } from "../io/compile-cache.ts";
 import { readText, readTextIfPresent } from "../io/files.ts";
 import { type AdminRoute, openHttpAdmin } from "../io/http-admin.ts";
-import { directlyDialled, openOriginalDestination } from "../io/original-dst.ts";
 import { openLineFile } from "../io/line-file.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { createSocketNetwork } from "../io/sockets.ts";
@@ -24,7 +22,6 @@ import { openDiscovery } from "../proxy/discovery/discovery.ts";
 import { createCertificateClient } from "../proxy/identity/certificate-client.ts";
 import { holdIdentity, type IdentityHolder, type IdentityHolderOptions } from "../proxy/identity/renew.ts";
 import { openSidecar } from "../proxy/sidecar.ts";
-import { appHealthRoutes } from "./app-health.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { adminRoutes, metricsRoutes, readinessRoutes, type SidecarParts } from "./sidecar-admin.ts";
 import { readVersion } from "./version.ts";
@@ -32,7 +29,7 @@ import type { WorkloadSocket } from "./workload-socket.ts";
 
 /**
  * One sidecar. This file and what it imports is all that a sidecar loads: no YAML, no control plane, no other command
- * (test/e2e/sidecar-modules.test.ts lists it).
+ * (test/e2e/sidecar-modules.test.ts lists it). What a pod alone has, probes and redirection, comes when it is there.
  */
 export const command: Command = {
   name: "proxy",
@@ -76,6 +73,7 @@ async function readConfig(args: ParsedArgs, terminal: Terminal): Promise<PodConf
   if (file !== undefined) return { proxy: parseProxyConfig(await readText(file), file), probes: [] };
   if (terminal.env[POD_VARIABLES.podName.name] === undefined)
     throw new CardeaError("bad-input", "--config FILE is missing, and this is no injected pod");
+  const { parsePodConfig } = await import("../config/pod-config.ts");
   return parsePodConfig(terminal.env, await readText(POD_FILES.labels));
 }
 
@@ -117,7 +115,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     logger,
   });
   const metrics = createDataPathMetrics();
-  const originalDestination = config.redirect === null ? directlyDialled : await openOriginalDestination();
+  const redirected = config.redirect === null ? {} : { originalDestination: await openKernelsMemory() };
   const sidecar = await openSidecar(config, {
     network,
     clock,
@@ -134,14 +132,14 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     },
     metrics,
     logger,
-    originalDestination,
+    ...redirected,
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   const workloadSocket = await openAppIdentity(config, { asked, holder, network });
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
   const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
-  const servers = await openServers({ ...parts, version: await readVersion() }, probeRoutes(probes, config));
+  const servers = await openServers({ ...parts, version: await readVersion() }, await probeRoutes(probes, config));
   keepCompiled();
   return {
     renew() {
@@ -198,7 +196,18 @@ async function openAppIdentity(
   return openWorkloadSocket(workloadSocket, { ...asked, bundles, sidecar: holder.identity, callControl });
 }
 
-function probeRoutes(probes: readonly AppProbe[], { redirect }: ProxyConfig): readonly AdminRoute[] {
+/** Of where redirected connections were meant to go. */
+async function openKernelsMemory(): Promise<OriginalDestination> {
+  const { openOriginalDestination } = await import("../io/original-dst.ts");
+  return openOriginalDestination();
+}
+
+async function probeRoutes(probes: readonly AppProbe[], { redirect }: ProxyConfig): Promise<readonly AdminRoute[]> {
+  if (probes.length === 0) return [];
+  const [{ appHealthRoutes }, { runAppProbe }] = await Promise.all([
+    import("./app-health.ts"),
+    import("../io/app-probe.ts"),
+  ]);
   const host = redirect?.podIps[0] ?? "127.0.0.1";
   // Where the redirect lets the sidecar's own connections to its app come from.
   const local = host.includes(":") ? "::6" : "127.0.0.6";

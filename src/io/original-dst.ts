@@ -1,9 +1,6 @@
 import type { Address, OriginalDestination } from "../core/ports.ts";
 import { SocketConnection } from "./socket-connection.ts";
 
-/** Local mode: nothing is redirected, apps dial the sidecar itself, so no connection was meant for anybody else. */
-export const directlyDialled: OriginalDestination = Object.freeze({ of: () => null });
-
 /**
  * Asks the kernel's connection tracking, through the package koffi, which is loaded here and nowhere else: a sidecar
  * that captures nothing needs none. Errors: what the loader throws where the package is not installed.

@@ -46,7 +46,6 @@ describe("a sidecar loads what a sidecar needs", () => {
       "wire",
     ]);
     expect(own().filter((path) => path.startsWith("src/cli/"))).toEqual([
-      "src/cli/app-health.ts",
       "src/cli/args.ts",
       "src/cli/commands.ts",
       "src/cli/exit-code.ts",
@@ -58,17 +57,19 @@ describe("a sidecar loads what a sidecar needs", () => {
       "src/cli/version.ts",
     ]);
     expect(own().filter((path) => path.startsWith("src/config/"))).toEqual([
-      "src/config/app-probes.ts",
       "src/config/json-text.ts",
-      "src/config/pod-config.ts",
       "src/config/pod-variables.ts",
       "src/config/proxy-config.ts",
     ]);
-    expect(own().length).toBeLessThan(310);
+    expect(own().length).toBeLessThan(300);
   });
 
   test("of others: nothing", () => {
     expect(modules().filter((path) => !path.startsWith("src/"))).toEqual([]);
+  });
+
+  test("nothing that a pod alone has: probes of the app, redirection", () => {
+    expect(own().filter((path) => /probe|health|pod-config|original-dst/.test(path))).toEqual([]);
   });
 
   test("and nothing of the control plane, of other commands, or of YAML", () => {
