@@ -259,14 +259,14 @@ export const FLOW_FIELDS = {
     "http.request.resend_count",
     null,
     "source",
-    "How often the request was sent, where it was sent again or a traffic rule watches over it; 0: a rule answered it.",
+    "How often the request was sent, or a connection of opaque bytes tried, where that was more than once or a traffic rule watches over the request; 0: a rule answered it.",
   ),
   retriedFor: maybe(
     "text",
     "cardea.retried_for",
     null,
     "source",
-    "Why it was last sent again: an error's code, an answer's status, or grpc- and a gRPC status.",
+    "Why it was last sent or tried again: an error's code, an answer's status, or grpc- and a gRPC status.",
   ),
 } as const satisfies Record<string, FlowField>;
 

@@ -82,7 +82,7 @@ export class ConnectRequest implements RequestEvents {
 
   #carry(route: Route): void {
     const { recorder, forward, live, egress, traceIds, source } = this.#options;
-    const { permit, destination } = egress.chooseTcp(route);
+    const { permit, destination, tries } = egress.chooseTcp(route);
     const stream = this.#stream;
     this.#flow = new TcpFlow({
       recorder,
@@ -102,6 +102,7 @@ export class ConnectRequest implements RequestEvents {
       servicePort: route.port.port,
       startedMs: this.#startedMs,
       trace: { ids: traceIds },
+      tries,
     });
     void this.#flow.carry(permit);
   }

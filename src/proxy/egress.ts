@@ -6,6 +6,7 @@ import { type Permit, permitEgress } from "./authorize.ts";
 import type { Carriage, RegistrySnapshot, ServiceProtocol } from "./discovery/registry-snapshot.ts";
 import { type Route, routeByAddress, routeByAuthority, routeToService, type RouteTable } from "./route.ts";
 import type { Backends } from "./traffic/backends.ts";
+import { ConnectTries } from "./traffic/connect-tries.ts";
 import type { TriesParts } from "./traffic/request-tries.ts";
 import {
   type RequestToRoute,
@@ -29,10 +30,11 @@ interface EgressOptions {
   readonly tries: TriesParts;
 }
 
-/** Leave to send, and to whom. */
+/** Leave to send, to whom, and what to do when that one does not take it. */
 export interface Egress {
   readonly permit: Permit;
   readonly destination: FlowPeer;
+  readonly tries: ConnectTries;
 }
 
 /** route → traffic rules → balance → permit, for requests and connections of our own app. Egress mode REGISTRY_ONLY. */
@@ -64,8 +66,9 @@ export class EgressRouter {
   /** A connection whose bytes nobody reads. Errors: `no-healthy-upstream`; `no-route` when the port is declared HTTP. */
   chooseTcp(route: Route): Egress {
     assertCarries(route, "TCP");
-    const { target, peer } = this.#options.backends.of(route, "TCP").main.pick(null);
-    return { permit: permitEgress(target), destination: peer };
+    const { main } = this.#options.backends.of(route, "TCP");
+    const { target, peer } = main.pick(null);
+    return { permit: permitEgress(target), destination: peer, tries: new ConnectTries(main, target) };
   }
 
   /** One request. Errors: `no-healthy-upstream`; `no-route` when the port is declared TCP, or a rule names nobody. */

@@ -9,7 +9,8 @@ import type { AnswerEvents, Channel, RequestFate, UpstreamStream } from "./strea
 
 /**
  * A TCP connection through a workload's HBONE port: a stream of an HTTP/2 connection that is shared with others, opened
- * by CONNECT. Errors: `tunnel-refused` for any answer but 2xx, `upstream-connect-timeout`, as the pool's.
+ * by CONNECT. Errors: `upstream-connect-failed` and `upstream-connect-timeout`, also where the other sidecar's app is not
+ * there, `tunnel-refused` for any other answer but 2xx, as the pool's.
  */
 export function openHboneTunnel(pool: TargetPool, asked: AskedTunnel, clock: Clock): Promise<OpenedConnection> {
   return new Promise((resolve, reject) => {
@@ -75,7 +76,7 @@ class HboneConnect implements ChannelWaiter, AnswerEvents {
   onAnswer({ status }: ResponseHead): void {
     if (this.#isOver) return;
     if (status >= 300) {
-      this.#fail(new CardeaError("tunnel-refused", `the other sidecar answered CONNECT with ${status}`));
+      this.#fail(refusalOf(status));
       return;
     }
     this.#isOver = true;
@@ -119,6 +120,13 @@ class HboneConnect implements ChannelWaiter, AnswerEvents {
     this.#pool.release(this);
     this.#settling.reject(error);
   }
+}
+
+/** What the other sidecar says of its app is what we would say of it ourselves; all else is a refusal of its own. */
+function refusalOf(status: number): CardeaError {
+  const detail = `the other sidecar answered CONNECT with ${status}`;
+  if (status === 502 || status === 503) return new CardeaError("upstream-connect-failed", detail);
+  return new CardeaError(status === 504 ? "upstream-connect-timeout" : "tunnel-refused", detail);
 }
 
 /** The other sidecar first dials its app, for which it may take as long as we for dialling it. */

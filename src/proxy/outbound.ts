@@ -167,7 +167,7 @@ export class OutboundPort {
   #serveTcp(connection: Connection, route: Route, begun: Begun = NOT_BEGUN): TcpFlow {
     const { recorder, forward, live, egress, traceIds } = this.#scope;
     const startedMs = recorder.nowMs();
-    const { permit, destination } = egress.chooseTcp(route);
+    const { permit, destination, tries } = egress.chooseTcp(route);
     const flow = new TcpFlow({
       recorder,
       forward,
@@ -182,6 +182,7 @@ export class OutboundPort {
       tlsFrom: "upstream",
       servicePort: route.port.port,
       startedMs,
+      tries,
     });
     void flow.carry(permit);
     return flow;

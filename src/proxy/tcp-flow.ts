@@ -7,6 +7,7 @@ import type { Forward } from "./forward.ts";
 import type { LiveConnections } from "./live.ts";
 import { enderOf, isDenial, type Pair, type Recorder } from "./record.ts";
 import type { Detached } from "./streams.ts";
+import type { ConnectTries } from "./traffic/connect-tries.ts";
 import { Tunnel } from "./tunnel.ts";
 
 /** The caller's end of an opaque connection. */
@@ -31,6 +32,8 @@ interface TcpFlowOptions {
   readonly appSni?: string | null;
   /** Through a tunnel the two sides' records are told to be of one connection by the trace: many share its ports. */
   readonly trace: TcpTrace;
+  /** Where another workload may take what the first did not. */
+  readonly tries?: ConnectTries;
 }
 
 /** `from`: what the caller's CONNECT carried. `ids`: to begin a trace with, where we are the ones to CONNECT. */
@@ -43,6 +46,7 @@ export class TcpFlow {
   #permit: Permit | null = null;
   #denial: Denial | null = null;
   #trace: Trace | null = null;
+  #headers: string[] | null = null;
   #tunnel: Tunnel | null = null;
   #upstreamPort: number | null = null;
   #release: (() => void) | null = null;
@@ -57,24 +61,50 @@ export class TcpFlow {
 
   /** Never rejects: whatever goes wrong is told to the caller and recorded. `onOver` is called once, at the end. */
   async carry(permit: Permit, onOver?: () => void): Promise<void> {
-    this.#permit = permit;
     this.#onOver = onOver ?? null;
-    try {
-      const upstream = await this.#options.forward.connect(permit, this.#headersOf(permit));
-      if (this.#isOver) discard(upstream);
-      else this.#join(upstream);
-    } catch (thrown) {
-      this.refuse(toCardeaError(thrown), null);
+    for (let next: Permit | null = permit; next !== null; ) {
+      this.#permit = next;
+      next = await this.#tryOne(next);
     }
   }
 
-  /** Of the CONNECT, where there is one. */
+  /** Null: it is carried, or over. Else where to try next. */
+  async #tryOne(permit: Permit): Promise<Permit | null> {
+    try {
+      const upstream = await this.#options.forward.connect(permit, this.#headersOf(permit));
+      this.#options.tries?.onDone();
+      if (this.#isOver) discard(upstream);
+      else this.#join(upstream);
+      return null;
+    } catch (thrown) {
+      return this.#afterFailure(toCardeaError(thrown));
+    }
+  }
+
+  #afterFailure(error: CardeaError): Permit | null {
+    const { tries } = this.#options;
+    if (this.#isOver) {
+      tries?.onDone();
+      return null;
+    }
+    const next = tries?.afterFailure(error) ?? null;
+    if (next === null) {
+      this.refuse(error, null);
+      return null;
+    }
+    this.#pair = { ...this.#pair, destination: next.destination };
+    return next.permit;
+  }
+
+  /** Of the CONNECT, where there is one: all tries are of one trace. */
   #headersOf({ target }: Permit): readonly string[] {
     const { trace } = this.#options;
     if (target.tunnelTo === null || trace === null || !("ids" in trace)) return [];
-    const headers: string[] = [];
-    this.#trace = traceThrough(headers, trace.ids);
-    return headers;
+    if (this.#headers === null) {
+      this.#headers = [];
+      this.#trace = traceThrough(this.#headers, trace.ids);
+    }
+    return this.#headers;
   }
 
   /** Ends the flow before it is carried. */
@@ -125,7 +155,7 @@ export class TcpFlow {
 
   #finish(id: string, error: CardeaError | null, endedBy: EndedBy): void {
     this.#isOver = true;
-    const { recorder, servicePort, startedMs, appSni } = this.#options;
+    const { recorder, servicePort, startedMs, appSni, tries } = this.#options;
     const outcome = {
       id,
       pair: this.#pair,
@@ -139,6 +169,7 @@ export class TcpFlow {
       servicePort,
       upstreamPort: this.#upstreamPort,
       appSni: appSni ?? null,
+      tries: tries?.seen ?? null,
     };
     recorder.connection(outcome, this.#trace);
     this.#release?.();

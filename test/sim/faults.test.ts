@@ -159,19 +159,32 @@ describe("a workload of a TCP port that cannot be reached", () => {
   it.each([
     [OUTLIERS, 2],
     [null, 4],
-  ])("with %j fails so many of eight connections: %d", async (outlierDetection, expected) => {
-    const mesh = await openTrafficMesh();
-    const snapshot = mesh.web.registry.get();
-    const ledger = snapshot.lookup("ledger", "shop")!;
-    const port = ledger.ports.get(5432)!;
-    const endpoints = [...port.endpoints, { ...port.endpoints[0]!, port: 7, workload: "ledger-2" }];
-    const changed = { ...ledger, ports: new Map([[5432, { ...port, endpoints }]]) };
-    mesh.web.registry.set({ ...snapshot, lookup: () => changed });
-    const service = { ports: new Map(), default: { ...DEFAULT_PORT_TRAFFIC, policy: policyOf({ outlierDetection }) } };
-    mesh.web.traffic.set({ revision: "test", byService: new Map([[ledger.fqdn, service]]), bySuffix: new Map() });
-    for (let i = 0; i < 8; i++) await mesh.call(mesh.toLedger, "hello");
-    expect(mesh.web.flows.filter(({ reason }) => reason === "upstream-connect-failed")).toHaveLength(expected);
-  });
+  ])(
+    "with %j is asked so often by eight connections, all of which get through: %d",
+    async (outlierDetection, expected) => {
+      const mesh = await openTrafficMesh();
+      const snapshot = mesh.web.registry.get();
+      const ledger = snapshot.lookup("ledger", "shop")!;
+      const port = ledger.ports.get(5432)!;
+      const endpoints = [...port.endpoints, { ...port.endpoints[0]!, port: 7, workload: "ledger-2" }];
+      const changed = { ...ledger, ports: new Map([[5432, { ...port, endpoints }]]) };
+      mesh.web.registry.set({ ...snapshot, lookup: () => changed });
+      const service = {
+        ports: new Map(),
+        default: { ...DEFAULT_PORT_TRAFFIC, policy: policyOf({ outlierDetection }) },
+      };
+      mesh.web.traffic.set({ revision: "test", byService: new Map([[ledger.fqdn, service]]), bySuffix: new Map() });
+      const dial = mesh.network.dial.bind(mesh.network);
+      let asked = 0;
+      mesh.network.dial = (to, options) => {
+        if (to.port === 7) asked++;
+        return dial(to, options);
+      };
+      for (let i = 0; i < 8; i++) await mesh.call(mesh.toLedger, "hello");
+      expect(mesh.ledgerApp.map((app) => app.text())).toEqual(Array.from({ length: 8 }, () => "hello"));
+      expect(asked).toBe(expected);
+    },
+  );
 });
 
 describe("a workload that takes requests and is silent", () => {

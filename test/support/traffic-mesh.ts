@@ -1,3 +1,4 @@
+import type { Address } from "../../src/core/ports.ts";
 import type { Endpoint } from "../../src/proxy/discovery/registry-snapshot.ts";
 import { DEFAULT_PORT_TRAFFIC, DEFAULT_RETRY, NO_HEADER_CHANGES } from "../../src/traffic/default-traffic.ts";
 import type {
@@ -44,10 +45,15 @@ export async function openTrafficMesh(options: Partial<TestMeshOptions> = {}): P
         app: SECOND_APP,
       },
     ],
+    hbone: options.hbone === true ? { host: "127.0.0.1", port: 0 } : null,
   });
   const endpoints = [
-    workloadAt(mesh.ordersInbound.port, "orders-1", "v1"),
-    workloadAt(second.sidecar.addresses.inbound[0]!.port, "orders-2", "v2"),
+    workloadAt({ port: mesh.ordersInbound.port, hbone: mesh.hbone }, "orders-1", "v1"),
+    workloadAt(
+      { port: second.sidecar.addresses.inbound[0]!.port, hbone: second.sidecar.addresses.hbone },
+      "orders-2",
+      "v2",
+    ),
   ] as const;
   const registerOrders = (list: readonly Endpoint[]) => {
     const snapshot = mesh.web.registry.get();
@@ -74,8 +80,12 @@ export async function openTrafficMesh(options: Partial<TestMeshOptions> = {}): P
   };
 }
 
-function workloadAt(port: number, workload: string, revision: string): Endpoint {
-  return endpointAt(port, { containerPort: ORDERS_PORT, workload, revision });
+function workloadAt(
+  { port, hbone }: { readonly port: number; readonly hbone: Address | null },
+  workload: string,
+  revision: string,
+): Endpoint {
+  return endpointAt(port, { containerPort: ORDERS_PORT, workload, revision, hbonePort: hbone?.port ?? null });
 }
 
 /** A route that sends everything to orders, but for what a test changes. */

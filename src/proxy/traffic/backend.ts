@@ -125,8 +125,13 @@ export class Backend {
   /** For a retry: one that has not been tried, else the less busy of all. Errors: `no-healthy-upstream`. */
   pickAnother(tried: ReadonlySet<string>): Member {
     if (this.#serving.length === 0) throw this.#nobody();
+    return this.pickUntried(tried) ?? pickLessBusy(this.#serving, 0, this.#parts.balancing);
+  }
+
+  /** One that has not been tried, the less busy of two; null when there is none. */
+  pickUntried(tried: ReadonlySet<string>): Member | null {
     const others = this.#serving.filter(({ target }) => !tried.has(target.key));
-    return pickLessBusy(others.length > 0 ? others : this.#serving, 0, this.#parts.balancing);
+    return others.length === 0 ? null : pickLessBusy(others, 0, this.#parts.balancing);
   }
 
   report(target: Target, outcome: TryOutcome): void {
