@@ -68,6 +68,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   #queue: Buffer[] = [];
   #trailers: Headers | null = null;
   #isAnswerBegun = false;
+  #hasLeave = false;
   #endsInTrailers = false;
   #isRequestWhole: boolean;
 
@@ -245,16 +246,15 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   onInformational(head: ResponseHead): void {
     const { status, reason } = head;
+    // A try that is made again asks for leave again; the caller, who has it, is not to send its body twice.
+    if (status === 100 && this.#hasLeave) return;
+    this.#hasLeave ||= status === 100;
     this.#downstream.sendInformational({ status, reason, headers: answerHeadersOf(head, this.#side.ownHeaders) });
   }
 
   onAnswer(head: ResponseHead): void {
-    if (head.status === 101) {
-      this.#switchProtocols(head);
-      return;
-    }
-    if (this.#tries!.isWatching && this.#isAnsweredAgain(head)) return;
-    this.#sendHead(head);
+    if (head.status === 101) this.#switchProtocols(head);
+    else if (!this.#tries!.isWatching || !this.#isAnsweredAgain(head)) this.#sendHead(head);
   }
 
   /** Whether an answer is dropped, and another asked for. */

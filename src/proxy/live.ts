@@ -44,7 +44,8 @@ export class LiveConnections {
 
   delete(connection: LiveConnection): void {
     this.#connections.delete(connection);
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    // Not before this turn's work is done: one that leaves may be about to be followed by what it becomes, a tunnel.
+    if (this.#connections.size === 0 && this.#onEmpty !== null) queueMicrotask(this.#tellIfEmpty);
   }
 
   /** From now on every connection ends when what is under way on it has ended, later ones included. */
@@ -64,6 +65,10 @@ export class LiveConnections {
       this.#onEmpty = resolve;
     });
   }
+
+  readonly #tellIfEmpty = (): void => {
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  };
 
   readonly #tick = (): void => {
     const now = { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.wallMs() };

@@ -186,7 +186,8 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
       logger.log("info", "draining", { connections: callers.size });
       const drained = drainConnections({ live: callers, clock, timeoutMs: config.drainTimeoutMs });
       await Promise.all([stopAccepting(), drained]);
-      channels.endNow(CLOSED);
+      // The last bytes of what has finished may still be on their way, and go under if their connection is dropped.
+      await drainConnections({ live: channels, clock, timeoutMs: LIMITS.lingerMs });
     },
     async close() {
       callers.isDraining = true;

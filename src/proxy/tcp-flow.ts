@@ -177,7 +177,8 @@ export class TcpFlow {
   }
 }
 
+/** By a reset: the far side has begun to serve it, and must not take this for an end. */
 function discard({ connection, release }: OpenedConnection): void {
-  connection.destroy();
+  connection.destroy({ reset: true });
   release?.();
 }

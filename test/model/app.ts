@@ -5,6 +5,8 @@ import type { Connection } from "../../src/core/ports.ts";
 import { ConnectionDuplex } from "../support/sim-duplex.ts";
 import { answerBytesOf, type Plan, type World } from "./plan.ts";
 import { answerName, RequestSeen } from "./seen.ts";
+import { serveWebSockets } from "./tunnel-app.ts";
+import { TunnelSeen } from "./tunnel-end.ts";
 import { readSlowly, writeBody } from "./writing.ts";
 
 type Request = IncomingMessage | Http2ServerRequest;
@@ -14,6 +16,8 @@ type Response = ServerResponse | Http2ServerResponse;
 export interface App {
   /** Every request that reached it, in order. */
   readonly seen: readonly RequestSeen[];
+  /** Every tunnel. */
+  readonly tunnels: readonly TunnelSeen[];
   accept(connection: Connection): void;
   close(): void;
 }
@@ -25,17 +29,31 @@ export function openApp(world: World): App {
     const index = Number(request.url!.split("/").at(-1));
     const plan = world.exchanges[index]!;
     const came = new RequestSeen(index, request.method!);
+    const nth = seen.filter((before) => before.index === index).length;
     seen.push(came);
-    serve({ request, response, plan, index, came });
+    const serving = { request, response, plan, index, came };
+    if (nth < plan.failures.length) failRequest(serving, nth);
+    else serve(serving);
   };
+  const tunnels: TunnelSeen[] = [];
   const { appWindow: initialWindowSize, appStreamsMax: maxConcurrentStreams } = world.settings;
   const server =
     world.app === "h2"
-      ? http2.createServer({ settings: { initialWindowSize, maxConcurrentStreams } }, handle)
+      ? http2.createServer(
+          { settings: { initialWindowSize, maxConcurrentStreams, enableConnectProtocol: true } },
+          handle,
+        )
       : http.createServer(handle);
   server.on("sessionError", () => {}).on("clientError", (_error, socket: ConnectionDuplex) => socket.destroy());
+  const onTunnel = (index: number): TunnelSeen => {
+    const came = new TunnelSeen(index, "app");
+    tunnels.push(came);
+    return came;
+  };
+  serveWebSockets(server, world.tunnels, onTunnel);
   return {
     seen,
+    tunnels,
     accept(connection) {
       const socket = new ConnectionDuplex(connection, true);
       sockets.add(socket);
@@ -47,6 +65,30 @@ export function openApp(world: World): App {
       server.close();
     },
   };
+}
+
+/** Not as planned, this time: a small answer once all has come, or at once; or none. */
+function failRequest({ request, response, plan, index, came }: Serving, nth: number): void {
+  const failure = plan.failures[nth]!;
+  if ("stream" in request) request.stream.on("error", () => {});
+  request.on("error", () => {}).on("close", () => came.finish("broken"));
+  response.on("error", () => {}).on("close", () => came.finish("broken"));
+  const fail = (): void => {
+    if (failure === "cut") cutOff(request);
+    else if (!("stream" in request) || !request.stream.destroyed) {
+      const headers = { "x-index": String(index), "x-failure": String(nth), "content-length": "4" };
+      (response as ServerResponse).writeHead(failure, headers).end("fail");
+    }
+  };
+  const isWaiting = plan.answer.when === "after-request";
+  request.on("data", (piece: Buffer) => came.body.feed(piece));
+  request.on("end", () => {
+    if (isReset(request)) return;
+    came.sum = (request.trailers["x-sum"] as string | undefined) ?? null;
+    if (isWaiting) came.finish("whole");
+    if (isWaiting) fail();
+  });
+  if (!isWaiting) onceInTurn(response, fail);
 }
 
 interface Serving {

@@ -1,19 +1,9 @@
 import * as fc from "fast-check";
-import type { AnswerPlan, Body, Cut, Method, Plan, Settings, World } from "./plan.ts";
+import { BYTES, onceIn, PIECES, rarely } from "./arbitrary-bodies.ts";
+import { TUNNELS } from "./arbitrary-tunnels.ts";
+import type { AnswerPlan, Body, Cut, Drain, Failure, Method, Plan, RetryRule, Settings, World } from "./plan.ts";
 
 const PROTOCOL = fc.constantFrom("http/1.1" as const, "h2" as const);
-
-const BYTES = fc.oneof(
-  { weight: 3, arbitrary: fc.integer({ min: 0, max: 100 }) },
-  { weight: 2, arbitrary: fc.integer({ min: 0, max: 20_000 }) },
-  { weight: 1, arbitrary: fc.integer({ min: 60_000, max: 400_000 }) },
-  { weight: 2, arbitrary: fc.constantFrom(0, 1, 16_383, 16_384, 16_385, 65_535, 65_536, 262_144, 262_145) },
-);
-
-const PIECES = fc.array(
-  fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 500, max: 70_000 }), fc.constant(16_384)),
-  { minLength: 1, maxLength: 4 },
-);
 
 const BODY: fc.Arbitrary<Body> = fc
   .record({
@@ -50,6 +40,14 @@ const CUT: fc.Arbitrary<Cut> = fc.record({
   afterBytes: BYTES,
 });
 
+const FAILURES: fc.Arbitrary<Failure[]> = fc.oneof(
+  { weight: 1, arbitrary: fc.constant<Failure[]>([]) },
+  {
+    weight: 1,
+    arbitrary: fc.array(fc.constantFrom<Failure>(500, 503, "cut"), { minLength: 1, maxLength: 4 }),
+  },
+);
+
 const PLAN: fc.Arbitrary<Plan> = fc
   .record({
     method: fc.constantFrom<Method>("GET", "HEAD", "POST", "POST", "PUT", "DELETE"),
@@ -59,6 +57,7 @@ const PLAN: fc.Arbitrary<Plan> = fc
     expectsContinue: rarely(5),
     answer: ANSWER,
     cut: fc.option(CUT, { freq: 2 }),
+    failures: FAILURES,
   })
   .map(toSoundPlan);
 
@@ -67,9 +66,21 @@ const SETTINGS: fc.Arbitrary<Settings> = fc.record({
   appWindow: fc.constantFrom(1_000, 16_384, 65_535, 1_000_000),
   appStreamsMax: fc.constantFrom(1, 3, 100),
   callerConnections: fc.integer({ min: 1, max: 4 }),
+  usesHbone: fc.boolean(),
+  permitsTcp: rarely(8).map((isRefused) => !isRefused),
 });
 
-/** Any mix of protocols, and a handful of exchanges at once. */
+const RETRY: fc.Arbitrary<RetryRule> = fc.record({
+  on: fc.constantFrom("5xx" as const, "5xx" as const, "gateway-error" as const, "reset" as const),
+  attempts: fc.integer({ min: 1, max: 4 }),
+});
+
+const DRAIN: fc.Arbitrary<Drain> = fc.record({
+  of: fc.constantFrom("caller" as const, "app" as const),
+  afterTurns: fc.integer({ min: 0, max: 40 }),
+});
+
+/** Any mix of protocols, and a handful of exchanges and tunnels at once. */
 export const WORLD: fc.Arbitrary<World> = fc.record({
   caller: PROTOCOL,
   between: PROTOCOL,
@@ -77,6 +88,9 @@ export const WORLD: fc.Arbitrary<World> = fc.record({
   seed: fc.nat(),
   settings: SETTINGS,
   exchanges: fc.array(PLAN, { minLength: 1, maxLength: 8 }),
+  tunnels: TUNNELS,
+  retry: onceIn(3, RETRY),
+  drain: onceIn(4, DRAIN),
 });
 
 /** What HTTP does not let one ask for is left out. */
@@ -90,6 +104,7 @@ function toSoundPlan(plan: Plan): Plan {
     expectsContinue: plan.expectsContinue && request !== null,
     answer: isBodiless ? { ...plan.answer, body: { ...plan.answer.body, hasTrailers: false } } : plan.answer,
     cut: toSoundCut(plan, isBodiless),
+    failures: plan.cut === null && !plan.isDenied && !plan.expectsContinue ? plan.failures : [],
   };
 }
 
@@ -98,8 +113,4 @@ function toSoundCut({ cut, answer }: Plan, isBodiless: boolean): Cut | null {
   // Within an answer that has something to cut.
   if (isBodiless || answer.body.bytes === 0) return null;
   return { ...cut, afterBytes: cut.afterBytes % answer.body.bytes };
-}
-
-function rarely(oneIn: number): fc.Arbitrary<boolean> {
-  return fc.integer({ min: 1, max: oneIn }).map((drawn) => drawn === oneIn);
 }

@@ -2,10 +2,13 @@ import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import http2, {
   type ClientHttp2Session,
   type ClientHttp2Stream,
+  type ClientSessionRequestOptions,
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
+  type OutgoingHttpHeaders,
 } from "node:http2";
 import type { Duplex } from "node:stream";
+import { CardeaError } from "../../src/core/errors.ts";
 import type { Address } from "../../src/core/ports.ts";
 import type { SimNetwork } from "../support/sim-network.ts";
 import { ConnectionDuplex } from "../support/sim-duplex.ts";
@@ -17,6 +20,8 @@ import { readSlowly, writeBody } from "./writing.ts";
 export interface Caller {
   /** Sends a request as its plan says; what it gets stands in `seen`, and when it is over `onOver` is called once. */
   send(plan: Plan, index: number, onOver: () => void): AnswerSeen;
+  /** Over which it speaks HTTP/2, or null. */
+  readonly session: ClientHttp2Session | null;
   close(): void;
 }
 
@@ -26,7 +31,9 @@ export function openCaller(network: SimNetwork, to: Address, world: World): Prom
 
 function openHttp1(network: SimNetwork, to: Address, world: World): Caller {
   const agent = new http.Agent({ keepAlive: true, maxSockets: world.settings.callerConnections });
-  const open = async (): Promise<Duplex> => new ConnectionDuplex(await network.open(to), false);
+  // An agent that has no more than so many sockets does not get over one that could not be made.
+  const open = async (): Promise<Duplex> =>
+    new ConnectionDuplex(await network.open(to).catch(() => REFUSED_CONNECTION), false);
   // The one way to have an agent's connections made elsewhere. It takes a Duplex as well.
   (agent as unknown as { createConnection: unknown }).createConnection = (
     _options: unknown,
@@ -34,9 +41,26 @@ function openHttp1(network: SimNetwork, to: Address, world: World): Caller {
   ): void => void open().then((socket) => onCreated(null, socket), onCreated);
   return {
     send: (plan, index, onOver) => sendHttp1(agent, { plan, index, onOver }),
+    session: null,
     close: () => agent.destroy(),
   };
 }
+
+/** Of a port at which nobody listens. */
+const REFUSED_CONNECTION: ConstructorParameters<typeof ConnectionDuplex>[0] = {
+  local: { host: "127.0.0.1", port: 1 },
+  remote: { host: "127.0.0.1", port: 1 },
+  bytesReceived: 0,
+  bytesSent: 0,
+  unsentBytes: 0,
+  setHandlers: (handlers) =>
+    void setImmediate(() => handlers.onClose(new CardeaError("unreachable", "nobody listens"))),
+  write: () => true,
+  end: () => {},
+  destroy: () => {},
+  pause: () => {},
+  resume: () => {},
+};
 
 interface Sending {
   readonly plan: Plan;
@@ -71,7 +95,7 @@ function sendHttp1(agent: http.Agent, { plan, index, onOver }: Sending): AnswerS
   request.on("response", (answered: IncomingMessage) => {
     response = answered;
     seen.status = response.statusCode!;
-    seen.isOfSidecar = response.headers["x-index"] === undefined;
+    takeHead(seen, response.headers);
     takeAnswer(response, { plan, seen, giveUp });
     answered.on("end", () => {
       if (!answered.complete) return;
@@ -113,6 +137,7 @@ async function openHttp2(network: SimNetwork, to: Address, world: World): Promis
   session.on("error", () => {});
   return {
     send: (plan, index, onOver) => sendHttp2(session, { plan, index, onOver }),
+    session,
     close: () => session.destroy(),
   };
 }
@@ -121,10 +146,16 @@ function sendHttp2(session: ClientHttp2Session, { plan, index, onOver }: Sending
   const seen = new AnswerSeen(answerName(index));
   const { method, request: body, cut } = plan;
   const hasTrailers = body?.hasTrailers === true;
-  const stream = session.request(
+  const stream = requestOrNull(
+    session,
     { ":method": method, ":path": pathOf(plan, index), ...fieldsOf(plan) },
     { endStream: body === null, waitForTrailers: hasTrailers },
   );
+  if (stream === null) {
+    seen.finish("broken");
+    onOver();
+    return seen;
+  }
   const giveUp = (): void => {
     seen.finish("broken");
     // Not close(), with which Node may first end what it sends as if that were all.
@@ -144,7 +175,7 @@ function sendHttp2(session: ClientHttp2Session, { plan, index, onOver }: Sending
   let isGranted = !plan.expectsContinue;
   stream.on("response", (headers) => {
     seen.status = headers[":status"]!;
-    seen.isOfSidecar = headers["x-index"] === undefined;
+    takeHead(seen, headers);
     takeAnswer(stream, { plan, seen, giveUp });
     stream.on("end", () => {
       // RST_STREAM with NO_ERROR behind a whole answer: the rest of the request is not wanted. RFC 9113 section 8.1.
@@ -166,6 +197,27 @@ function sendHttp2(session: ClientHttp2Session, { plan, index, onOver }: Sending
   return seen;
 }
 
+/** Null where the other side has said that it takes no more. */
+export function requestOrNull(
+  session: ClientHttp2Session,
+  head: OutgoingHttpHeaders,
+  options: ClientSessionRequestOptions,
+): ClientHttp2Stream | null {
+  if (session.closed || session.destroyed) return null;
+  try {
+    return session.request(head, options);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "ERR_HTTP2_GOAWAY_SESSION") return null;
+    throw thrown;
+  }
+}
+
+function takeHead(seen: AnswerSeen, headers: IncomingHttpHeaders): void {
+  seen.isOfSidecar = headers["x-index"] === undefined;
+  const failure = headers["x-failure"];
+  if (failure !== undefined) seen.failure = Number(failure);
+}
+
 interface Taking {
   readonly plan: Plan;
   readonly seen: AnswerSeen;
@@ -180,7 +232,7 @@ function takeAnswer(from: IncomingMessage | ClientHttp2Stream, { plan, seen, giv
   from.on("error", () => {});
   readSlowly(from, answer.body.readerTurns, (piece) => {
     // A refusal's text is the sidecar's own.
-    if (!seen.isOfSidecar) seen.body.feed(piece);
+    if (!seen.isOfSidecar && seen.failure === null) seen.body.feed(piece);
     cutIfDue();
   });
   cutIfDue();

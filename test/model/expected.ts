@@ -1,5 +1,6 @@
 import type { FlowRecord } from "../../src/observe/flow.ts";
 import { answerBytesOf, type Plan, type World } from "./plan.ts";
+import { repetitionFaultsOf, triesMaxOf } from "./repetition.ts";
 import type { AnswerSeen, RequestSeen } from "./seen.ts";
 
 /** All that was observed of one exchange, once everybody has hung up. */
@@ -12,34 +13,52 @@ export interface Observed {
   readonly destinationFlows: readonly FlowRecord[];
 }
 
-/** Whether an exchange may be refused for what a neighbour did: an app of HTTP/2 may still count a stream that was given up. */
-export function mayMeetItsEnd(world: World, index: number): boolean {
-  const isTight = world.app === "h2" && world.settings.appStreamsMax < world.exchanges.length;
-  return isTight && world.exchanges.some((plan, other) => other !== index && leavesItsStream(plan));
-}
-
-function leavesItsStream({ answer, request, cut }: Plan): boolean {
-  return cut !== null || (answer.when === "at-once" && request !== null);
+/** What lies outside of an exchange's own plan, and may decide what comes of it. */
+export interface Circumstances {
+  readonly world: World;
+  /** The app had seen it when one of the sidecars was told to drain; true where none was. */
+  readonly isBeforeDrain: boolean;
 }
 
 /** Everything in which an exchange differs from what HTTP and its plan let one expect; nothing when it is as it should be. */
-export function faultsOf(plan: Plan, seen: Observed, mayMeetEnd: boolean): string[] {
-  const { answer } = seen;
-  const hasMetEnd = mayMeetEnd && (answer.status === null || (answer.isOfSidecar && answer.status === 502));
-  const expected = hasMetEnd
-    ? {}
-    : plan.isDenied
-      ? DENIED
-      : plan.cut === null
-        ? WHOLE
-        : plan.cut.by === "caller"
-          ? GIVEN_UP
-          : CUT_OFF;
-  const claims: Claims = { ...ALWAYS, ...expected };
-  return Object.entries(claims).flatMap(([claim, holds]) => (holds(plan, seen) ? [] : [claim]));
+export function faultsOf(index: number, seen: Observed, circumstances: Circumstances): string[] {
+  const plan = circumstances.world.exchanges[index]!;
+  const claims: Claims = { ...ALWAYS, ...expectedOf(plan, seen, { ...circumstances, index }) };
+  const faults = Object.entries(claims).flatMap(([claim, holds]) => (holds(plan, seen) ? [] : [claim]));
+  return [...faults, ...repetitionFaultsOf(plan, seen, circumstances.world)];
 }
 
-type Claims = Readonly<Record<string, (plan: Plan, seen: Observed) => boolean>>;
+function expectedOf(plan: Plan, seen: Observed, where: Circumstances & { readonly index: number }): Claims {
+  const { answer, requests } = seen;
+  const isGone = answer.status === null || (answer.isOfSidecar && (answer.status === 502 || answer.status === 503));
+  if (isGone && mayMeetItsEnd(where.world, where.index)) return {};
+  if (isGone && mayBeTurnedAway(plan, requests.length, where)) return {};
+  if (plan.isDenied) return DENIED;
+  if (plan.cut !== null) return plan.cut.by === "caller" ? GIVEN_UP : CUT_OFF;
+  if (answer.failure !== null) return FAILED;
+  return plan.failures[requests.length - 1] === "cut" ? CUT_SHORT : WHOLE;
+}
+
+/** Whether an exchange may be refused for what a neighbour did: an app of HTTP/2 may still count a stream that was given up. */
+function mayMeetItsEnd({ app, settings, exchanges, tunnels, retry }: World, index: number): boolean {
+  const webSockets = tunnels.filter(({ kind }) => kind === "websocket");
+  const isTight = app === "h2" && settings.appStreamsMax < exchanges.length + webSockets.length;
+  const leaves = (plan: Plan, other: number): boolean =>
+    leavesItsStream(plan) && (other !== index || plan.failures.length > 0 || retry !== null);
+  return isTight && (exchanges.some(leaves) || webSockets.some(({ reset }) => reset !== null));
+}
+
+function leavesItsStream({ answer, request, cut, failures }: Plan): boolean {
+  return cut !== null || failures.length > 0 || (answer.when === "at-once" && request !== null);
+}
+
+/** A sidecar that is drained need not take what had not come to the app by then, nor make further tries. */
+function mayBeTurnedAway(plan: Plan, requestCount: number, { world, isBeforeDrain }: Circumstances): boolean {
+  if (world.drain === null) return false;
+  return requestCount === 0 ? !isBeforeDrain : world.drain.of === "app" && triesMaxOf(plan, world.retry) > 1;
+}
+
+export type Claims = Readonly<Record<string, (plan: Plan, seen: Observed) => boolean>>;
 
 /** Whatever was done: nothing lost, invented or crossed, and each exchange told once by each side. */
 const ALWAYS: Claims = {
@@ -53,19 +72,19 @@ const ALWAYS: Claims = {
   "a request that ends whole has its trailers": (plan, { requests }) =>
     requests.every(({ end, sum }) => end !== "whole" || sum === trailersOf(plan)),
   "an answer of the app that ends whole is whole": (plan, { answer }) =>
-    answer.end !== "whole" || answer.isOfSidecar || answer.body.count === answerBytesOf(plan),
+    answer.end !== "whole" || !isAsPlanned(answer) || answer.body.count === answerBytesOf(plan),
   "an answer of the app that ends whole has its trailers": (plan, { answer }) =>
-    answer.end !== "whole" || answer.isOfSidecar || answer.sum === sumOf(plan),
+    answer.end !== "whole" || !isAsPlanned(answer) || answer.sum === sumOf(plan),
   "the app's status arrives": (plan, { answer }) =>
-    answer.status === null || answer.isOfSidecar || answer.status === plan.answer.status,
+    answer.status === null || !isAsPlanned(answer) || answer.status === plan.answer.status,
   "every request ends at the app": (_, { requests }) => requests.every(({ end }) => end !== "open"),
   "the answer ends": (_, { answer }) => answer.end !== "open",
   // Who gives up, or meets its connection's end, may do so before anybody has read the request's head.
   "the caller's sidecar tells it once": (_, { sourceFlows, destinationFlows, answer }) =>
     sourceFlows.length === 1 || (sourceFlows.length === 0 && destinationFlows.length === 0 && answer.status === null),
-  // Twice where its first connection died under it, and it may be repeated.
-  "the app's sidecar tells it each time that it came": ({ method }, { requests, destinationFlows }) =>
-    destinationFlows.length <= (method === "POST" ? 1 : 2) && destinationFlows.length >= Math.min(requests.length, 1),
+  "the app's sidecar tells it each time that it came": (_, { requests, sourceFlows, destinationFlows }) =>
+    destinationFlows.length <= (sourceFlows[0]?.attempts ?? 1) &&
+    destinationFlows.length >= Math.min(requests.length, 1),
   "nothing is told as a fault of the sidecar's own": (_, { sourceFlows, destinationFlows }) =>
     [...sourceFlows, ...destinationFlows].every(({ reason }) => reason !== "internal"),
 };
@@ -73,19 +92,41 @@ const ALWAYS: Claims = {
 const WHOLE: Claims = {
   "the answer is whole": (_, { answer }) => answer.end === "whole",
   "the answer is the app's": (_, { answer }) => !answer.isOfSidecar,
-  "it reached the app once": (_, { requests }) => requests.length === 1,
+  "it reached the app": (_, { requests }) => requests.length > 0,
   "a request that is waited for arrives whole": (plan, { requests }) =>
-    plan.answer.when === "at-once" || requests[0]?.end === "whole",
-  "the hints arrive": (plan, { answer }) => answer.hints === plan.answer.hints,
-  "both sides tell it as allowed, with its status": (plan, { sourceFlows, destinationFlows }) =>
-    [...sourceFlows, ...destinationFlows].every(
+    plan.answer.when === "at-once" || requests.at(-1)?.end === "whole",
+  // Those of a try whose answer was not taken have been passed on.
+  "the hints arrive": (plan, { answer, requests }) =>
+    answer.hints >= plan.answer.hints && answer.hints <= plan.answer.hints * requests.length,
+  "both sides tell it as allowed, with its status": (plan, seen) =>
+    isTold(
+      seen,
       (flow) => flow.status === plan.answer.status && (flow.verdict === "allowed" || hasLeftEarly(plan, flow)),
     ),
-  "both sides tell the answer's bytes": (plan, { sourceFlows, destinationFlows }) =>
-    [...sourceFlows, ...destinationFlows].every(({ bytesSent }) => bytesSent === answerBytesOf(plan)),
-  "both sides tell the bytes of a request that was waited for": (plan, { sourceFlows, destinationFlows }) =>
-    plan.answer.when === "at-once" ||
-    [...sourceFlows, ...destinationFlows].every(({ bytesReceived }) => bytesReceived === (plan.request?.bytes ?? 0)),
+  "both sides tell the answer's bytes": (plan, seen) =>
+    isTold(seen, ({ bytesSent }) => bytesSent === answerBytesOf(plan)),
+  "both sides tell the bytes of a request that was waited for": (plan, seen) =>
+    plan.answer.when === "at-once" || isTold(seen, ({ bytesReceived }) => bytesReceived === (plan.request?.bytes ?? 0)),
+};
+
+/** By the caller's side, and by the app's of one try that came to it. */
+function isTold({ sourceFlows, destinationFlows }: Observed, so: (flow: FlowRecord) => boolean): boolean {
+  return (
+    sourceFlows.every(so) && (destinationFlows.length > 1 ? destinationFlows.some(so) : destinationFlows.every(so))
+  );
+}
+
+/** The app failed as planned, and that is what the caller got. */
+const FAILED: Claims = {
+  "the failure is whole": (_, { answer }) => answer.end === "whole",
+  "the failure has its status": (plan, { answer }) => answer.status === plan.failures[answer.failure!],
+  "both sides tell the failure's status": (_, seen) => isTold(seen, ({ status }) => status === seen.answer.status),
+};
+
+/** The app gave the last try up: the sidecar says so. */
+const CUT_SHORT: Claims = {
+  "the caller is told of a failure": (_, { answer }) =>
+    answer.end === "whole" && answer.isOfSidecar && answer.status! >= 500,
 };
 
 const DENIED: Claims = {
@@ -114,6 +155,10 @@ const CUT_OFF: Claims = {
   "the app's sidecar does not tell it as allowed": (_, { answer, destinationFlows }) =>
     (answer.end === "whole" && !answer.isOfSidecar) || destinationFlows.every(({ verdict }) => verdict === "error"),
 };
+
+function isAsPlanned({ isOfSidecar, failure }: AnswerSeen): boolean {
+  return !isOfSidecar && failure === null;
+}
 
 /** With all bytes of an answer, a peer of HTTP/1.1 may be gone before the app of HTTP/2 has ended it. */
 function hasLeftEarly(plan: Plan, { reporter, reason, bytesSent }: FlowRecord): boolean {

@@ -1,4 +1,5 @@
 import type { HttpProtocol } from "../../src/proxy/streams.ts";
+import type { TunnelPlan } from "./tunnel-plan.ts";
 
 // What one case of the model test is made of. Everything that happens in it is written here or drawn from its seed.
 
@@ -11,7 +12,27 @@ export interface World {
   readonly seed: number;
   readonly settings: Settings;
   readonly exchanges: readonly Plan[];
+  readonly tunnels: readonly TunnelPlan[];
+  /** What the caller's sidecar is told to do about failures; null: nothing. */
+  readonly retry: RetryRule | null;
+  readonly drain: Drain | null;
 }
+
+/** One sidecar gets its SIGTERM while all this is under way. */
+export interface Drain {
+  readonly of: "caller" | "app";
+  readonly afterTurns: number;
+}
+
+/** A route's `retries`. */
+export interface RetryRule {
+  /** `reset` asks for nothing that can happen here: a failure of the app's reaches the caller's sidecar as an answer. */
+  readonly on: "5xx" | "gateway-error" | "reset";
+  readonly attempts: number;
+}
+
+/** What an app does with a request instead of what is planned: an answer of its own, or it gives the request up. */
+export type Failure = 500 | 503 | "cut";
 
 /** What the programs at either end ask of their peers. */
 export interface Settings {
@@ -22,6 +43,10 @@ export interface Settings {
   readonly appStreamsMax: number;
   /** How many connections a caller of HTTP/1.1 opens. */
   readonly callerConnections: number;
+  /** Whether opaque connections go by HBONE, where the sidecars speak HTTP/2; else each by mutual TLS of its own. */
+  readonly usesHbone: boolean;
+  /** Whether policy lets opaque connections through. */
+  readonly permitsTcp: boolean;
 }
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
@@ -38,6 +63,8 @@ export interface Plan {
   readonly expectsContinue: boolean;
   readonly answer: AnswerPlan;
   readonly cut: Cut | null;
+  /** The first times that it reaches the app. Only where nobody gives up and nothing is refused. */
+  readonly failures: readonly Failure[];
 }
 
 export interface Body {

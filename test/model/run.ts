@@ -11,6 +11,9 @@ that does not come out as the model says, made as small as it gets; --only plays
 /** So many from one seed; then the next seed, and what has been played so far is told. */
 const BATCH = 2_000;
 
+/** Nobody reads a stack of what fails as planned, and to write them down takes long. */
+Error.stackTraceLimit = 0;
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {

@@ -1,17 +1,17 @@
-import { KeyedReader } from "../support/keyed-bytes.ts";
+import { OwnBytesReader } from "./own-bytes.ts";
 
 /** How something that is read came to its end: as its sender meant it, or cut off. `open`: not yet. */
 export type End = "open" | "whole" | "broken";
 
 /** What came of a message, at the end that reads it. */
 export class Seen {
-  readonly body: KeyedReader;
+  readonly body: OwnBytesReader;
   end: End = "open";
   /** Of the trailers, `x-sum`. */
   sum: string | null = null;
 
   constructor(name: string) {
-    this.body = new KeyedReader(name);
+    this.body = new OwnBytesReader(name);
   }
 
   /** The first end is the one that counts. */
@@ -25,6 +25,8 @@ export class AnswerSeen extends Seen {
   status: number | null = null;
   hints = 0;
   isOfSidecar = false;
+  /** Which of the plan's failures it is; null: it is none of them. */
+  failure: number | null = null;
 }
 
 /** What an app got. */

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from "node:stream";
-import { KeyedBytes } from "../support/keyed-bytes.ts";
+import { OwnBytes } from "./own-bytes.ts";
 import type { Body } from "./plan.ts";
 
 /** Calls back after so many turns of the event loop; at once after none. */
@@ -11,7 +11,7 @@ export function afterTurns(turns: number, then: () => void): void {
 interface Writing {
   /** Which bytes. */
   readonly name: string;
-  readonly body: Body;
+  readonly body: Pick<Body, "bytes" | "pieces">;
   /** Where to stop for good, or null. */
   readonly stopAfter: number | null;
   /** At the end of the body, or where it stops. */
@@ -20,7 +20,7 @@ interface Writing {
 
 /** Writes a body in its pieces, each once the one before it was taken. Ends nothing. */
 export function writeBody(into: Writable, { name, body, stopAfter, onDone }: Writing): void {
-  const bytes = new KeyedBytes(name);
+  const bytes = new OwnBytes(name);
   const end = stopAfter ?? body.bytes;
   let piece = 0;
   const next = (): void => {

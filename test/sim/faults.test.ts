@@ -115,6 +115,30 @@ describe("a workload whose sidecar was killed", () => {
   });
 });
 
+describe("a request whose body waits for leave", () => {
+  it("gets it once, though each try asks for it", async () => {
+    const mesh = await openTrafficMesh();
+    mesh.rule({ policy: policyOf({}), routes: [routeTo({ retry: retryOn(["5xx"], { backoffMs: 1 }) })] });
+    const fields = "Host: orders\r\nContent-Length: 4\r\nExpect: 100-continue\r\n";
+    const caller = await mesh.call(mesh.toOrders, `POST / HTTP/1.1\r\n${fields}\r\n`);
+    const [first] = [...mesh.ordersApp, ...mesh.secondApp];
+    say(first!, "HTTP/1.1 100 Continue\r\n\r\n");
+    await mesh.settle();
+    expect(caller.text()).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+    say(caller, "body");
+    await mesh.settle();
+    say(first!, BAD);
+    await mesh.settle();
+    await mesh.pass(250);
+    const second = [...mesh.ordersApp, ...mesh.secondApp].find((app) => app !== first);
+    say(second!, `HTTP/1.1 100 Continue\r\n\r\n${OK}`);
+    await mesh.settle();
+    expect(second!.text()).toMatch(/\r\n\r\nbody$/);
+    expect(caller.text()).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 [^]*hi$/);
+    expect(mesh.web.flows).toMatchObject([{ attempts: 2, retriedFor: "503", status: 200 }]);
+  });
+});
+
 describe("a workload that cannot be reached", () => {
   it("its SYNs dropped: the connect time-out passes, then another is asked", async () => {
     const mesh = await openTrafficMesh();

@@ -99,6 +99,19 @@ describe("an app that begins with HTTP/2's preface", () => {
   });
 });
 
+describe("an app that gives up a CONNECT before it is answered", () => {
+  it("is not taken at the far end for one that has ended", async () => {
+    const mesh = await openSimMesh();
+    const caller = await mesh.call(mesh.proxy);
+    const connect = rawFields(":method", "CONNECT", ":authority", "ledger:5432");
+    send(caller, OPENING, ACK, headers(1, OPEN_STREAM, connect), reset(1, "CANCEL"));
+    await mesh.settle();
+    expect(mesh.web.flows).toMatchObject([{ verdict: "error", protocol: "tcp", reason: "downstream-reset" }]);
+    expect(mesh.orders.flows.map(({ verdict }) => verdict)).not.toContain("allowed");
+    expect(mesh.ledgerApp.filter((app) => app.isEnded)).toEqual([]);
+  });
+});
+
 describe.each(["HTTP2", "GRPC"] as const)("an app whose port is declared %s", (ordersProtocol) => {
   it("is spoken to in HTTP/2 from the first octet, one connection for all", async () => {
     const mesh = await openSimMesh({ ordersProtocol });

@@ -5,6 +5,7 @@ import type { Connection } from "../../src/core/ports.ts";
 export class ConnectionDuplex extends Duplex {
   readonly #connection: Connection;
   #onDrain: (() => void) | null = null;
+  #hasEnded = false;
 
   /** `allowHalfOpen` as Node's servers of HTTP have it, and its clients have not. */
   constructor(connection: Connection, allowHalfOpen: boolean) {
@@ -14,11 +15,15 @@ export class ConnectionDuplex extends Duplex {
       onData: (chunk) => {
         if (!this.push(chunk)) connection.pause();
       },
-      onEnd: () => void this.push(null),
+      onEnd: () => {
+        this.#hasEnded = true;
+        this.push(null);
+      },
       onDrain: () => this.#drained(),
       onClose: (error) => {
         this.#drained();
-        this.destroy(error);
+        // Closed in good order, it may still have to be read; then it destroys itself.
+        if (error !== undefined || !this.#hasEnded) this.destroy(error);
       },
     });
   }

@@ -16,6 +16,8 @@ export interface SimMesh extends TestMesh {
   settle(): Promise<void>;
   /** From now on whatever is opened to the app of orders goes there, instead of being kept. */
   onOrdersApp(accept: (connection: Connection) => void): void;
+  /** The same for ledger's. */
+  onLedgerApp(accept: (connection: Connection) => void): void;
   /** Moves the clock on in steps, with all that follows from each. */
   pass(ms: number): Promise<void>;
   /** Somebody connects, and sends. */
@@ -32,7 +34,8 @@ export interface CallOptions {
   readonly sni?: string;
 }
 
-const START_MS = Date.parse("2026-11-22T12:00:00Z");
+/** When a simulated mesh begins. */
+export const SIM_START_MS = Date.parse("2026-11-22T12:00:00Z");
 const STEP_MS = 250;
 const ORDERS_APP = { host: "127.0.0.1", port: 9080 };
 const LEDGER_APP = { host: "127.0.0.1", port: 9432 };
@@ -43,12 +46,13 @@ export interface SimMeshOptions extends Partial<TestMeshOptions> {
 
 export async function openSimMesh({ disorder, ...options }: SimMeshOptions = {}): Promise<SimMesh> {
   const network = createSimNetwork(disorder);
-  const clock = createSimClock(START_MS);
+  const clock = createSimClock(SIM_START_MS);
   const ordersApp: Collected<SimConnection>[] = [];
   const ledgerApp: Collected<SimConnection>[] = [];
   let acceptOrders = keepIn(ordersApp);
   await network.listen(ORDERS_APP, (connection) => acceptOrders(connection));
-  await network.listen(LEDGER_APP, keepIn(ledgerApp));
+  let acceptLedger = keepIn(ledgerApp);
+  await network.listen(LEDGER_APP, (connection) => acceptLedger(connection));
   const mesh = await openTestMesh({ network, clock, ordersApp: ORDERS_APP, ledgerApp: LEDGER_APP, ...options });
   return {
     ...mesh,
@@ -58,6 +62,7 @@ export async function openSimMesh({ disorder, ...options }: SimMeshOptions = {})
     ledgerApp,
     settle: () => network.settle(),
     onOrdersApp: (accept) => void (acceptOrders = accept),
+    onLedgerApp: (accept) => void (acceptLedger = accept),
     async pass(ms) {
       for (let passed = 0; passed < ms; passed += STEP_MS) {
         clock.advance(Math.min(STEP_MS, ms - passed));

@@ -135,20 +135,24 @@ class MemoryNetwork implements SimNetwork {
     const sim = connection as SimConnection;
     const material = options.context.tlsContext as TlsMaterial;
     return new Promise((resolve, reject) => {
+      const fail = (why: string): void => {
+        reject(new CardeaError("tls-handshake-failed", why));
+        sim.destroy();
+      };
       sim.hello = {
         alpn: options.alpn,
         sni: options.sni,
         chain: chainOf(material),
         answer(agreed) {
           if (agreed === null) {
-            reject(new CardeaError("tls-handshake-failed", "no common protocol"));
+            fail("no common protocol");
             return;
           }
           sim.secure(factsOf(agreed.alpn, agreed.sni, agreed.serverChain));
           resolve(sim as SecureConnection);
         },
       };
-      sim.onGone = () => reject(new CardeaError("tls-handshake-failed", "the peer hung up"));
+      sim.onGone = () => fail("the peer hung up");
       sim.write(HELLO);
     });
   }
@@ -273,7 +277,8 @@ export class SimConnection implements Connection {
     }
     this.#inbox.push(item);
     if (typeof item !== "string") this.#waitingBytes += item.length;
-    if (typeof item === "string") this.onGone?.();
+    // Behind the answer to a handshake.
+    if (typeof item === "string") this.#network.later(() => this.onGone?.());
     this.#network.later(() => this.#deliver());
   }
 
@@ -334,11 +339,18 @@ function factsOf(alpn: string | null, sni: string | null, peerChain: readonly Bu
   return { alpn, sni, peerChain, version: "TLSv1.3", cipher: "SIM", group: "SIM" };
 }
 
-function chainOf({ chainPem }: TlsMaterial): readonly Buffer[] {
-  return chainPem
+/** Read once each: it takes longer than all else that a handshake in memory does. */
+const chains = new WeakMap<TlsMaterial, readonly Buffer[]>();
+
+function chainOf(material: TlsMaterial): readonly Buffer[] {
+  const known = chains.get(material);
+  if (known !== undefined) return known;
+  const chain = material.chainPem
     .split(/(?=-----BEGIN)/)
     .filter((pem) => pem.includes("BEGIN"))
     .map((pem) => new X509Certificate(pem).raw);
+  chains.set(material, chain);
+  return chain;
 }
 
 /** What is lent is other bytes a moment later, so that whoever keeps it shows. */

@@ -67,6 +67,20 @@ export function createTestAuthority(trustDomainText = "cluster.local", startMs =
   };
 }
 
+/** For many meshes, one after the other: each name has one certificate. */
+export function keepIssued(authority: TestAuthority): TestAuthority {
+  const issued = new Map<string, Identity>();
+  return {
+    ...authority,
+    issue(spiffeId, options) {
+      if (options !== undefined) return authority.issue(spiffeId, options);
+      const identity = issued.get(spiffeId) ?? authority.issue(spiffeId);
+      issued.set(spiffeId, identity);
+      return identity;
+    },
+  };
+}
+
 /** `spiffe://cluster.local/ns/shop/sa/<name>`. */
 export function shopId(name: string): string {
   return `spiffe://cluster.local/ns/shop/sa/${name}`;

@@ -72,6 +72,10 @@ export interface TestMeshOptions {
   readonly ordersProtocol?: PortProtocol;
   /** How long a client may be silent where nothing is declared. */
   readonly protocolDetectionTimeoutMs?: number;
+  /** How long what is under way may take when a sidecar is drained; 5 s when nothing is said. */
+  readonly drainTimeoutMs?: number;
+  /** A test that opens many meshes may give them one. */
+  readonly authority?: TestAuthority;
   /** For sidecars that are redirected to. */
   readonly originalDestination?: OriginalDestination;
 }
@@ -118,7 +122,7 @@ export const WEB_MAY = policy("web-may", {
 });
 
 export async function openTestMesh(options: TestMeshOptions): Promise<TestMesh> {
-  const authority = createTestAuthority("cluster.local", options.clock.wallMs());
+  const authority = options.authority ?? createTestAuthority("cluster.local", options.clock.wallMs());
   const web = await open(options, authority, {
     ...BASE,
     name: "web",
@@ -197,7 +201,7 @@ export function openTestSidecar(
 }
 
 async function open(options: TestMeshOptions, authority: TestAuthority, config: SidecarConfig): Promise<TestSidecar> {
-  const { clock, between, protocolDetectionTimeoutMs, originalDestination } = options;
+  const { clock, between, protocolDetectionTimeoutMs, originalDestination, drainTimeoutMs } = options;
   const network = between === "http/1.1" ? withoutHttp2(options.network) : options.network;
   const isAbsent = options.identity === "absent";
   const identity = createLatest<Identity | null>(isAbsent ? null : authority.issue(shopId(config.name)));
@@ -209,8 +213,9 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
   const flows: FlowRecord[] = [];
   const metrics = createDataPathMetrics();
   const detection = protocolDetectionTimeoutMs === undefined ? {} : { protocolDetectionTimeoutMs };
+  const drain = drainTimeoutMs === undefined ? {} : { drainTimeoutMs };
   const sidecar = await openSidecar(
-    { ...config, ...detection },
+    { ...config, ...detection, ...drain },
     {
       network,
       clock,
