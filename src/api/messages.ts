@@ -13,6 +13,8 @@ const BUILD_VERSION = messageOf({ version: message(1, VERSION) });
 
 export const NODE = messageOf({ id: field(1, STRING), userAgentBuildVersion: message(8, BUILD_VERSION) });
 
+export type NodeMessage = MessageOf<typeof NODE>;
+
 export const STATUS = messageOf({ code: field(1, INT32), message: field(2, STRING) });
 
 export const DELTA_DISCOVERY_REQUEST = messageOf({

@@ -243,6 +243,7 @@ export const LIMIT_TABLE = {
     "ms",
     "How long a caller of the identity socket waits for a first certificate before it is told to come again.",
   ),
+  workloadApiSecretsMax: limit(64, "count", "Secrets that one call of Envoy's may name; a workload has a handful."),
   tokenBytesMax: limit(16_384, "bytes", "One JSON Web Token; ours have 500 bytes."),
   tokenSkewMs: limit(30_000, "ms", "How far the clocks of who issues and who verifies a token may be apart."),
   jwtSvidTtlMs: limit(

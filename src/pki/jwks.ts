@@ -39,7 +39,8 @@ export function encodeJwk(keyId: string, key: KeyObject): JsonObject {
   return { ...(key.export({ format: "jwk" }) as JsonObject), kid: keyId };
 }
 
-function jwksMembers(text: string): readonly JsonObject[] {
+/** The members of a JWK Set as they stand there. Errors: `bad-input`. */
+export function jwksMembers(text: string): readonly JsonObject[] {
   if (text.length > LIMITS.documentBytesMax) throw notASet("it is too long");
   let value: JsonValue;
   try {

@@ -41,7 +41,9 @@ export function verifyClaims(payload: Buffer, expected: JwtExpectation): JsonObj
   const claims = parseJsonObject(payload, "payload");
   const { issuers, audiences, nowMs, skewMs } = expected;
   const expiresMs = timeOf(claims, "exp");
-  if (expiresMs !== null && nowMs - skewMs >= expiresMs) throw tokenInvalid(`it ended at ${formatTime(expiresMs)}`);
+  // One that never ends could not be taken back.
+  if (expiresMs === null) throw tokenInvalid("it has no exp");
+  if (nowMs - skewMs >= expiresMs) throw tokenInvalid(`it ended at ${formatTime(expiresMs)}`);
   const notBeforeMs = timeOf(claims, "nbf");
   if (notBeforeMs !== null && nowMs + skewMs < notBeforeMs)
     throw tokenInvalid(`it is not good before ${formatTime(notBeforeMs)}`);

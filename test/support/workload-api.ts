@@ -28,6 +28,40 @@ const WorkloadClient = grpc.makeGenericClientConstructor(
   "SpiffeWorkloadAPI",
 );
 
+const SecretClient = grpc.makeGenericClientConstructor(
+  DEFINITIONS["envoy.service.secret.v3.SecretDiscoveryService"] as grpc.ServiceDefinition,
+  "SecretDiscoveryService",
+);
+
+/** A client of Envoy's Secret Discovery Service by grpc-js. */
+export function secretClient(path: string): grpc.Client {
+  return new SecretClient(`unix:${path}`, grpc.credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+}
+
+export interface Conversation<Request, Response> {
+  send(request: Request): void;
+  /** The next answer that has not been taken; rejects with the call's error. */
+  next(): Promise<Response>;
+  /** Answers that have come and were not taken. */
+  readonly waiting: number;
+  cancel(): void;
+}
+
+/** A call with streams both ways. */
+export function converse<Request, Response>(client: grpc.Client, method: string): Conversation<Request, Response> {
+  type Begin = (metadata: grpc.Metadata) => grpc.ClientDuplexStream<Request, Response>;
+  const call = (client as unknown as Record<string, Begin>)[method]!(new grpc.Metadata());
+  const answers = answersOf(call);
+  return {
+    send: (request) => void call.write(request),
+    next: () => answers.next(),
+    get waiting() {
+      return answers.come.length;
+    },
+    cancel: () => call.cancel(),
+  };
+}
+
 /** What says that a caller means it. */
 export function meant(): grpc.Metadata {
   const metadata = new grpc.Metadata();
@@ -126,21 +160,31 @@ export function streamOf<Message>(
   method: string,
   metadata: grpc.Metadata,
 ): StreamedAnswers<Message> {
-  const call = (
-    client as unknown as Record<string, (r: object, m: grpc.Metadata) => grpc.ClientReadableStream<Message>>
-  )[method]!({}, metadata);
+  type Begin = (request: object, metadata: grpc.Metadata) => grpc.ClientReadableStream<Message>;
+  const call = (client as unknown as Record<string, Begin>)[method]!({}, metadata);
+  const answers = answersOf(call);
+  return { next: () => answers.next(), cancel: () => call.cancel() };
+}
+
+interface Readable<Message> {
+  on(event: "data", listener: (message: Message) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+}
+
+function answersOf<Message>(call: Readable<Message>): { readonly come: Message[]; next(): Promise<Message> } {
   const come: Message[] = [];
   let error: Error | null = null;
   let wake = NOBODY_WAITS;
-  call.on("data", (message: Message) => {
+  call.on("data", (message) => {
     come.push(message);
     wake();
   });
-  call.on("error", (failure: Error) => {
+  call.on("error", (failure) => {
     error = failure;
     wake();
   });
   return {
+    come,
     async next() {
       while (come.length === 0) {
         if (error !== null) throw error;
@@ -150,7 +194,6 @@ export function streamOf<Message>(
       }
       return come.shift()!;
     },
-    cancel: () => call.cancel(),
   };
 }
 

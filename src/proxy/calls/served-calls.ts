@@ -15,6 +15,8 @@ export interface ServedCall {
   send(message: Buffer): boolean;
   /** Nothing may follow. */
   end(status: GrpcStatus): void;
+  /** Ends it with the status of what was thrown. */
+  fail(thrown: unknown): void;
 }
 
 /** What happens in a call. Whatever a method throws ends it, with the error's status. */
@@ -120,6 +122,10 @@ class Call implements ServedCall, RequestEvents {
     this.#settle();
   }
 
+  fail(thrown: unknown): void {
+    this.end(statusOf(toCardeaError(thrown)));
+  }
+
   onRequestBody(piece: Buffer): void {
     if (this.#isOver) return;
     this.#reader.feed(piece);
@@ -164,7 +170,7 @@ class Call implements ServedCall, RequestEvents {
     try {
       work();
     } catch (thrown) {
-      this.end(statusOf(toCardeaError(thrown)));
+      this.fail(thrown);
     }
   }
 

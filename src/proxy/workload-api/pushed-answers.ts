@@ -9,11 +9,11 @@ export type Answer =
   | { readonly at: "end"; readonly status: GrpcStatus }
   | { readonly at: "nothing-yet"; readonly status: GrpcStatus };
 
-export interface PushedAnswersOptions {
+export interface PushedAnswersOptions<Request> {
   /** Takes the one request of the call. Errors: `bad-input`. */
-  readonly parse: (request: Buffer) => unknown;
+  readonly parse: (request: Buffer) => Request;
   /** Asked when the request has come, and after each change. */
-  readonly compose: () => Answer;
+  readonly compose: (request: Request) => Answer;
   /** Calls `onChange` whenever `compose` may say something else; the result ends that. */
   readonly subscribe: (onChange: () => void) => () => void;
   readonly clock: Clock;
@@ -24,32 +24,39 @@ export interface PushedAnswersOptions {
  * the caller waits, for LIMITS.workloadApiWaitMs at most. A caller that reads slowly gets the newest and none of those in
  * between. SPIFFE Workload API section 4.3.
  */
-export function pushedAnswers({ parse, compose, subscribe, clock }: PushedAnswersOptions): ServedMethod {
+export function pushedAnswers<Request>(options: PushedAnswersOptions<Request>): ServedMethod {
+  const { parse, compose, subscribe, clock } = options;
   return (call) => {
-    let unsubscribe: (() => void) | null = null;
+    let asked: { readonly request: Request } | null = null;
+    let unsubscribe = NOTHING_TO_END;
     let sent: Buffer | null = null;
     let isBlocked = false;
     const waiting = clock.setTimer(LIMITS.workloadApiWaitMs, () => {
-      const answer = compose();
+      if (asked === null) return call.end(NO_REQUEST);
+      const answer = compose(asked.request);
       if (sent === null && answer.at === "nothing-yet") call.end(answer.status);
     });
     const push = (): void => {
-      if (isBlocked) return;
-      const answer = compose();
-      if (answer.at === "end") call.end(answer.status);
-      if (answer.at !== "message" || sent?.equals(answer.message) === true) return;
-      sent = answer.message;
-      isBlocked = !call.send(answer.message);
+      if (isBlocked || asked === null) return;
+      try {
+        const answer = compose(asked.request);
+        if (answer.at === "end") call.end(answer.status);
+        if (answer.at !== "message" || sent?.equals(answer.message) === true) return;
+        sent = answer.message;
+        isBlocked = !call.send(answer.message);
+      } catch (thrown) {
+        call.fail(thrown);
+      }
     };
     return {
       onMessage(request) {
-        if (unsubscribe !== null) return call.end(ONE_REQUEST);
-        parse(request);
+        if (asked !== null) return call.end(ONE_REQUEST);
+        asked = { request: parse(request) };
         unsubscribe = subscribe(push);
         return push();
       },
       onRequestEnd() {
-        if (unsubscribe === null) call.end(NO_REQUEST);
+        if (asked === null) call.end(NO_REQUEST);
       },
       onDrain() {
         isBlocked = false;
@@ -57,11 +64,13 @@ export function pushedAnswers({ parse, compose, subscribe, clock }: PushedAnswer
       },
       onOver() {
         waiting.cancel();
-        unsubscribe?.();
+        unsubscribe();
       },
     };
   };
 }
+
+const NOTHING_TO_END = (): void => {};
 
 export const NO_REQUEST: GrpcStatus = { code: GRPC.INVALID_ARGUMENT, message: "there is no request in the call" };
 export const ONE_REQUEST: GrpcStatus = { code: GRPC.INVALID_ARGUMENT, message: "there is more than one request" };

@@ -1,4 +1,4 @@
-import { WORKLOAD_API } from "../../api/methods.ts";
+import { SECRET_DISCOVERY, WORKLOAD_API } from "../../api/methods.ts";
 import { CardeaError } from "../../core/errors.ts";
 import type { Latest } from "../../core/latest.ts";
 import { LIMITS } from "../../core/limits.ts";
@@ -15,6 +15,7 @@ import { fetchJwtBundles, fetchJwtSvid, validateJwtSvid } from "./jwt-methods.ts
 import { JwtSource } from "./jwt-source.ts";
 import { AppIdentity, type AppIdentityOptions } from "./app-identity.ts";
 import { Callers } from "./callers.ts";
+import { deltaSecrets, fetchSecrets, streamSecrets } from "./secret-methods.ts";
 import { fetchX509Bundles, fetchX509Svid } from "./x509-methods.ts";
 
 export interface WorkloadApiOptions extends Omit<AppIdentityOptions, "bundles"> {
@@ -40,10 +41,10 @@ export interface WorkloadApi {
  * gets the workload's identity. SPIFFE Workload Endpoint, SPIFFE Workload API.
  */
 export function createWorkloadApi(options: WorkloadApiOptions): WorkloadApi {
-  const { clock } = options;
+  const { clock, logger } = options;
   const app = new AppIdentity({ ...options, bundles: options.bundles.get() });
   const jwt = new JwtSource(options);
-  const sources = { spiffeId: options.spiffeId, app, jwt, bundles: options.bundles, clock };
+  const sources = { spiffeId: options.spiffeId, app, jwt, bundles: options.bundles, clock, logger };
   const methods: ReadonlyMap<string, ServedMethod> = new Map([
     [WORKLOAD_API.fetchX509Svid, meant(fetchX509Svid(sources))],
     [WORKLOAD_API.fetchX509Bundles, meant(fetchX509Bundles(sources))],
@@ -51,12 +52,20 @@ export function createWorkloadApi(options: WorkloadApiOptions): WorkloadApi {
     [WORKLOAD_API.fetchJwtBundles, meant(fetchJwtBundles(sources))],
     [WORKLOAD_API.validateJwtSvid, meant(validateJwtSvid(sources))],
   ]);
+  // Envoy knows nothing of the Workload API's field.
+  const secrets: ReadonlyMap<string, ServedMethod> = new Map([
+    [SECRET_DISCOVERY.stream, streamSecrets(sources)],
+    [SECRET_DISCOVERY.delta, deltaSecrets(sources)],
+    [SECRET_DISCOVERY.fetch, fetchSecrets(sources)],
+  ]);
   const live = new LiveConnections(clock);
   const callers = new Callers();
   return {
     serve(connection, caller) {
       if (live.isDraining || live.size >= LIMITS.workloadApiConnectionsMax) return connection.destroy();
-      const own = [...methods].map(([path, method]) => [path, callers.bounded(caller ?? connection, method)] as const);
+      const own = [...methods, ...secrets].map(
+        ([path, method]) => [path, callers.bounded(caller ?? connection, method)] as const,
+      );
       const messageBytesMax = LIMITS.workloadApiMessageBytesMax;
       const handler = new ServedCalls({ methods: new Map(own), messageBytesMax });
       void new Http2ServerConnection(connection, { handler, live, clock, lifetime: UNLIMITED });
