@@ -84,7 +84,7 @@ client = WorkloadApiClient()
 svid = client.fetch_x509_svid()
 bundles = client.fetch_x509_bundles()
 token = client.fetch_jwt_svid(audience={"reports"})
-valid = client.validate_jwt_token(token.token, "reports")
+valid = client.validate_jwt_svid(token.token, "reports")
 keys = client.fetch_jwt_bundles().get_bundle_for_trust_domain(svid.spiffe_id.trust_domain)
 roots = bundles.get_bundle_for_trust_domain(svid.spiffe_id.trust_domain).x509_authorities
 print(json.dumps({"id": str(svid.spiffe_id), "chain": len(svid.cert_chain), "roots": len(roots),

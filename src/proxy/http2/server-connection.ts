@@ -20,6 +20,11 @@ export interface Http2ServerOptions extends ServerOptions {
   readonly onFault?: (error: CardeaError) => void;
   /** Default: LIMITS.http2StreamWindowBytes. */
   readonly streamWindowBytes?: number;
+  /**
+   * Callers on a socket of the file system have no host to name, and gRPC's C core names the socket's path instead: what
+   * stands there is passed over. Never where requests are routed or judged.
+   */
+  readonly ignoresAuthority?: boolean;
 }
 
 /** HTTP/2 towards a caller: many requests at once, each with a fate of its own. RFC 9113. */
@@ -89,7 +94,8 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
   }
 
   #begin(stream: Http2Stream, { fields, neverIndexed }: Extract<HeaderBlock, { at: "fields" }>, isEnd: boolean): void {
-    const reading = readRequestHead(fields, isEnd, neverIndexed);
+    const said = this.#options.ignoresAuthority === true ? withoutAuthority(fields) : fields;
+    const reading = readRequestHead(said, isEnd, neverIndexed);
     if (reading.at === "head") {
       const served = new Http2ServerStream(stream, reading.head, this.#detach);
       served.attach(this.#handler.begin(reading.head, served));
@@ -113,6 +119,11 @@ export class Http2ServerConnection implements SessionOwner, LiveConnection {
     const connection = new Http2StreamConnection(stream, { local, remote, side: "downstream" });
     return { connection, early: null, lifetime: this.#options.lifetime };
   };
+}
+
+/** With a host that stands for none. */
+function withoutAuthority(fields: readonly string[]): readonly string[] {
+  return fields.map((text, index) => (index % 2 === 1 && fields[index - 1] === ":authority" ? "localhost" : text));
 }
 
 /** Of a head whose fields were lost. */

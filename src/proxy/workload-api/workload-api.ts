@@ -68,7 +68,8 @@ export function createWorkloadApi(options: WorkloadApiOptions): WorkloadApi {
       );
       const messageBytesMax = LIMITS.workloadApiMessageBytesMax;
       const handler = new ServedCalls({ methods: new Map(own), messageBytesMax });
-      void new Http2ServerConnection(connection, { handler, live, clock, lifetime: UNLIMITED });
+      const served = { handler, live, clock, lifetime: UNLIMITED, ignoresAuthority: true };
+      void new Http2ServerConnection(connection, served);
     },
     renew: () => app.renew(),
     close() {

@@ -97,6 +97,16 @@ describe("a call is refused", () => {
   });
 });
 
+test.each(["%2Frun%2Fcardea%2Fworkload.sock", "/run/cardea/workload.sock", "localhost", "[::]:50051"])(
+  "a caller that says %j for want of a host is served, as gRPC's C core does",
+  async (authority) => {
+    expect(await raw({ ":authority": authority, "workload.spiffe.io": "no" })).toMatchObject({
+      ":status": 200,
+      "grpc-message": expect.stringContaining("security header") as string,
+    });
+  },
+);
+
 test("of 1,000 streams of one process those above the bound are refused, and other processes are served", async () => {
   let pid = 7;
   const mine = await serveWorkloadApi({ clock, caller: () => pid });
