@@ -7,7 +7,8 @@ import type { EgressRouter, FixedService } from "./egress.ts";
 import type { Forward } from "./forward.ts";
 import type { LiveConnections } from "./live.ts";
 import { makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
-import { enderOf, isDenial, type Recorder } from "./record.ts";
+import { isDenial, type Recorder } from "./record.ts";
+import { answerRefused } from "./refuse-unread.ts";
 import type { Route } from "./route.ts";
 import type { Answer, Detached, DownstreamStream, RequestEvents } from "./streams.ts";
 import { TcpFlow } from "./tcp-flow.ts";
@@ -116,23 +117,10 @@ export class ConnectRequest implements RequestEvents {
     const id = recorder.newId();
     const denialId = isDenial(error.code) ? id : null;
     const local = makeLocalAnswer({ code: error.code, denialId, method: "CONNECT", isGrpc: false });
-    recorder.request(
-      { head: this.#head, path: null, status: local.status, trace: null, grpcStatus: null },
-      {
-        id,
-        pair: { source, destination: unknown, tls: NO_TLS },
-        grant: null,
-        denial: null,
-        error,
-        startedMs: this.#startedMs,
-        bytesReceived: 0,
-        bytesSent: local.body.length,
-        endedBy: enderOf(error.code),
-        servicePort: null,
-        upstreamPort: null,
-      },
+    answerRefused(
+      { id, head: this.#head, error, local, grpcStatus: null, startedMs: this.#startedMs },
+      { recorder, pair: { source, destination: unknown, tls: NO_TLS }, stream: this.#stream },
     );
-    sendLocalAnswer(this.#stream, local);
   }
 }
 

@@ -1,4 +1,5 @@
 import { CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
+import { carriesRequests } from "../core/port-protocol.ts";
 import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
 import { type Denial, PeerAuthorizer } from "./authorize.ts";
 import type { Forward } from "./forward.ts";
@@ -6,11 +7,11 @@ import type { InboundPlace } from "./inbound-place.ts";
 import { readHboneRequest } from "./hbone-request.ts";
 import type { LiveConnections } from "./live.ts";
 import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
-import { enderOf, type Pair, type Recorder } from "./record.ts";
-import { refuseUnread } from "./refuse-unread.ts";
+import type { Pair, Recorder } from "./record.ts";
+import { answerRefused, refuseUnread } from "./refuse-unread.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { PeerFacts } from "../policy/decide.ts";
-import type { Answer, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
+import type { Answer, Detached, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 
 interface HboneCallerOptions {
@@ -26,9 +27,11 @@ interface HboneCallerOptions {
   readonly factsOf: (port: number) => PeerFacts;
   /** The same for the record; null where the port is not known. */
   readonly pairOf: (port: number | null) => Pair;
+  /** Reads what comes through a tunnel to a port that carries requests; each of them is authorized, and recorded. */
+  serveRequests(place: InboundPlace, tunnel: Detached): void;
 }
 
-/** The CONNECTs of one caller's HTTP/2 connection. Identity is the connection's, permission is each stream's own. */
+/** The CONNECTs of one caller's HTTP/2 connection. Identity is the connection's, permission each stream's or request's. */
 export class HboneCaller implements RequestHandler {
   readonly #options: HboneCallerOptions;
   readonly #flows = new Map<TcpFlow, PeerAuthorizer>();
@@ -40,11 +43,14 @@ export class HboneCaller implements RequestHandler {
   begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
     const { localIp, find, ownPorts } = this.#options;
     try {
-      return this.#connect(head, readHboneRequest(head, { localIp, find, ownPorts }), stream);
+      const place = readHboneRequest(head, { localIp, find, ownPorts });
+      if (!carriesRequests(place.protocol)) return this.#connect(head, place, stream);
+      stream.sendAnswer(established());
+      this.#options.serveRequests(place, stream.detach());
     } catch (thrown) {
       this.#refuseRequest(head, stream, toCardeaError(thrown));
-      return REFUSED;
     }
+    return ANSWERED;
   }
 
   refuse(error: CardeaError, stream: DownstreamStream): void {
@@ -90,24 +96,8 @@ export class HboneCaller implements RequestHandler {
   /** What is no CONNECT to a port of ours, recorded as the request that it is. */
   #refuseRequest(head: RequestHead, stream: DownstreamStream, error: CardeaError): void {
     const { recorder, pairOf } = this.#options;
-    const local = answerTo(error.code, null);
-    recorder.request(
-      { head, path: null, status: local.status, trace: null, grpcStatus: null },
-      {
-        id: recorder.newId(),
-        pair: pairOf(null),
-        grant: null,
-        denial: null,
-        error,
-        startedMs: recorder.nowMs(),
-        bytesReceived: 0,
-        bytesSent: local.body.length,
-        endedBy: enderOf(error.code),
-        servicePort: null,
-        upstreamPort: null,
-      },
-    );
-    sendLocalAnswer(stream, local);
+    const refused = { id: recorder.newId(), head, error, local: answerTo(error.code, null), grpcStatus: null };
+    answerRefused({ ...refused, startedMs: recorder.nowMs() }, { recorder, pair: pairOf(null), stream });
   }
 }
 
@@ -151,7 +141,7 @@ class HboneStream implements RequestEvents {
 }
 
 /** Was answered within `begin`. */
-const REFUSED: RequestEvents = {
+const ANSWERED: RequestEvents = {
   onRequestBody: () => {},
   onRequestEnd: () => {},
   onDownstreamDrain: () => {},

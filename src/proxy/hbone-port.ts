@@ -1,19 +1,22 @@
 import type { InboundConfig } from "../config/proxy-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
-import { carriesRequests } from "../core/port-protocol.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Address, Connection, Listening, SecureConnection } from "../core/ports.ts";
 import type { FlowTls } from "../observe/flow.ts";
 import type { PeerFacts } from "../policy/decide.ts";
 import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
+import { PeerAuthorizer } from "./authorize.ts";
 import { callerPeer, ownPeer } from "./flow-peers.ts";
 import { HboneCaller } from "./hbone-caller.ts";
+import { HttpDetection } from "./http-detection.ts";
 import { Http2ServerConnection } from "./http2/server-connection.ts";
 import type { InboundScope } from "./inbound.ts";
 import { type InboundPlace, inboundPlace } from "./inbound-place.ts";
+import { inboundServers, type Permitted } from "./inbound-servers.ts";
 import type { PodPlaces } from "./pod-places.ts";
 import { enderOf, type Pair } from "./record.ts";
 import { claimedService } from "./sni.ts";
+import type { Detached } from "./streams.ts";
 
 interface HbonePortOptions {
   readonly listen: Address;
@@ -25,14 +28,16 @@ interface HbonePortOptions {
 }
 
 /**
- * The workload's HBONE port: HTTP/2 over mutual TLS, on which a CONNECT opens each opaque connection to one of the
- * declared ports. What is declared to carry requests is not behind it: those are seen one by one, on ports of their own.
+ * The workload's HBONE port: HTTP/2 over mutual TLS, on which a CONNECT opens each connection to one of the workload's
+ * ports. On one that is declared to carry requests they are read here, and authorized one by one.
  */
 export class HbonePort {
   readonly #options: HbonePortOptions;
   readonly #scope: InboundScope;
   readonly #ports: ReadonlyMap<number, InboundPlace>;
   readonly #callers = new Set<HboneCaller>();
+  /** Callers of ports that carry requests. */
+  readonly #permitted = new Set<Permitted>();
   readonly #unsubscribe: () => void;
   #listening: Listening | null = null;
   /** Of the listener, for what is refused before a port is known. */
@@ -41,10 +46,10 @@ export class HbonePort {
   constructor(options: HbonePortOptions) {
     this.#options = options;
     this.#scope = options.scope;
-    const opaque = options.inbound.filter(({ protocol }) => !carriesRequests(protocol));
-    this.#ports = new Map(opaque.map((each) => [each.port, inboundPlace(each, this.#scope)]));
+    this.#ports = new Map(options.inbound.map((each) => [each.port, inboundPlace(each, this.#scope)]));
     this.#unsubscribe = this.#scope.policy.subscribe(() => {
       for (const caller of this.#callers) caller.recheck();
+      for (const caller of this.#permitted) caller.recheck();
     });
   }
 
@@ -62,13 +67,12 @@ export class HbonePort {
     await this.#listening?.close();
   }
 
-  /** Undefined: not by this way. */
+  /** Undefined: the workload has no such port. */
   #find(localIp: string, port: number): InboundPlace | undefined {
     const { pod, ownPorts } = this.#options;
     const declared = this.#ports.get(port);
     if (declared !== undefined || pod === null || ownPorts.includes(port)) return declared;
-    const place = pod.at({ host: localIp, port });
-    return carriesRequests(place.protocol) ? undefined : inboundPlace(place, this.#scope);
+    return inboundPlace(pod.at({ host: localIp, port }), this.#scope);
   }
 
   /** accept → identify; whoever does not get through is recorded, and nobody is told why. */
@@ -82,7 +86,7 @@ export class HbonePort {
           secure = each;
         },
       });
-      this.#serve(accepted, startedMs);
+      this.#serve({ ...accepted, startedMs });
     } catch (thrown) {
       const gone = secure ?? connection;
       gone.destroy({ reset: true });
@@ -90,7 +94,8 @@ export class HbonePort {
     }
   }
 
-  #serve({ secure, own, caller }: AcceptedCaller, startedMs: number): void {
+  #serve(accepted: Accepted): void {
+    const { secure, own, caller, startedMs } = accepted;
     const { recorder, forward, live, traceIds, clock, registry, workload } = this.#scope;
     const tls = tlsOf(secure);
     const principal = own.identity.spiffeId;
@@ -123,6 +128,7 @@ export class HbonePort {
       ownPorts,
       factsOf,
       pairOf,
+      serveRequests: (place, tunnel) => this.#serveRequests(accepted, tunnel, { place, factsOf, pairOf }),
     });
     this.#callers.add(handler);
     void new Http2ServerConnection(secure, {
@@ -134,6 +140,27 @@ export class HbonePort {
       onGone: () => this.#callers.delete(handler),
       onFault: (error) => this.#recordFault(secure, pairOf(null), { error, startedMs }),
     });
+  }
+
+  /** What is in the tunnel is read as what comes to the port itself is. */
+  #serveRequests(
+    accepted: Accepted,
+    { connection, early, lifetime }: Detached,
+    { place, factsOf, pairOf }: Inner,
+  ): void {
+    const pair = pairOf(place.port);
+    const servers = inboundServers(connection, {
+      scope: this.#scope,
+      accepted,
+      authorizer: new PeerAuthorizer(factsOf(place.port), place.rules),
+      pair,
+      lifetime,
+      permitted: this.#permitted,
+      onFault: (error) => this.#recordFault(connection, pair, { error, startedMs: accepted.startedMs }),
+    });
+    const detection = new HttpDetection(connection, { live: this.#scope.live, ...servers });
+    connection.resume();
+    if (early !== null) detection.onData(early);
   }
 
   #refusedPair(connection: Connection, tls: FlowTls): Pair {
@@ -163,6 +190,17 @@ export class HbonePort {
       upstreamPort: null,
     });
   }
+}
+
+interface Accepted extends AcceptedCaller {
+  readonly startedMs: number;
+}
+
+/** The port that a CONNECT asks for, and who asks. */
+interface Inner {
+  readonly place: InboundPlace;
+  readonly factsOf: (port: number) => PeerFacts;
+  readonly pairOf: (port: number) => Pair;
 }
 
 interface Fault {

@@ -32,7 +32,7 @@ export function readHboneRequest<T>(head: RequestHead, { localIp, find, ownPorts
   const found = find(port);
   if (found !== undefined) return found;
   if (ownPorts.includes(port)) throw new CardeaError("loop-refused", `${port} is a port of the mesh itself`);
-  throw new CardeaError("no-route", `the workload declares no opaque port ${port}`);
+  throw new CardeaError("no-route", `the workload declares no port ${port}`);
 }
 
 function isSame(one: IpAddress, other: IpAddress | null): boolean {

@@ -4,7 +4,6 @@ import { carriesRequests } from "../core/port-protocol.ts";
 import type { Address, Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
 import type { FlowPeer, FlowTls } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
-import { formatXfcc } from "../wire/xfcc.ts";
 import type { AcceptGate } from "./accept.ts";
 import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
 import { PeerAuthorizer } from "./authorize.ts";
@@ -13,11 +12,9 @@ import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
 import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
 import type { Forward } from "./forward.ts";
-import { Http1ServerConnection } from "./http1/server-connection.ts";
-import { Http2ServerConnection } from "./http2/server-connection.ts";
 import type { OwnIdentity } from "./identify.ts";
-import { InboundCaller } from "./inbound-caller.ts";
 import type { InboundPlace } from "./inbound-place.ts";
+import { inboundServers, type Permitted } from "./inbound-servers.ts";
 import type { LiveConnections } from "./live.ts";
 import type { OpaqueBeginning } from "./opaque-beginning.ts";
 import { ProtocolDetection } from "./protocol-detection.ts";
@@ -44,11 +41,6 @@ export interface InboundScope {
   readonly protocolDetectionMs: number;
   /** What happens when the app loses a request. */
   readonly tries: Tries;
-}
-
-/** Something that was permitted and goes on; a new policy is asked about it again. */
-interface Permitted {
-  recheck(): void;
 }
 
 /** Which port of the workload a connection is for. Errors: as they are to be recorded. */
@@ -158,21 +150,15 @@ export class InboundPort {
   }
 
   #servers(accepted: Accepted, authorizer: PeerAuthorizer, pair: Pair) {
-    const { recorder, forward, live, policy, traceIds, clock, tries } = this.#scope;
-    const { secure, own, caller } = accepted;
-    const options = () => {
-      const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
-      const onOver = () => void this.#permitted.delete(handler);
-      const shared = { recorder, forward, live, policy, traceIds, tries };
-      const handler = new InboundCaller({ ...shared, authorizer, pair, xfcc, onOver });
-      this.#permitted.add(handler);
-      return { handler, live, clock, lifetime: caller.lifetime, onGone: () => handler.leave() };
-    };
-    const onFault = (error: CardeaError) => this.#recordFault(accepted, pair, error);
-    return {
-      serveHttp1: () => new Http1ServerConnection(secure, options()),
-      serveHttp2: () => new Http2ServerConnection(secure, { ...options(), onFault }),
-    };
+    return inboundServers(accepted.secure, {
+      scope: this.#scope,
+      accepted,
+      authorizer,
+      pair,
+      lifetime: accepted.caller.lifetime,
+      permitted: this.#permitted,
+      onFault: (error) => this.#recordFault(accepted, pair, error),
+    });
   }
 
   #serveTcp(

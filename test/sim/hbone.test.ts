@@ -184,7 +184,6 @@ describe("the HBONE port", () => {
     ["a scheme", ["127.0.0.1:5432", ":scheme", "http"], 400],
     ["another host field", ["127.0.0.1:5432", "host", "127.0.0.2:5432"], 400],
     ["an undeclared port", ["127.0.0.1:22"], 404],
-    ["a port declared to carry requests", ["127.0.0.1:8080"], 404],
     ["a port of the mesh itself", ["127.0.0.1:15001"], 508],
   ])("refuses a CONNECT with %s", async (_name, [authority, ...fields], status) => {
     const { mesh, caller } = await open({});
