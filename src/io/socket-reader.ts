@@ -1,8 +1,9 @@
 import type net from "node:net";
 import { CardeaError } from "../core/errors.ts";
+import { DATA_BYTES_MAX } from "../wire/http2-codes.ts";
 
-/** As much as libuv asks for at once. */
-const READ_BYTES = 65_536;
+/** Nearly as much as libuv asks for at once: what fills it makes whole DATA frames, and these whole TLS records. */
+const READ_BYTES = 4 * DATA_BYTES_MAX;
 
 /**
  * What all sockets of this kind are read into, one after the other: a read and the call that takes its bytes are one

@@ -52,6 +52,8 @@ export const PREFACE: Buffer = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "
 export const FRAME_HEADER_BYTES = 9;
 /** SETTINGS_MAX_FRAME_SIZE when nothing else is said; we ask for no more. */
 export const FRAME_BYTES_MAX = 16_384;
+/** The longest piece that we send in one DATA frame: with the frame's header it is one TLS record. RFC 8446 section 5.1. */
+export const DATA_BYTES_MAX: number = FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
 /** Both windows when nothing else is said. RFC 9113 section 6.9.2. */
 export const WINDOW_BYTES = 65_535;
 export const WINDOW_BYTES_MAX = 0x7fff_ffff;

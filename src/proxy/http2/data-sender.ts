@@ -1,4 +1,4 @@
-import { FRAME_BYTES_MAX, WINDOW_BYTES, WINDOW_BYTES_MAX } from "../../wire/http2-codes.ts";
+import { DATA_BYTES_MAX, WINDOW_BYTES, WINDOW_BYTES_MAX } from "../../wire/http2-codes.ts";
 
 /** A stream with data to send. */
 export interface DataSource {
@@ -66,7 +66,7 @@ export class DataSender {
   }
 
   #send(source: DataSource): void {
-    this.#window -= source.sendFrame(Math.min(FRAME_BYTES_MAX, this.#window));
+    this.#window -= source.sendFrame(Math.min(DATA_BYTES_MAX, this.#window));
     if (source.hasSendable) this.#waiting.add(source);
   }
 

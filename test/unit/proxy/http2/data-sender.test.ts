@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type DataSource, DataSender } from "../../../../src/proxy/http2/data-sender.ts";
-import { FRAME_BYTES_MAX, WINDOW_BYTES } from "../../../../src/wire/http2-codes.ts";
+import { DATA_BYTES_MAX, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, WINDOW_BYTES } from "../../../../src/wire/http2-codes.ts";
 
 describe("the connection's window", () => {
   it("is not overdrawn by a source that submits more while it sends", () => {
@@ -37,9 +37,18 @@ describe("the connection's window", () => {
   });
 });
 
+it("asks for no more at once than makes one TLS record with the frame's header", () => {
+  const sender = new DataSender();
+  const source = new Source(WINDOW_BYTES);
+  const frames: number[] = [];
+  source.onSent = (bytes) => frames.push(bytes + FRAME_HEADER_BYTES);
+  sender.submit(source);
+  expect(frames).toEqual([16_384, 16_384, 16_384, 16_384, WINDOW_BYTES - 4 * DATA_BYTES_MAX + FRAME_HEADER_BYTES]);
+});
+
 class Source implements DataSource {
   sentBytes = 0;
-  onSent: () => void = () => {};
+  onSent: (bytes: number) => void = () => {};
   #leftBytes: number;
 
   constructor(bytes: number) {
@@ -54,7 +63,7 @@ class Source implements DataSource {
     const bytes = Math.min(bytesMax, this.#leftBytes);
     this.#leftBytes -= bytes;
     this.sentBytes += bytes;
-    this.onSent();
+    this.onSent(bytes);
     return bytes;
   }
 }
