@@ -4,7 +4,7 @@ import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts"
 import type { Denial, Permit } from "./authorize.ts";
 import type { OpenedConnection } from "./connect.ts";
 import type { Forward } from "./forward.ts";
-import type { LiveConnections } from "./live.ts";
+import type { LiveConnection, LiveConnections } from "./live.ts";
 import { enderOf, isDenial, type Pair, type Recorder } from "./record.ts";
 import type { Detached } from "./streams.ts";
 import type { ConnectTries } from "./traffic/connect-tries.ts";
@@ -40,7 +40,7 @@ interface TcpFlowOptions {
 export type TcpTrace = { readonly from: Trace } | { readonly ids: TraceIds } | null;
 
 /** One opaque connection: permitted, connected, carried and recorded once. */
-export class TcpFlow {
+export class TcpFlow implements LiveConnection {
   readonly #options: TcpFlowOptions;
   #pair: Pair;
   #permit: Permit | null = null;
@@ -62,6 +62,8 @@ export class TcpFlow {
   /** Never rejects: whatever goes wrong is told to the caller and recorded. `onOver` is called once, at the end. */
   async carry(permit: Permit, onOver?: () => void): Promise<void> {
     this.#onOver = onOver ?? null;
+    // While it is connected nobody else holds its place: a sidecar that is drained waits for it as for any.
+    this.#options.live.add(this);
     for (let next: Permit | null = permit; next !== null; ) {
       this.#permit = next;
       next = await this.#tryOne(next);
@@ -132,6 +134,16 @@ export class TcpFlow {
     this.#tunnel.endNow(error);
   }
 
+  onTick(): void {
+    // Connecting has a time-out of its own.
+  }
+
+  drain(): void {}
+
+  endNow(error: CardeaError): void {
+    this.end(error);
+  }
+
   /** Ends the flow while it is carried. */
   end(error: CardeaError): void {
     if (this.#tunnel === null) this.refuse(error, null);
@@ -151,10 +163,12 @@ export class TcpFlow {
       onEnd: (error, endedBy) => this.#finish(recorder.newId(), error, endedBy),
     });
     this.#tunnel.begin();
+    live.delete(this);
   }
 
   #finish(id: string, error: CardeaError | null, endedBy: EndedBy): void {
     this.#isOver = true;
+    this.#options.live.delete(this);
     const { recorder, servicePort, startedMs, appSni, tries } = this.#options;
     const outcome = {
       id,

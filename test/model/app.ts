@@ -88,7 +88,12 @@ function failRequest({ request, response, plan, index, came }: Serving, nth: num
     if (isWaiting) came.finish("whole");
     if (isWaiting) fail();
   });
-  if (!isWaiting) onceInTurn(response, fail);
+  if (isWaiting) return;
+  onceInTurn(response, () => {
+    fail();
+    // What may still come of the request is of no use to anybody; Node does not always say that it is over.
+    came.finish("broken");
+  });
 }
 
 interface Serving {

@@ -45,7 +45,10 @@ function mayMeetItsEnd({ app, settings, exchanges, tunnels, retry }: World, inde
   const isTight = app === "h2" && settings.appStreamsMax < exchanges.length + webSockets.length;
   const leaves = (plan: Plan, other: number): boolean =>
     leavesItsStream(plan) && (other !== index || plan.failures.length > 0 || retry !== null);
-  return isTight && (exchanges.some(leaves) || webSockets.some(({ reset }) => reset !== null));
+  return (
+    isTight &&
+    (exchanges.some(leaves) || webSockets.some(({ reset, refusedBy }) => reset !== null || refusedBy === "app"))
+  );
 }
 
 function leavesItsStream({ answer, request, cut, failures }: Plan): boolean {

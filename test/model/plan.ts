@@ -26,7 +26,7 @@ export interface Drain {
 
 /** A route's `retries`. */
 export interface RetryRule {
-  /** `reset` asks for nothing that can happen here: a failure of the app's reaches the caller's sidecar as an answer. */
+  /** `reset` asks for next to nothing that can happen here: the app's failures reach the caller's sidecar as answers. */
   readonly on: "5xx" | "gateway-error" | "reset";
   readonly attempts: number;
 }

@@ -1,5 +1,4 @@
 import { LIMITS } from "../../src/core/limits.ts";
-import { isIdempotent } from "../../src/proxy/traffic/idempotent.ts";
 import { DEFAULT_RETRY } from "../../src/traffic/default-traffic.ts";
 import type { Observed } from "./expected.ts";
 import type { Plan, RetryRule, World } from "./plan.ts";
@@ -25,6 +24,8 @@ function outcomesOf({ failures, cut, answer }: Plan, nth: number): readonly (num
 /** What the app cut short is answered with 502 by its sidecar. */
 function asksAfter(rule: RetryRule | null, outcomes: readonly (number | "cut")[]): boolean {
   const statuses = outcomes.map((outcome) => (outcome === "cut" ? 502 : outcome));
+  // Nor what his sidecar had passed on of it, before it cut its connection.
+  if (rule?.on === "reset") return outcomes.length > 1;
   if (rule?.on === "5xx") return statuses.some((status) => status >= 500);
   return rule?.on === "gateway-error" && statuses.some((status) => status >= 502 && status <= 504);
 }
@@ -35,7 +36,7 @@ export function repetitionFaultsOf(plan: Plan, seen: Observed, world: World): st
   const attempts = sourceFlows[0]?.attempts ?? 1;
   const last = requests.length - 1;
   // A connection of HTTP/1.1 that closes does not say whether the request on it was read.
-  const mayBeLost = world.app === "http/1.1" && isIdempotent(plan.method);
+  const mayBeLost = world.app === "http/1.1" && plan.method !== "POST";
   const repeated = requests.slice(0, -1).map((_, nth) => outcomesOf(plan, nth));
   const claims: Record<string, boolean> = {
     "it is tried no more often than the rule allows": attempts <= 2 + (retry ?? DEFAULT_RETRY).attempts,

@@ -5,6 +5,7 @@ import { openSimMesh, SIM_START_MS, type SimMesh } from "../support/sim-mesh.ts"
 import { createTestAuthority, keepIssued } from "../support/test-authority.ts";
 import { LEDGER_PORT, policy, policySetOf } from "../support/test-mesh.ts";
 import { retryOn, routeTo } from "../support/traffic-mesh.ts";
+import { seededRandom } from "../support/traffic.ts";
 import { type App, openApp } from "./app.ts";
 import { openCaller } from "./caller.ts";
 import { faultsOf } from "./expected.ts";
@@ -89,6 +90,8 @@ async function openWorldMesh({ seed, between, app, settings, retry }: World): Pr
   const mesh = await openSimMesh({
     authority: AUTHORITY,
     disorder: new SeededRandom(seed),
+    // By which retries wait: a world is to come out the same each time.
+    random: seededRandom(seed),
     between,
     hbone: settings.usesHbone && between === "h2",
     ordersProtocol: app === "h2" ? "HTTP2" : "HTTP",

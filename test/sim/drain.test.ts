@@ -49,6 +49,21 @@ describe.each(BETWEEN)("with %s between the sidecars, a sidecar that is drained"
 });
 
 describe("a sidecar that is drained", () => {
+  it("waits for an opaque connection that is being opened, as long as it may", async () => {
+    const mesh = await openSimMesh({ hbone: true });
+    const first = await mesh.call(mesh.toLedger, "one");
+    mesh.network.swallow(mesh.hbone!.port);
+    const caller = await mesh.call(mesh.toLedger, "two");
+    first.connection.destroy({ reset: true });
+    await mesh.settle();
+    const drained = drain(mesh, "web");
+    await mesh.pass(4_500);
+    expect([drained.isOver, caller.isClosed]).toEqual([false, false]);
+    await mesh.pass(4_000);
+    expect([drained.isOver, caller.error?.code]).toEqual([true, "upstream-reset"]);
+    expect(mesh.web.flows.map(({ reason }) => reason)).toContain("draining");
+  });
+
   it("leaves its connection to the app in good order, so that what it wrote last is read", async () => {
     const mesh = await openSimMesh({ ordersProtocol: "HTTP2" });
     const caller = await mesh.call(mesh.toOrders, "GET / HTTP/1.1\r\nHost: orders\r\n\r\n");
