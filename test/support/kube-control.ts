@@ -66,21 +66,39 @@ function policyCrd(): object {
   };
 }
 
-/** Starts a replica under the account of the installation, on free ports. */
-export async function startReplica(cluster: KubeCluster, name: string): Promise<KubeReplica> {
-  const running = await launchReplica(cluster, name);
+export interface ReplicaOptions {
+  /** Where certificates and discovery are served; default a free loopback port. */
+  readonly listen?: Address;
+  /** A program, with its first words, that runs it in its own place. */
+  readonly through?: readonly string[];
+}
+
+/** Starts a replica under the account of the installation, on free ports unless told. */
+export async function startReplica(
+  cluster: KubeCluster,
+  name: string,
+  options: ReplicaOptions = {},
+): Promise<KubeReplica> {
+  const running = await launchReplica(cluster, name, options);
   const { value, done } = await running.lines.next();
   if (done === true) throw new Error(`the replica ended: ${(await running.finished).stderr}`);
   return { name, process: running, ...(JSON.parse(value) as Omit<KubeReplica, "name" | "process">) };
 }
 
-async function launchReplica(cluster: KubeCluster, name: string): Promise<RunningCardea> {
+async function launchReplica(
+  cluster: KubeCluster,
+  name: string,
+  { listen, through = [] }: ReplicaOptions,
+): Promise<RunningCardea> {
   const at = { host: "127.0.0.1", port: 0 };
   const config = join(cluster.directory, `${name}.yaml`);
-  writeFileSync(config, JSON.stringify({ listen: at, admin: at, telemetry: at, webhooks: at, logLevel: "debug" }));
+  writeFileSync(
+    config,
+    JSON.stringify({ listen: listen ?? at, admin: at, telemetry: at, webhooks: at, logLevel: "debug" }),
+  );
   const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"));
   const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
-  return startCardea(words, { env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });
+  return startCardea(words, { through, env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });
 }
 
 /** Asks until the answer is as wanted: a cluster comes to rest in its own time. */

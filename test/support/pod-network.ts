@@ -13,6 +13,8 @@ export const SIDECAR_UID = 1_337;
 /** One network namespace. */
 export interface Pod {
   readonly name: string;
+  /** Its name to `ip netns`. */
+  readonly namespace: string;
   readonly ipv4: string;
   readonly ipv6: string;
   /** Runs a program in it to its end. */
@@ -42,6 +44,7 @@ export async function openPodNetwork(): Promise<PodNetwork> {
     };
     const made: Pod = {
       name,
+      namespace,
       ipv4: `10.77.0.${number}`,
       ipv6: `fd77::${number}`,
       run: (uid, program, ...args) => runProgram("ip", [...enter(uid), program, ...args]),
