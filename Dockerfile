@@ -1,7 +1,6 @@
 # The image of all roles: `cardea proxy` beside an app, `cardea redirect` before it, `cardea control` in the cluster.
 # deploy/image/build.sh builds it, the same to the byte each time; docs/adr/0027-one-image-made-of-named-packages.md says
-# why it is made like this. Nothing is run that is of the image's
-# architecture: any can be made on any other.
+# why it is made like this. Nothing is run that is of the image's architecture: any can be made on any other.
 
 # Debian 12 with apt and npm; what is in it does not get into the image. deploy/image/local-base.sh makes one without a
 # registry.
@@ -12,15 +11,15 @@ FROM --platform=$BUILDPLATFORM ${BUILD_IMAGE} AS program
 WORKDIR /cardea
 COPY package.json package-lock.json .npmrc ./
 # Both secrets are optional: the registry's settings, and who else vouches for it.
-ENV NODE_EXTRA_CA_CERTS=/run/secrets/ca
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc --mount=type=secret,id=ca,target=/run/secrets/ca npm ci --ignore-scripts
+ENV NPM_CONFIG_USERCONFIG=/run/secrets/npmrc NODE_EXTRA_CA_CERTS=/run/secrets/ca
+RUN --mount=type=secret,id=npmrc,target=/run/secrets/npmrc --mount=type=secret,id=ca,target=/run/secrets/ca npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json rolldown.config.js ./
 COPY bin ./bin
 COPY src ./src
 RUN npm run build
 ARG TARGETARCH
 COPY deploy/image/runtime.sh deploy/image/
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc --mount=type=secret,id=ca,target=/run/secrets/ca \
+RUN --mount=type=secret,id=npmrc,target=/run/secrets/npmrc --mount=type=secret,id=ca,target=/run/secrets/ca \
     bash deploy/image/runtime.sh "$TARGETARCH" /made
 
 # --- The system below it: files of Debian's packages.
