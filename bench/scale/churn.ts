@@ -1,6 +1,7 @@
 import { rmSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { LIMITS } from "../../src/core/limits.ts";
 import { percentileOf } from "../path/statistics.ts";
 import type { ScaleArguments } from "./arguments.ts";
 import { type Change, type ChangeKind, planChanges } from "./changes.ts";
@@ -51,7 +52,8 @@ export interface ChurnResult {
 }
 
 const WORKERS = 2;
-const SETTLE_MS = 400;
+/** Longer than sidecars may be left waiting for what does not concern them. */
+const SETTLE_MS = LIMITS.discoveryLaterMs + 500;
 const ARRIVE_WITHIN_MS = 15_000;
 
 type Log = (line: string) => void;

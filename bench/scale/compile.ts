@@ -82,7 +82,10 @@ function compileFor({ name, namespace }: WorldSidecar, documents: Parameters<typ
 }
 
 function sizeOf(view: ReturnType<ReturnType<typeof createScope>>): number {
-  return [POLICY_TYPE, POLICY_SET_TYPE].reduce((sum, type) => sum + (view.get(type)?.resources.size ?? 0), 0);
+  return [POLICY_TYPE, POLICY_SET_TYPE].reduce(
+    (sum, type) => sum + [...(view.get(type)?.resources.keys() ?? [])].length,
+    0,
+  );
 }
 
 function documentsOf(files: readonly { readonly name: string; readonly text: string }[]): RegistryDocuments {

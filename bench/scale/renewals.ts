@@ -21,8 +21,8 @@ export function simulateRenewals({ sidecars }: Pick<ScaleArguments, "sidecars">)
   let total = 0;
   for (let sidecar = 0; sidecar < sidecars; sidecar += 1) {
     let atMs = START_MS * random.float();
-    for (;;) {
-      atMs += renewalDelayMs(LIMITS.svidTtlMs, random);
+    for (let isFirst = true; ; isFirst = false) {
+      atMs += renewalDelayMs(LIMITS.svidTtlMs, isFirst, random);
       const second = Math.floor(atMs / 1_000);
       if (second >= seconds.length) break;
       seconds[second] = seconds[second]! + 1;

@@ -85,7 +85,7 @@ export class SimulatedSidecar {
     return DELTA_DISCOVERY_REQUEST.serialize({
       node: { id: this.about.name },
       typeUrl,
-      resourceNamesSubscribe: ["*"],
+      resourceNamesSubscribe: typeUrl === ADDRESS_TYPE ? ["*", ...this.about.uses] : ["*"],
       initialResourceVersions: this.held.get(typeUrl)!,
     });
   }

@@ -133,6 +133,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     metrics,
     logger,
     ...redirected,
+    onUse: (service) => discovery.use(service),
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   const workloadSocket = await openAppIdentity(config, { asked, holder, network });

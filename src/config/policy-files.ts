@@ -82,7 +82,6 @@ const NOT_YET = [
   "RequestAuthentication",
   "Telemetry",
   "Gateway",
-  "Sidecar",
   "ServiceEntry",
   "TCPRoute",
   "TLSRoute",

@@ -24,7 +24,7 @@ import { createSvidIssuer, type IssueSvid } from "./ca/issue.ts";
 import { sweepJoinTokens } from "./ca/join-token.ts";
 import type { PublishedRoots } from "./ca/published-roots.ts";
 import { holdServingIdentity } from "./ca/serving-identity.ts";
-import { createDiscovery } from "./distribute/delta-xds.ts";
+import { createDiscovery, type Discovery } from "./distribute/delta-xds.ts";
 import type { PolicySource } from "./distribute/policy-source.ts";
 import { openPolicyStore, type PolicyStore } from "./distribute/policy-store.ts";
 import type { RegistryContext } from "./distribute/registry-content.ts";
@@ -145,7 +145,7 @@ async function openParts(
   });
   closing.push(
     policies.content.subscribe(() => discovery.push()),
-    registry.content.subscribe(() => discovery.push()),
+    followRegistry(registry, discovery),
   );
   const services = [
     { definition: api.certificates, handlers: identity.certificates },
@@ -177,6 +177,16 @@ async function openParts(
     webhooks: webhooks?.address ?? null,
   };
   return { ...addresses, spiffeId, rootPem, authority, policyFaults: policies.faults };
+}
+
+/** Tells the streams of each change what it is about, as far as the registry knows. */
+function followRegistry({ content }: Registry, discovery: Discovery): () => void {
+  let { version } = content.get();
+  return content.subscribe((now) => {
+    const before = version;
+    ({ version } = now);
+    discovery.pushRegistry(now.changedSince?.(before) ?? null);
+  });
 }
 
 /** What others than this machine may ask for: not the status, which names everybody. */

@@ -31,6 +31,7 @@ export const KUBE = {
   authorizationPolicies: resource("security.istio.io", "v1", "authorizationpolicies", "AuthorizationPolicy"),
   destinationRules: resource("networking.istio.io", "v1", "destinationrules", "DestinationRule"),
   virtualServices: resource("networking.istio.io", "v1", "virtualservices", "VirtualService"),
+  sidecars: resource("networking.istio.io", "v1", "sidecars", "Sidecar"),
   httpRoutes: resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
   grpcRoutes: resource("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute"),
   meshes: resource("cardea.dev", "v1", "meshes", "Mesh"),

@@ -205,6 +205,16 @@ export const LIMIT_TABLE = {
     "ms",
     "From a discovery response to its ACK or NACK; then the stream ends and the sidecar begins anew.",
   ),
+  discoveryLaterMs: limit(
+    2_000,
+    "ms",
+    "How late a sidecar may hear of workloads behind services that it does not use: what came meanwhile makes one response.",
+  ),
+  discoveryInterestMax: limit(
+    1_000,
+    "count",
+    "Services that one sidecar names as used, so as to hear of their workloads at once; the longest known are left out.",
+  ),
   discoveryStreamsMax: limit(10_000, "count", "Discovery streams of one control plane."),
   discoveryStreamsPerIdentityMax: limit(1_000, "count", "Discovery streams of one SPIFFE ID: replicas share theirs."),
   discoveryRetryMsMax: limit(10_000, "ms", "Longest wait of a sidecar between two tries to reach the control plane."),

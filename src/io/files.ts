@@ -125,6 +125,23 @@ export async function readModifiedMs(path: string): Promise<number> {
   }
 }
 
+/** What tells one state of a file from another. */
+export interface FileMark {
+  /** Inode, size and both times; a write changes one of them. */
+  readonly text: string;
+  readonly changedMs: number;
+}
+
+/** Null: it is absent or cannot be looked at. */
+export async function readFileMark(path: string): Promise<FileMark | null> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return { text: `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`, changedMs: Number(ctimeNs / 1_000_000n) };
+  } catch {
+    return null;
+  }
+}
+
 /** Deletes a file; false when it was not there, so exactly one of several callers gets true. Errors: `bad-input`. */
 export async function removeFile(path: string): Promise<boolean> {
   return translated(path, "cannot be deleted", async () => {

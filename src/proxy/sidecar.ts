@@ -19,7 +19,7 @@ import { AcceptGate } from "./accept.ts";
 import { capturedDestination } from "./captured.ts";
 import { Connector } from "./connect.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
-import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
+import type { RegistrySnapshot, Service } from "./discovery/registry-snapshot.ts";
 import { drainConnections } from "./drain.ts";
 import { EgressRouter } from "./egress.ts";
 import { Forward } from "./forward.ts";
@@ -76,6 +76,8 @@ export interface SidecarPorts {
   readonly logger: Logger;
   /** Where redirected connections were meant to go; left out where nothing is redirected. */
   readonly originalDestination?: OriginalDestination;
+  /** Told of each service that requests go to, at the first of them. Left out: nobody wants to know. */
+  onUse?(service: Service): void;
 }
 
 export interface Sidecar {
@@ -153,7 +155,12 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     activeAt: (member: Member) => pools.activeTo(member.target),
   };
   const parts = { clock, balancing, tries, events: reportBackends({ logger, counts: metrics.traffic }) };
-  const backends = new Backends({ registry, traffic: ports.traffic, parts });
+  const backends = new Backends({
+    registry,
+    traffic: ports.traffic,
+    parts,
+    onUse: (service) => ports.onUse?.(service),
+  });
   const egress = new EgressRouter({ registry, namespace, labels, ownPorts, backends, tries });
   const outbound = { ...shared, egress, recorder: new Recorder({ ...seen, reporter: "source" }) };
 

@@ -5,6 +5,9 @@ import { namespaceOfHost } from "./hosts.ts";
 /** Whether a client of the namespace, whatever its labels are, may heed the document. */
 export function concerns(document: TrafficDocument, namespace: string, rootNamespace: string): boolean {
   switch (document.kind) {
+    case "Sidecar":
+      // The control plane heeds it.
+      return false;
     case "VirtualService":
       return isExportedTo(document.exportTo, namespace);
     case "HTTPRoute":

@@ -3,10 +3,15 @@ import { NAMESPACE_WHEN_ABSENT } from "../core/object-metadata.ts";
 import { plainOf, type Schema, type Scope } from "../core/schema.ts";
 import { DESTINATION_RULE, type DestinationRule, toDestinationRule } from "./destination-rule.ts";
 import { type GatewayRoute, GRPC_ROUTE, HTTP_ROUTE, toGatewayRoute } from "./gateway-route.ts";
+import { SIDECAR, type SidecarScope, toSidecarScope } from "./sidecar.ts";
 import { toVirtualService, VIRTUAL_SERVICE, type VirtualService } from "./virtual-service.ts";
 
 /** A document on traffic as it was read: checked, in one form, and knowing where it was written. */
-export type TrafficDocument = DocumentOf<DestinationRule> | DocumentOf<VirtualService> | DocumentOf<GatewayRoute>;
+export type TrafficDocument =
+  | DocumentOf<DestinationRule>
+  | DocumentOf<VirtualService>
+  | DocumentOf<GatewayRoute>
+  | DocumentOf<SidecarScope>;
 
 /** Any kind of document, with what all of them have. */
 export type DocumentOf<Kind> = Kind & {
@@ -19,7 +24,7 @@ export type DocumentOf<Kind> = Kind & {
   readonly raw: unknown;
 };
 
-export const TRAFFIC_KINDS = ["DestinationRule", "VirtualService", "HTTPRoute", "GRPCRoute"] as const;
+export const TRAFFIC_KINDS = ["DestinationRule", "VirtualService", "HTTPRoute", "GRPCRoute", "Sidecar"] as const;
 export type TrafficKind = (typeof TRAFFIC_KINDS)[number];
 
 export function isTrafficKind(kind: string | null): kind is TrafficKind {
@@ -47,6 +52,8 @@ export function parseTrafficDocument(
       return read(located, scope, HTTP_ROUTE, toGatewayRoute);
     case "GRPCRoute":
       return read(located, scope, GRPC_ROUTE, toGatewayRoute);
+    case "Sidecar":
+      return read(located, scope, SIDECAR, toSidecarScope);
   }
 }
 

@@ -6,12 +6,15 @@ export const CLUSTER_DOMAIN = "cluster.local";
 const LABEL = /^[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?$/;
 
 /** A host that a rule is for: a name, `*`, or `*.` and a name; read in lower case. */
-export const HOST = parsed(string(), (text) => {
+export const HOST = parsed(string(), parseHost);
+
+/** The same of a text that is part of another. Throws what was expected. */
+export function parseHost(text: string): string {
   const host = text.toLowerCase();
   const name = host.startsWith("*.") ? host.slice(2) : host;
   if (host === "*" || (host.length <= 253 && name.split(".").every((label) => LABEL.test(label)))) return host;
   throw new Error(`expected a host, \`*\`, or \`*.\` and a host, found ${JSON.stringify(text)}`);
-});
+}
 
 /** A host that requests are sent to: never a wildcard. */
 export const DESTINATION_HOST = parsed(HOST, (host) => {

@@ -26,11 +26,12 @@ export function lintTraffic(
 
 function hostsOf(document: TrafficDocument): readonly string[] {
   if (document.kind === "DestinationRule") return [document.host];
+  if (document.kind === "Sidecar") return [];
   return document.kind === "VirtualService" ? document.hosts : document.parents.map(({ host }) => host);
 }
 
 function routesOf(document: TrafficDocument): readonly HttpRoute[] {
-  if (document.kind === "DestinationRule") return [];
+  if (document.kind === "DestinationRule" || document.kind === "Sidecar") return [];
   return document.kind === "VirtualService" ? document.routes : document.routes.map(({ route }) => route);
 }
 

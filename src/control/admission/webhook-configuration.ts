@@ -167,7 +167,7 @@ function policyValidators(options: WebhookOptions): readonly object[] {
   const kinds = [
     policies("authorization", SECURITY_API_VERSIONS, ["authorizationpolicies"], []),
     // Those of Istio's gateways alone are not for sidecars; a rule without gateways is.
-    policies("traffic", NETWORKING_API_VERSIONS, ["destinationrules", "virtualservices"], [FOR_SIDECARS]),
+    policies("traffic", NETWORKING_API_VERSIONS, ["destinationrules", "virtualservices", "sidecars"], [FOR_SIDECARS]),
     policies("routes", GATEWAY_API_VERSIONS, ["httproutes", "grpcroutes"], [FOR_SERVICES]),
   ];
   const common = { ...call(options, WEBHOOK_PATHS.policies), timeoutSeconds: 5, objectSelector: {} };

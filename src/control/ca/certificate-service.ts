@@ -62,7 +62,17 @@ async function createCertificate(call: CreateCertificateCall, options: Certifica
   const { publicKey } = request;
   const issued = await options.issue({ spiffeId: attestation.spiffeId, publicKey, ttlSec });
   logIssued(options.logger, { request, attestation, issued });
-  return issued.chainDer.map((der) => encodePem("CERTIFICATE", der));
+  const [leaf, ...issuers] = issued.chainDer;
+  return [encodePem("CERTIFICATE", leaf!), ...issuers.map(pemOfIssuer)];
+}
+
+const issuerPems = new WeakMap<Buffer, string>();
+
+/** The same few for all. */
+function pemOfIssuer(der: Buffer): string {
+  const pem = issuerPems.get(der) ?? encodePem("CERTIFICATE", der);
+  issuerPems.set(der, pem);
+  return pem;
 }
 
 function readBearer(metadata: Metadata): string | null {

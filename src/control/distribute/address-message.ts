@@ -2,6 +2,8 @@ import type { MeshApi } from "../../api/load.ts";
 import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { type IpAddress, parseIp } from "../../core/cidr.ts";
 import type { PortProtocol } from "../../core/port-protocol.ts";
+import { spiffeIdFor } from "../../core/spiffe-id.ts";
+import { exportToAny } from "./about.ts";
 import { createResource, type Resource } from "./resource.ts";
 
 /** A service as it is distributed. */
@@ -12,6 +14,8 @@ export interface ServiceMessage {
   /** Its own, where it has some. */
   readonly addresses: readonly string[];
   readonly ports: readonly MessagePort[];
+  /** Namespaces; null: all. */
+  readonly exportTo: readonly string[] | null;
 }
 
 export interface MessagePort {
@@ -33,15 +37,21 @@ export interface WorkloadMessage {
   /** What stands in front of it: a sidecar, with or without an HBONE port; or nothing, and then nobody may send to it. */
   readonly reach: { readonly hbonePort: number | null } | "none";
   /** By the resource names of the services that it serves. */
-  readonly services: readonly { readonly name: string; readonly ports: readonly MessagePort[] }[];
+  readonly services: readonly {
+    readonly name: string;
+    readonly ports: readonly MessagePort[];
+    readonly exportTo: readonly string[] | null;
+  }[];
 }
 
 /** istio.workload.Address of a service. */
 export function serviceMessage(message: ServiceMessage, api: MeshApi): Resource {
-  const { name, namespace, hostname } = message;
+  const { name, namespace, hostname, exportTo } = message;
   const addresses = message.addresses.map((each) => ({ network: "", address: addressBytes(each) }));
   const service = { name, namespace, hostname, ports: message.ports.map(portMessage), addresses };
-  return createResource(`${namespace}/${hostname}`, api.address, ADDRESS_TYPE, { service });
+  const resourceName = `${namespace}/${hostname}`;
+  const about = { namespace, isService: true, services: [resourceName], spiffeId: null, exportTo };
+  return createResource(resourceName, api.address, ADDRESS_TYPE, { service }, about);
 }
 
 /** istio.workload.Address of a workload. */
@@ -54,23 +64,29 @@ export function workloadMessage(
   const services = message.services.map(
     (service) => [service.name, { ports: service.ports.map(portMessage) }] as const,
   );
-  return createResource(uid, api.address, ADDRESS_TYPE, {
-    workload: {
-      uid,
-      name,
-      namespace,
-      addresses,
-      ...reachMessage(message.reach, addresses[0]!),
-      trustDomain,
-      serviceAccount,
-      workloadName,
-      canonicalName:
-        firstOf(labels, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? workloadName,
-      canonicalRevision:
-        firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest",
-      services: Object.fromEntries(services),
-    },
-  });
+  const workload = {
+    uid,
+    name,
+    namespace,
+    addresses,
+    ...reachMessage(message.reach, addresses[0]!),
+    trustDomain,
+    serviceAccount,
+    workloadName,
+    canonicalName:
+      firstOf(labels, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? workloadName,
+    canonicalRevision:
+      firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest",
+    services: Object.fromEntries(services),
+  };
+  const about = {
+    namespace,
+    isService: false,
+    services: message.services.map((service) => service.name),
+    spiffeId: spiffeIdFor(trustDomain, namespace, serviceAccount),
+    exportTo: exportToAny(message.services.map(({ exportTo }) => exportTo)),
+  };
+  return createResource(uid, api.address, ADDRESS_TYPE, { workload }, about);
 }
 
 /** A sidecar of ours is its workload's own waypoint, which is how it tells its HBONE port. */

@@ -18,8 +18,8 @@ export class CatchUp {
     this.#options = options;
   }
 
-  changed(): void {
-    this.#changedAtMs ??= this.#options.clock.monotonicMs();
+  changed(atMs: number): void {
+    this.#changedAtMs ??= atMs;
   }
 
   sent(): void {

@@ -1,6 +1,11 @@
+import type { SpiffeId } from "../../core/spiffe-id.ts";
+import type { About, Changes } from "./about.ts";
+
 /** Which names changed at which version: so that whoever knows a version need not compare everything. */
 export class ChangeLog {
-  readonly #entries: { readonly version: number; readonly names: readonly string[] }[] = [];
+  readonly #entries: { readonly version: number; readonly changes: Changes }[] = [];
+  /** What was asked for last, by the version that it was asked from: a thousand streams ask the same. */
+  readonly #answers = new Map<number, Changes>();
   #version = 0;
   #nameCount = 0;
 
@@ -8,25 +13,36 @@ export class ChangeLog {
     return this.#version;
   }
 
-  add(names: readonly string[]): void {
+  add(changes: Changes): void {
     this.#version += 1;
-    this.#entries.push({ version: this.#version, names });
-    this.#nameCount += names.length;
-    while (this.#nameCount > NAMES_KEPT_MAX) this.#nameCount -= this.#entries.shift()!.names.length;
+    this.#answers.clear();
+    this.#entries.push({ version: this.#version, changes });
+    this.#nameCount += changes.names.size;
+    while (this.#nameCount > NAMES_KEPT_MAX) this.#nameCount -= this.#entries.shift()!.changes.names.size;
   }
 
-  /** The names that changed after a version; null: that is too long ago to know. */
-  since(version: number): ReadonlySet<string> | null {
+  /** What changed after a version; null: that is too long ago to know. */
+  since(version: number): Changes | null {
     if (version === this.#version) return NOTHING;
     const first = this.#entries[0]?.version;
     const isKnown = first !== undefined && version >= first - 1 && version <= this.#version;
     if (!isKnown) return null;
-    const names = new Set<string>();
-    for (let index = version + 1 - first; index < this.#entries.length; index += 1)
-      for (const name of this.#entries[index]!.names) names.add(name);
-    return names;
+    const known = this.#answers.get(version) ?? merged(this.#entries.slice(version + 1 - first));
+    this.#answers.set(version, known);
+    return known;
   }
 }
 
-const NAMES_KEPT_MAX = 8_192;
-const NOTHING: ReadonlySet<string> = new Set();
+function merged(entries: readonly { readonly changes: Changes }[]): Changes {
+  if (entries.length === 1) return entries[0]!.changes;
+  const names = new Map<string, readonly About[]>();
+  const identities = new Set<SpiffeId>();
+  for (const { changes } of entries) {
+    for (const [name, abouts] of changes.names) names.set(name, [...(names.get(name) ?? []), ...abouts]);
+    for (const identity of changes.identities) identities.add(identity);
+  }
+  return { names, identities };
+}
+
+const NAMES_KEPT_MAX = 65_536;
+const NOTHING: Changes = { names: new Map(), identities: new Set() };

@@ -11,8 +11,8 @@ import { type Answer, createSubscription, type Subscription } from "./subscripti
 /** One client's stream with all its types. */
 export interface DeltaStream {
   receive(request: DeltaDiscoveryRequest__Output): void;
-  /** What the client may see has perhaps changed. */
-  push(): void;
+  /** What the client may see has perhaps changed, at this time of the monotonic clock. */
+  push(changedAtMs: number): void;
   close(): void;
 }
 
@@ -26,6 +26,8 @@ export interface DeltaStreamOptions extends CatchUpOptions {
   onSubscribe(typeUrl: string, heldCount: number): void;
   onAnswer(typeUrl: string, answer: Answer): void;
   onUnknownType(typeUrl: string): void;
+  /** Names of resources that the client asks for, and no more asks for. */
+  onNames?(typeUrl: string, added: readonly string[], removed: readonly string[]): void;
 }
 
 /** In the order of sending: a policy set comes after the policies that it is made of. */
@@ -54,6 +56,7 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
 
   function take(request: DeltaDiscoveryRequest__Output): void {
     const answer = subscriptionOf(request).receive(request);
+    options.onNames?.(request.typeUrl, request.resourceNamesSubscribe, request.resourceNamesUnsubscribe);
     if (answer === null) return;
     answerTimers.get(request.typeUrl)?.cancel();
     answerTimers.delete(request.typeUrl);
@@ -67,7 +70,12 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
     isScheduled = true;
     setImmediate(() => {
       isScheduled = false;
-      if (!isClosed) sendChanges();
+      if (isClosed) return;
+      try {
+        sendChanges();
+      } catch (thrown) {
+        stop(toCardeaError(thrown));
+      }
     });
   }
 
@@ -130,8 +138,8 @@ export function createDeltaStream(options: DeltaStreamOptions): DeltaStream {
       }
       schedule();
     },
-    push() {
-      catchUp.changed();
+    push(changedAtMs) {
+      catchUp.changed(changedAtMs);
       schedule();
     },
     close,

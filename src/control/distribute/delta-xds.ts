@@ -1,8 +1,11 @@
 import type { Metadata } from "@grpc/grpc-js";
 import type { AggregatedDiscoveryServiceHandlers } from "../../api/generated/envoy/service/discovery/v3/AggregatedDiscoveryService.ts";
+import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { CardeaError, ERROR_TABLE, toCardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
+import type { Timer } from "../../core/ports.ts";
 import { type SpiffeId, type TrustDomain, trustDomainOf, workloadNameOf } from "../../core/spiffe-id.ts";
+import type { Changes } from "./about.ts";
 import {
   type DeltaCall,
   type DiscoveryCall,
@@ -10,6 +13,8 @@ import {
   endCall,
   openDiscoveryCall,
 } from "./discovery-call.ts";
+import { Interests } from "./interests.ts";
+import { createPushQueue } from "./push-queue.ts";
 
 export interface DiscoveryOptions extends DiscoveryCallOptions {
   /** The verified identity behind a call, or null when it has shown no certificate. */
@@ -20,23 +25,44 @@ export interface DiscoveryOptions extends DiscoveryCallOptions {
 /** The discovery service: streams that follow what their callers may see. */
 export interface Discovery {
   readonly handlers: AggregatedDiscoveryServiceHandlers;
-  /** What callers may see has perhaps changed. */
+  /** What all callers may see has perhaps changed. */
   push(): void;
+  /**
+   * The registry has changed. Told at once are those that have asked for a service that it concerns by name, the
+   * identities of its workloads, and everybody of a new or other service; of workloads the rest hears within
+   * `discoveryLaterMs`, of many changes at a time. Null: nobody knows what has changed.
+   */
+  pushRegistry(changes: Changes | null): void;
   /** Ends every stream: the sidecars go on with what they have. */
   close(): void;
 }
 
 /** `envoy.service.discovery.v3.AggregatedDiscoveryService`, its delta half, for callers with a certificate alone. */
 export function createDiscovery(options: DiscoveryOptions): Discovery {
+  const { clock } = options;
   const open = new Map<SpiffeId, Set<DiscoveryCall>>();
+  const interests = new Interests<DiscoveryCall>();
+  let laterTimer: Timer | null = null;
   let openCount = 0;
+  /** When there was the change that a stream waits for: the newest of those at once, the oldest of the later ones. */
+  const changedAtMs = { first: 0, later: 0 };
+  let laterSinceMs: number | null = null;
+  const queue = createPushQueue<DiscoveryCall>((stream, lane) => stream.push(changedAtMs[lane]));
 
   function accept(call: DeltaCall): void {
     try {
       const caller = assertCaller(call, options);
       const own = open.get(caller) ?? new Set();
       assertRoom(openCount, own.size);
-      const stream = openDiscoveryCall(call, caller, { ...options, onEnded: () => forget(stream) });
+      const stream = openDiscoveryCall(call, caller, {
+        ...options,
+        onEnded: () => forget(stream),
+        onNames(typeUrl, added, removed) {
+          if (typeUrl !== ADDRESS_TYPE) return;
+          interests.add(stream, added);
+          interests.remove(stream, removed);
+        },
+      });
       open.set(caller, own.add(stream));
       openCount += 1;
     } catch (thrown) {
@@ -51,6 +77,8 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     const own = open.get(stream.spiffeId);
     if (own?.delete(stream) !== true) return;
     openCount -= 1;
+    queue.remove(stream);
+    interests.forget(stream);
     if (own.size === 0) open.delete(stream.spiffeId);
   }
 
@@ -58,15 +86,44 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     return [...open.values()].flatMap((own) => [...own]);
   }
 
+  function* concernedBy({ names, identities }: Changes): Generator<DiscoveryCall> {
+    for (const abouts of names.values())
+      for (const { services, spiffeId } of abouts) {
+        for (const service of services) yield* interests.in(service);
+        if (spiffeId !== null) yield* open.get(spiffeId) ?? [];
+      }
+    for (const identity of identities) yield* open.get(identity) ?? [];
+  }
+
+  function pushAll(): void {
+    laterTimer?.cancel();
+    laterTimer = null;
+    changedAtMs.later = laterSinceMs ?? clock.monotonicMs();
+    laterSinceMs = null;
+    queue.later(all());
+  }
+
   return {
     handlers: { DeltaAggregatedResources: accept },
-    push() {
-      for (const stream of all()) stream.push();
+    push: pushAll,
+    pushRegistry(changes) {
+      changedAtMs.first = clock.monotonicMs();
+      laterSinceMs ??= changedAtMs.first;
+      if (changes !== null) queue.first(concernedBy(changes));
+      if (changes === null || isForAll(changes)) pushAll();
+      else laterTimer ??= clock.setTimer(LIMITS.discoveryLaterMs, pushAll);
     },
     close() {
+      laterTimer?.cancel();
       for (const stream of all()) stream.stop(new CardeaError("draining", "the control plane is shutting down"));
     },
   };
+}
+
+/** A service that nobody knows yet has nobody who could have asked for it. */
+function isForAll({ names }: Changes): boolean {
+  for (const abouts of names.values()) if (abouts.some(({ isService }) => isService)) return true;
+  return false;
 }
 
 /** Errors: `peer-certificate-missing`, `peer-identity-invalid`. */

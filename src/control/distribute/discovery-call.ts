@@ -5,7 +5,7 @@ import { POLICY_SET_TYPE } from "../../api/resource-types.ts";
 import { type CardeaError, ERROR_TABLE } from "../../core/errors.ts";
 import type { Clock, Logger, LogLevel } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
-import { createDeltaStream } from "./delta-stream.ts";
+import { createDeltaStream, type DeltaStreamOptions } from "./delta-stream.ts";
 import type { ResourceView } from "./resource.ts";
 import type { Sidecars, SidecarTrack } from "./sidecars.ts";
 import type { Answer } from "./subscription.ts";
@@ -32,15 +32,21 @@ export interface DiscoveryCallOptions {
 /** A sidecar's stream while it is open. */
 export interface DiscoveryCall {
   readonly spiffeId: SpiffeId;
-  push(): void;
+  /** What it may see has perhaps changed, at this time of the monotonic clock. */
+  push(changedAtMs: number): void;
   stop(error: CardeaError): void;
+}
+
+export interface CallEvents {
+  onNames: NonNullable<DeltaStreamOptions["onNames"]>;
+  onEnded(): void;
 }
 
 /** Serves a call that was admitted, until either side ends it. Its connection ends with the caller's certificate. */
 export function openDiscoveryCall(
   call: DeltaCall,
   spiffeId: SpiffeId,
-  options: DiscoveryCallOptions & { onEnded(): void },
+  options: DiscoveryCallOptions & CallEvents,
 ): DiscoveryCall {
   const { sidecars, observer, clock, logger } = options;
   let track: SidecarTrack | null = null;
@@ -57,6 +63,7 @@ export function openDiscoveryCall(
       if (typeUrl === POLICY_SET_TYPE && heldCount === 0) track?.started();
     },
     onAnswer: (typeUrl, answer) => noteAnswer(typeUrl, answer),
+    onNames: (...names) => options.onNames(...names),
     onConverged: (afterMs) => observer?.converged(afterMs),
     onUnknownType: (typeUrl) => log("warn", "discovery-type-unknown", { typeUrl: typeUrl.slice(0, 256) }),
     clock,
@@ -113,7 +120,7 @@ export function openDiscoveryCall(
   });
   call.on("cancelled", ended);
   call.on("close", ended);
-  return { spiffeId, push: () => delta.push(), stop };
+  return { spiffeId, push: (changedAtMs) => delta.push(changedAtMs), stop };
 }
 
 /** Ends a call with the gRPC status of the error's code. */

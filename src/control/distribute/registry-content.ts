@@ -1,6 +1,7 @@
 import type { MeshApi } from "../../api/load.ts";
 import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
 import { type MessagePort, serviceMessage, workloadMessage } from "./address-message.ts";
+import { type About, type Changes, isSameResource } from "./about.ts";
 import type { LabelSet } from "./policy-set.ts";
 import type { RegistryDocuments, ServiceEntry, ServiceEntryPort, WorkloadEntry } from "./registry-documents.ts";
 import type { Resource } from "./resource.ts";
@@ -15,8 +16,8 @@ export interface RegistryContent {
   readonly serviceCount: number;
   /** The different label sets of an identity's workloads, where they are known without a search. */
   labelSetsOf?(spiffeId: SpiffeId): readonly LabelSet[];
-  /** The names of the resources that changed after a version, where that is known. Null: compare all. */
-  changedSince?(version: string): ReadonlySet<string> | null;
+  /** What changed after a version, where that is known. Null: compare all. */
+  changedSince?(version: string): Changes | null;
 }
 
 export interface RegisteredWorkload {
@@ -72,30 +73,37 @@ export function createRegistryBuilder(context: RegistryContext): RegistryBuilder
   };
 }
 
-/** What is different in a later content: names of resources, and whether labels are. Null: nothing. */
-export function changesBetween(
-  before: RegistryContent,
-  after: RegistryContent,
-): { readonly names: readonly string[]; readonly labels: boolean } | null {
-  const changed = [...after.resources.values()].filter(
-    (resource) => before.resources.get(resource.name)?.version !== resource.version,
-  );
-  const gone = [...before.resources.keys()].filter((name) => !after.resources.has(name));
-  const names = [...changed.map(({ name }) => name), ...gone];
+/** What is different in a later content. Null: nothing. */
+export function changesBetween(before: RegistryContent, after: RegistryContent): Changes | null {
+  const names = new Map<string, readonly About[]>();
+  const note = (name: string, was: Resource | undefined, is: Resource | undefined): void => {
+    if (!isSameResource(was, is)) names.set(name, aboutsOf(was, is));
+  };
+  for (const [name, resource] of after.resources) note(name, before.resources.get(name), resource);
+  for (const [name, resource] of before.resources) if (!after.resources.has(name)) note(name, resource, undefined);
   // Labels are in no resource, but decide which policies a sidecar gets.
-  const labels = labelsOf(before.workloads) !== labelsOf(after.workloads);
-  return names.length === 0 && !labels ? null : { names, labels };
+  const [was, is] = [labelsOf(before.workloads), labelsOf(after.workloads)];
+  const identities = new Set([...was.keys(), ...is.keys()].filter((each) => was.get(each) !== is.get(each)));
+  return names.size === 0 && identities.size === 0 ? null : { names, identities };
 }
 
-const labelTexts = new WeakMap<readonly RegisteredWorkload[], string>();
-
-function labelsOf(workloads: readonly RegisteredWorkload[]): string {
-  const known = labelTexts.get(workloads) ?? workloads.map(labelTextOf).join("\n");
-  labelTexts.set(workloads, known);
-  return known;
+/** What a resource that changed was about, and is. */
+export function aboutsOf(before: Resource | undefined, after: Resource | undefined): readonly About[] {
+  return [before?.about, after?.about].filter((about) => about !== null && about !== undefined);
 }
 
-const labelTextOf = remembered(({ spiffeId, labels }: RegisteredWorkload) => `${spiffeId} ${JSON.stringify(labels)}`);
+const labelTexts = new WeakMap<readonly RegisteredWorkload[], ReadonlyMap<SpiffeId, string>>();
+
+function labelsOf(workloads: readonly RegisteredWorkload[]): ReadonlyMap<SpiffeId, string> {
+  const known = labelTexts.get(workloads);
+  if (known !== undefined) return known;
+  const texts = new Map<SpiffeId, string>();
+  for (const each of workloads) texts.set(each.spiffeId, `${texts.get(each.spiffeId) ?? ""}\n${labelTextOf(each)}`);
+  labelTexts.set(workloads, texts);
+  return texts;
+}
+
+const labelTextOf = remembered(({ labels }: RegisteredWorkload) => JSON.stringify(labels));
 
 /** Its results, as long as somebody holds what they were made of. */
 function remembered<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
@@ -128,9 +136,9 @@ function selects(workload: WorkloadEntry): (service: ServiceEntry) => boolean {
 }
 
 function serviceResources(entry: ServiceEntry, { api }: RegistryContext): Resource[] {
-  const { name, namespace, hosts, addresses, ports } = entry;
+  const { name, namespace, hosts, addresses, ports, exportTo } = entry;
   const own = ports.map((port) => portOf(port, port.targetPort));
-  return hosts.map((hostname) => serviceMessage({ name, namespace, hostname, addresses, ports: own }, api));
+  return hosts.map((hostname) => serviceMessage({ name, namespace, hostname, addresses, ports: own, exportTo }, api));
 }
 
 function workloadResource(
@@ -140,7 +148,11 @@ function workloadResource(
 ): Resource {
   const { name, namespace, serviceAccount, labels, address, hbonePort } = workload;
   const served = services.flatMap((service) =>
-    service.hosts.map((host) => ({ name: serviceResourceName(namespace, host), ports: portsOf(workload, service) })),
+    service.hosts.map((host) => ({
+      name: serviceResourceName(namespace, host),
+      ports: portsOf(workload, service),
+      exportTo: service.exportTo,
+    })),
   );
   return workloadMessage(
     {

@@ -19,6 +19,7 @@ import {
   string,
   withDefault,
 } from "../../core/schema.ts";
+import { EXPORT_TO, type ExportTo, exportToOf } from "../../traffic/export-to.ts";
 
 /** A service of the local registry: networking.istio.io ServiceEntry, the part of it that the mesh uses. */
 export interface ServiceEntry {
@@ -30,6 +31,8 @@ export interface ServiceEntry {
   readonly addresses: readonly string[];
   /** Labels of the workloads that serve it, all of its own namespace. */
   readonly selector: ReadonlyMap<string, string>;
+  /** The namespaces that learn of it; null: all. */
+  readonly exportTo: ExportTo;
 }
 
 export interface ServiceEntryPort {
@@ -152,6 +155,7 @@ const SERVICE_ENTRY = object({
       location: withDefault(oneOf("MESH_INTERNAL"), "MESH_INTERNAL"),
       resolution: withDefault(oneOf("STATIC"), "STATIC"),
       addresses: withDefault(listOf(IP), []),
+      exportTo: optional(EXPORT_TO),
       endpoints: refused("is not supported: write a WorkloadEntry for each, which has an identity"),
     }),
   ),
@@ -180,7 +184,8 @@ function toServiceEntry(read: ReturnType<typeof SERVICE_ENTRY>): ServiceEntry[] 
   const ports = spec.ports.map((port) => ({ ...port, targetPort: port.targetPort ?? port.number }));
   const { name, namespace } = metadata;
   const { hosts, addresses } = spec;
-  return [{ name, namespace, hosts, ports, addresses, selector: spec.workloadSelector.labels }];
+  const exportTo = exportToOf(spec.exportTo, namespace);
+  return [{ name, namespace, hosts, ports, addresses, selector: spec.workloadSelector.labels, exportTo }];
 }
 
 function toWorkloadEntry(read: ReturnType<typeof WORKLOAD_ENTRY>): WorkloadEntry[] {

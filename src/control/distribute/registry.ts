@@ -52,7 +52,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   function update(next: RegistryContent): void {
     const changes = changesBetween(content.get(), next);
     if (changes === null) return;
-    log.add(changes.names);
+    log.add(changes);
     content.set({ ...next, changedSince: (version) => log.since(Number(version)) });
     logger.log("info", "registry-changed", { services: next.serviceCount, workloads: next.workloads.length });
   }

@@ -7,6 +7,8 @@ import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { selectPolicies } from "../../policy/select.ts";
 import { concerns } from "../../traffic/concerns.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
+import { AddressView } from "./address-view.ts";
+import { type EgressScope, egressScopeOf, sidecarDocuments } from "./egress-scope.ts";
 import type { PolicyContent } from "./policy-content.ts";
 import { createPolicySet, type LabelSet } from "./policy-set.ts";
 import type { RegisteredWorkload, RegistryContent } from "./registry-content.ts";
@@ -21,36 +23,44 @@ interface ScopeOptions {
 
 /**
  * Decides who gets what. The caller is who its certificate says: nothing in a request widens its view. A sidecar gets
- * all services, of the policies those that can select a workload of its identity, and of the traffic rules those that a
- * client of its namespace heeds.
+ * the services that are exported to it and that a Sidecar document, where there is one for it, names; of the policies
+ * those that can select a workload of its identity, and of the traffic rules those that a client of its namespace heeds.
  */
 export function createScope(options: ScopeOptions): (caller: SpiffeId) => ResourceView {
   let held = new Map<SpiffeId, HeldView>();
   let policies = options.policies.get();
+  let documents = sidecarDocuments(policies?.traffic ?? []);
   const labelSets = createLabelIndex();
+
+  function egressOf(caller: SpiffeId, labels: readonly LabelSet[]): EgressScope {
+    const namespace = workloadNameOf(caller)?.namespace ?? "";
+    return egressScopeOf(documents, { namespace, labels, rootNamespace: options.settings.rootNamespace });
+  }
 
   return (caller) => {
     const registry = options.registry.get();
     if (options.policies.get() !== policies) {
       held = new Map();
       policies = options.policies.get();
+      documents = sidecarDocuments(policies?.traffic ?? []);
     }
     const known = held.get(caller);
     if (known?.registry === registry) return known.view;
-    const scope = labelSets(registry, caller);
+    const labels = labelSets(registry, caller);
     // Endpoints come and go all the time; the policies of an identity are chosen anew when its labels have changed.
-    const isSameScope = known !== undefined && isSameList(known.scope, scope);
-    const parts =
-      isSameScope || policies === null ? (known?.parts ?? []) : policyViews(caller, scope, policies, options);
-    const view = new Map<string, TypeView>([[ADDRESS_TYPE, registry], ...parts]);
-    held.set(caller, { registry, scope, parts: [...parts], view });
+    const same = known !== undefined && isSameList(known.labels, labels) ? known : null;
+    const egress = same?.egress ?? egressOf(caller, labels);
+    const parts = same?.parts ?? (policies === null ? [] : policyViews(caller, labels, policies, options));
+    const view = new Map<string, TypeView>([[ADDRESS_TYPE, new AddressView(registry, egress, caller)], ...parts]);
+    held.set(caller, { registry, labels, egress, parts, view });
     return view;
   };
 }
 
 interface HeldView {
   readonly registry: RegistryContent;
-  readonly scope: readonly LabelSet[];
+  readonly labels: readonly LabelSet[];
+  readonly egress: EgressScope;
   /** What does not depend on the registry but for the labels. */
   readonly parts: readonly (readonly [string, TypeView])[];
   readonly view: ResourceView;

@@ -2,7 +2,7 @@ import type { DeltaDiscoveryRequest__Output } from "../../api/generated/envoy/se
 import type { DeltaDiscoveryResponse } from "../../api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
 import { CardeaError } from "../../core/errors.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Resource, TypeView } from "./resource.ts";
+import type { Names, Resource, TypeView } from "./resource.ts";
 
 /** What a client made of a response. */
 export interface Answer {
@@ -18,7 +18,8 @@ export interface Subscription {
   receive(request: DeltaDiscoveryRequest__Output): Answer | null;
   /**
    * The next response that brings the client nearer to `view`, or null: it is up to date, or has an answer to give
-   * first. So nothing queues for a slow client, and what it gets when it is ready is the newest.
+   * first. So nothing queues for a slow client, and what it gets when it is ready is the newest. Errors: `overloaded`
+   * when more has changed than is remembered.
    */
   next(view: TypeView): DeltaDiscoveryResponse | null;
   readonly isAwaitingAnswer: boolean;
@@ -46,10 +47,18 @@ export function createSubscription(typeUrl: string): Subscription {
   let sentCount = 0;
   let outstanding: Outstanding | null = null;
   const names = new Set<string>();
+  /** Name → version that the client has. While it is in step with a view, what it has otherwise than that view alone. */
   const known = new Map<string, string>();
   const refused = new Map<string, string>();
-  /** The view that everything was last compared with, its version; what changed since is all that can differ. Null: none. */
-  let comparedVersion: string | null = null;
+  /** To be sent whatever the client has. */
+  const again = new Set<string>();
+  /** The view that everything was last compared with; what changed since is all that can differ. Null: none. */
+  let compared: TypeView | null = null;
+  /**
+   * The client has all of `compared`, and is to have all of what follows: then nothing is kept for it name by name. A
+   * thousand resources would cost each stream a hundred kilobytes.
+   */
+  let isInStep = false;
 
   function begin(request: DeltaDiscoveryRequest__Output): void {
     isFirst = false;
@@ -61,13 +70,14 @@ export function createSubscription(typeUrl: string): Subscription {
   }
 
   function subscribe(added: readonly string[]): void {
-    if (added.length > 0) comparedVersion = null;
+    if (added.length > 0 && !isInStep) compared = null;
     for (const name of added) {
       if (name === WILDCARD) isWildcard = true;
       else {
         names.add(name);
         // To be sent again even if nothing has changed: the client may have dropped it in between.
         known.delete(name);
+        if (isInStep) again.add(name);
       }
     }
     if (names.size > LIMITS.discoveryNamesMax)
@@ -75,12 +85,15 @@ export function createSubscription(typeUrl: string): Subscription {
   }
 
   function unsubscribe(removed: readonly string[]): void {
-    if (removed.length > 0) comparedVersion = null;
     for (const name of removed) {
       if (name === WILDCARD) isWildcard = false;
       else names.delete(name);
     }
-    if (isWildcard) return;
+    if (isWildcard || removed.length === 0) return;
+    // What is still asked for by name is told once more: the client has it, but we do not know it name by name.
+    isInStep = false;
+    again.clear();
+    compared = null;
     for (const name of known.keys()) if (!names.has(name)) forget(name);
   }
 
@@ -95,7 +108,7 @@ export function createSubscription(typeUrl: string): Subscription {
     const answered = outstanding;
     outstanding = null;
     if (request.errorDetail === null) return { version: answered.version, error: null };
-    comparedVersion = null;
+    if (!isInStep) compared = null;
     for (const resource of answered.sent) {
       known.set(resource.name, REFUSED);
       refused.set(resource.name, resource.version);
@@ -110,8 +123,9 @@ export function createSubscription(typeUrl: string): Subscription {
   function forgiveChanged(view: TypeView): void {
     const hasChanged = [...refused].some(([name, version]) => view.resources.get(name)?.version !== version);
     if (!hasChanged) return;
+    if (isInStep) for (const name of refused.keys()) again.add(name);
+    else compared = null;
     refused.clear();
-    comparedVersion = null;
   }
 
   /** `isWhole`: nothing that differs was left for later. */
@@ -135,7 +149,7 @@ export function createSubscription(typeUrl: string): Subscription {
   }
 
   /** As `wantedOf`, of these names alone: what one endpoint's change costs must not grow with the registry. */
-  function wantedAmong(among: Iterable<string>, view: TypeView): Resource[] {
+  function wantedAmong(among: ReadonlySet<string>, view: TypeView): Resource[] {
     const found: Resource[] = [];
     for (const name of among) {
       const resource = isWildcard || names.has(name) ? view.resources.get(name) : undefined;
@@ -144,8 +158,27 @@ export function createSubscription(typeUrl: string): Subscription {
     return found;
   }
 
-  function removalsAmong(among: Iterable<string>, view: TypeView): string[] {
-    return [...among].filter((name) => (known.get(name) ?? ABSENT) !== ABSENT && !view.resources.has(name));
+  function removalsAmong(among: ReadonlySet<string>, view: TypeView): string[] {
+    const unknown = isInStep ? REFUSED : ABSENT;
+    return [...among].filter((name) => (known.get(name) ?? unknown) !== ABSENT && !view.resources.has(name));
+  }
+
+  /** What can differ from what the client has. Null: anything. Errors: `overloaded`. */
+  function recentIn(view: TypeView): ReadonlySet<string> | null {
+    const changed = compared === null ? null : (view.changedSince?.(compared) ?? null);
+    if (changed !== null) return again.size === 0 ? setOf(changed) : new Set([...changed.keys(), ...again]);
+    // What it had is not kept; it says so itself when it begins anew.
+    if (isInStep) throw new CardeaError("overloaded", "too much has changed since the last answer: begin anew");
+    return null;
+  }
+
+  function noteCompared(view: TypeView): void {
+    compared = view;
+    if (isWildcard && refused.size === 0 && view.changedSince !== undefined) isInStep = true;
+    if (!isInStep) return;
+    // A refusal is kept by name until its resource changes.
+    known.clear();
+    again.clear();
   }
 
   function removalsTowards(view: TypeView): string[] {
@@ -157,7 +190,7 @@ export function createSubscription(typeUrl: string): Subscription {
   function note(sent: readonly Resource[], removed: readonly string[]): void {
     for (const resource of sent) known.set(resource.name, resource.version);
     for (const name of removed) {
-      if (names.has(name)) known.set(name, ABSENT);
+      if (names.has(name) || isInStep) known.set(name, ABSENT);
       else known.delete(name);
     }
   }
@@ -172,15 +205,15 @@ export function createSubscription(typeUrl: string): Subscription {
     next(view) {
       if (isFirst || outstanding !== null) return null;
       forgiveChanged(view);
-      const recent = comparedVersion === null ? null : (view.changedSince?.(comparedVersion) ?? null);
+      const recent = recentIn(view);
       const { changed: resources, isWhole } = changesTowards(
         recent === null ? wantedOf(view) : wantedAmong(recent, view),
       );
       const removedResources = recent === null ? removalsTowards(view) : removalsAmong(recent, view);
-      if (isWhole) comparedVersion = view.version;
+      note(resources, removedResources);
+      if (isWhole) noteCompared(view);
       if (resources.length === 0 && removedResources.length === 0 && !owesResponse) return null;
       owesResponse = false;
-      note(resources, removedResources);
       sentCount += 1;
       const nonce = String(sentCount);
       outstanding = { nonce, version: view.version, sent: resources };
@@ -193,6 +226,10 @@ export function createSubscription(typeUrl: string): Subscription {
       return refused.size > 0;
     },
   };
+}
+
+function setOf(names: Names): ReadonlySet<string> {
+  return names instanceof Set ? names : new Set(names.keys());
 }
 
 function toMessage(resource: Resource): NonNullable<DeltaDiscoveryResponse["resources"]>[number] {

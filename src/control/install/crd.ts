@@ -17,6 +17,7 @@ export interface CrdOptions {
 /** A CustomResourceDefinition with a structural schema; the same one for all of its versions. */
 export function crd(options: CrdOptions): JsonObject {
   const { group, kind, plural, shortNames, categories, versions, columns, hasStatus } = options;
+  const short = shortNames.length === 0 ? {} : { shortNames };
   const age = { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp" };
   return {
     apiVersion: "apiextensions.k8s.io/v1",
@@ -25,7 +26,8 @@ export function crd(options: CrdOptions): JsonObject {
     spec: {
       group,
       scope: "Namespaced",
-      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), shortNames, categories },
+      // The server drops an empty list, and each apply would be a change.
+      names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), ...short, categories },
       versions: versions.map((name, index) => ({
         name,
         served: true,

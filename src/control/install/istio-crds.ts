@@ -107,6 +107,13 @@ const VIRTUAL_SERVICE = open(
   },
 );
 
+const SIDECAR = open({
+  workloadSelector: open({ labels: LABELS }),
+  egress: listOfAtMost(128, open({ hosts: listOfAtMost(1_024, bounded(317)) })),
+  ingress: listOfAtMost(128, ANYTHING),
+  outboundTrafficPolicy: ANYTHING,
+});
+
 /** Istio's kinds that we read, for clusters without Istio. Where Istio's own are, they are the right ones. */
 export const ISTIO_CRDS: readonly JsonObject[] = [
   crd({
@@ -144,6 +151,17 @@ export const ISTIO_CRDS: readonly JsonObject[] = [
       { name: "Gateways", type: "string", jsonPath: ".spec.gateways" },
       { name: "Hosts", type: "string", jsonPath: ".spec.hosts" },
     ],
+  }),
+  crd({
+    group: "networking.istio.io",
+    kind: "Sidecar",
+    plural: "sidecars",
+    shortNames: [],
+    categories: ["istio-io", "networking-istio-io"],
+    versions: versionsOf(NETWORKING_API_VERSIONS),
+    spec: SIDECAR,
+    hasStatus: true,
+    columns: [],
   }),
 ];
 

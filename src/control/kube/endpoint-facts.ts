@@ -1,6 +1,7 @@
 import { parseIp } from "../../core/cidr.ts";
 import { type KubeObject, keyOf } from "../../core/kube.ts";
 import { declaredProtocol, type PortProtocol } from "../../core/port-protocol.ts";
+import { type ExportTo, exportToOf } from "../../traffic/export-to.ts";
 
 /** What the mesh reads of a Service. */
 export interface ServiceFacts {
@@ -12,6 +13,8 @@ export interface ServiceFacts {
   readonly ports: readonly ServicePortFacts[];
   /** Endpoints that are not ready are offered as well. */
   readonly offersUnready: boolean;
+  /** The namespaces that learn of it, by Istio's annotation; null: all. */
+  readonly exportTo: ExportTo;
 }
 
 export interface ServicePortFacts {
@@ -50,7 +53,15 @@ export function serviceFactsOf(object: KubeObject): ServiceFacts | null {
     addresses: addressesOf(spec),
     ports: list(spec["ports"]).flatMap(servicePortOf),
     offersUnready: spec["publishNotReadyAddresses"] === true,
+    exportTo: exportToOf(exportToIn(object.metadata.annotations), namespace),
   };
+}
+
+/** A comma-separated list; null: not said. `~` and nothing at all mean nobody, as Istio has it. */
+function exportToIn(annotations: Readonly<Record<string, string>> = {}): readonly string[] | null {
+  const text = annotations["networking.istio.io/exportTo"];
+  if (text === undefined) return null;
+  return text.split(",").flatMap((each) => (each.trim() === "" || each.trim() === "~" ? [] : [each.trim()]));
 }
 
 /** Null: of no service, or not of IP addresses. */

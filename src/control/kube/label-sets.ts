@@ -11,11 +11,13 @@ interface Counted {
 export class LabelSets {
   readonly #byIdentity = new Map<SpiffeId, Map<string, Counted>>();
   readonly #lists = new Map<SpiffeId, readonly LabelSet[]>();
-  #changes = 0;
+  #changed = new Set<SpiffeId>();
 
-  /** Counts the changes of any list. */
-  get changes(): number {
-    return this.#changes;
+  /** The identities whose list has changed since the last call. */
+  takeChanged(): ReadonlySet<SpiffeId> {
+    const taken = this.#changed;
+    this.#changed = new Set();
+    return taken;
   }
 
   add({ spiffeId, labels }: PodFacts): void {
@@ -28,7 +30,7 @@ export class LabelSets {
       return;
     }
     sets.set(text, { labels, pods: 1 });
-    this.#changed(spiffeId);
+    this.#note(spiffeId);
   }
 
   remove({ spiffeId, labels }: PodFacts): void {
@@ -38,7 +40,7 @@ export class LabelSets {
     known.pods -= 1;
     if (known.pods > 0) return;
     sets.delete(JSON.stringify(labels));
-    this.#changed(spiffeId);
+    this.#note(spiffeId);
     if (sets.size === 0) this.#byIdentity.delete(spiffeId);
   }
 
@@ -53,8 +55,8 @@ export class LabelSets {
     return list;
   }
 
-  #changed(spiffeId: SpiffeId): void {
-    this.#changes += 1;
+  #note(spiffeId: SpiffeId): void {
+    this.#changed.add(spiffeId);
     this.#lists.delete(spiffeId);
   }
 }

@@ -36,6 +36,7 @@ const SAME_FOR_ALL: readonly Permission[] = [
   permission(KUBE.authorizationPolicies, FOLLOW, "cluster", "policies"),
   permission(KUBE.destinationRules, FOLLOW, "cluster", "traffic rules"),
   permission(KUBE.virtualServices, FOLLOW, "cluster", "traffic rules"),
+  permission(KUBE.sidecars, FOLLOW, "cluster", "which services sidecars are told of"),
   permission(KUBE.httpRoutes, FOLLOW, "cluster", "traffic rules"),
   permission(KUBE.grpcRoutes, FOLLOW, "cluster", "traffic rules"),
   permission(KUBE.tokenReviews, ["create"], "cluster", "who a sidecar is that joins"),

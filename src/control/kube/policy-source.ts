@@ -24,6 +24,7 @@ export const POLICY_KINDS: readonly KubeResource[] = [
   KUBE.authorizationPolicies,
   KUBE.destinationRules,
   KUBE.virtualServices,
+  KUBE.sidecars,
   KUBE.httpRoutes,
   KUBE.grpcRoutes,
 ];

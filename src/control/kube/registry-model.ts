@@ -1,7 +1,8 @@
 import type { SpiffeId } from "../../core/spiffe-id.ts";
-import { serviceMessage, workloadMessage } from "../distribute/address-message.ts";
+import { type About, type Changes, isSameResource } from "../distribute/about.ts";
+import { serviceMessage, type WorkloadMessage, workloadMessage } from "../distribute/address-message.ts";
 import type { LabelSet } from "../distribute/policy-set.ts";
-import { type RegistryContext, serviceResourceName } from "../distribute/registry-content.ts";
+import { aboutsOf, type RegistryContext, serviceResourceName } from "../distribute/registry-content.ts";
 import type { Resource } from "../distribute/resource.ts";
 import type { ServiceFacts, SliceFacts } from "./endpoint-facts.ts";
 import { LabelSets } from "./label-sets.ts";
@@ -46,11 +47,6 @@ export class RegistryModel {
     return this.#labelSets.of(spiffeId);
   }
 
-  /** Counts the changes of label sets, which are in no resource. */
-  get labelChanges(): number {
-    return this.#labelSets.changes;
-  }
-
   putService(key: string, service: ServiceFacts | null): void {
     if (service === null) this.#services.delete(key);
     else this.#services.set(key, service);
@@ -83,21 +79,23 @@ export class RegistryModel {
     this.#stalePods.add(key);
   }
 
-  /** Makes again what has changed; the names of the resources that are different now. */
-  flush(): readonly string[] {
-    const changed: string[] = [];
+  /** Makes again what has changed; what is different now. */
+  flush(): Changes {
+    const changed = new Map<string, readonly About[]>();
     for (const key of this.#staleServices) this.#refresh(this.#serviceName(key), this.#serviceOf(key), changed);
     for (const key of this.#stalePods) this.#refresh(podResourceName(key), this.#workloadOf(key), changed);
     this.#staleServices = new Set();
     this.#stalePods = new Set();
-    return changed;
+    return { names: changed, identities: this.#labelSets.takeChanged() };
   }
 
-  #refresh(name: string, resource: Resource | null, changed: string[]): void {
-    if (this.resources.get(name)?.version === resource?.version) return;
-    if (resource === null) this.resources.delete(name);
-    else this.resources.set(name, resource);
-    changed.push(name);
+  #refresh(name: string, resource: Resource | null, changed: Map<string, readonly About[]>): void {
+    const before = this.resources.get(name);
+    const after = resource ?? undefined;
+    if (isSameResource(before, after)) return;
+    if (after === undefined) this.resources.delete(name);
+    else this.resources.set(name, after);
+    changed.set(name, aboutsOf(before, after));
   }
 
   #serviceName(key: string): string {
@@ -108,7 +106,7 @@ export class RegistryModel {
   #serviceOf(key: string): Resource | null {
     const service = this.#services.get(key);
     if (service === undefined) return null;
-    const { name, namespace, addresses } = service;
+    const { name, namespace, addresses, exportTo } = service;
     const hostname = `${name}.${namespace}.svc.${this.#options.clusterDomain}`;
     const ports = service.ports.map(({ port, targetPort, protocol }) => ({
       port,
@@ -116,7 +114,7 @@ export class RegistryModel {
       targetPort: targetPort ?? port,
       protocol,
     }));
-    return serviceMessage({ name, namespace, hostname, addresses, ports }, this.#options.api);
+    return serviceMessage({ name, namespace, hostname, addresses, ports, exportTo }, this.#options.api);
   }
 
   #workloadOf(key: string): Resource | null {
@@ -143,7 +141,7 @@ export class RegistryModel {
 
   /** The services that a pod serves now, with its own ports for each. */
   #servicesOf(podKey: string) {
-    const served: { readonly name: string; readonly ports: readonly WorkloadPort[] }[] = [];
+    const served: ServedService[] = [];
     for (const sliceKey of [...(this.#slicesOfPod.get(podKey) ?? [])].toSorted()) {
       const slice = this.#slices.get(sliceKey);
       const service = slice && this.#services.get(slice.serviceKey);
@@ -154,7 +152,7 @@ export class RegistryModel {
         const targetPort = slice.ports.get(name);
         return targetPort === undefined ? [] : [{ port, targetPort, protocol }];
       });
-      if (ports.length > 0) served.push({ name: this.#serviceName(service.key), ports });
+      if (ports.length > 0) served.push({ name: this.#serviceName(service.key), ports, exportTo: service.exportTo });
     }
     return served;
   }
@@ -165,7 +163,7 @@ export class RegistryModel {
   }
 }
 
-type WorkloadPort = Parameters<typeof workloadMessage>[0]["services"][number]["ports"][number];
+type ServedService = WorkloadMessage["services"][number];
 
 const HBONE_PORT = 15_008;
 

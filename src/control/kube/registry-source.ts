@@ -36,17 +36,17 @@ export async function openKubeRegistry(options: KubeRegistryOptions): Promise<Ku
   const content = createLatest<RegistryContent>(contentOf(model, log));
   let isSynced = false;
   let timer: Timer | null = null;
-  let labelChanges = -1;
+  let isListed = false;
 
   function flush(): void {
     timer = null;
-    const names = model.flush();
+    const changes = model.flush();
     // Labels are in no resource, and decide which policies a sidecar gets. All else about a pod concerns nobody.
-    if (names.length === 0 && labelChanges === model.labelChanges) return;
-    labelChanges = model.labelChanges;
-    log.add(names);
+    if (changes.names.size === 0 && changes.identities.size === 0 && isListed) return;
+    isListed = true;
+    log.add(changes);
     content.set(contentOf(model, log));
-    logger.log("debug", "registry-changed", { count: names.length, services: model.serviceCount });
+    logger.log("debug", "registry-changed", { count: changes.names.size, services: model.serviceCount });
   }
 
   function follow(resource: KubeResource, put: (key: string, object: KubeObject | null) => void): Informer {

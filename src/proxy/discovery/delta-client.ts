@@ -44,6 +44,7 @@ export function openDeltaClient(options: DeltaClientOptions): DeltaClient {
 
   function close(): void {
     isOver = true;
+    for (const unsubscribe of unsubscribes) unsubscribe();
     call.cancel();
   }
 
@@ -79,15 +80,21 @@ export function openDeltaClient(options: DeltaClientOptions): DeltaClient {
   }
 
   for (const sink of sinks) call.send(firstRequest(sink, nodeId));
+  const unsubscribes = sinks.flatMap(
+    ({ typeUrl, interest }) =>
+      interest?.subscribe((resourceNamesSubscribe, resourceNamesUnsubscribe) =>
+        call.send(DELTA_DISCOVERY_REQUEST.serialize({ typeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe })),
+      ) ?? [],
+  );
   return { close };
 }
 
-/** Everything of the type, and what of it we have already. */
+/** Everything of the type, what of it is used, and what of it we have already. */
 function firstRequest(sink: ResourceSink, nodeId: string): Buffer {
   return DELTA_DISCOVERY_REQUEST.serialize({
     node: { id: nodeId },
     typeUrl: sink.typeUrl,
-    resourceNamesSubscribe: ["*"],
+    resourceNamesSubscribe: ["*", ...(sink.interest?.names() ?? [])],
     initialResourceVersions: sink.held(),
   });
 }

@@ -6,7 +6,7 @@ import { ControlLink, type ControlLinkOptions, type DiscoveryConnection } from "
 import { openDeltaClient } from "./delta-client.ts";
 import { createPolicySinks, type PolicySet } from "./policy-sinks.ts";
 import { createRegistrySink } from "./registry-sink.ts";
-import type { RegistrySnapshot } from "./registry-snapshot.ts";
+import type { RegistrySnapshot, Service } from "./registry-snapshot.ts";
 
 /** What this sidecar is told of the mesh, and how it stands with whoever tells. */
 export interface Discovery {
@@ -16,6 +16,8 @@ export interface Discovery {
   /** Traffic rules of the same revision as the policies. */
   readonly traffic: Latest<TrafficSet>;
   readonly connection: Latest<DiscoveryConnection>;
+  /** Requests go to the service: its workloads are to be heard of at once. Costs nothing when it is known. */
+  use(service: Service): void;
   close(): void;
 }
 
@@ -42,6 +44,7 @@ export function openDiscovery(options: DiscoveryOptions): Discovery {
     policies: policies.inForce,
     traffic: policies.traffic,
     connection: link.state,
+    use: ({ namespace, fqdn }) => registry.interest.add(`${namespace}/${fqdn}`),
     close: () => link.close(),
   };
 }

@@ -3,6 +3,7 @@ import { ADDRESS_TYPE } from "../../api/resource-types.ts";
 import { toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Logger } from "../../core/ports.ts";
+import { createInterest, type InterestSource } from "./interest.ts";
 import { EMPTY_REGISTRY, type RegistrySnapshot } from "./registry-snapshot.ts";
 import type { InstantSink } from "./resource-sink.ts";
 import { createServiceTable } from "./service-table.ts";
@@ -11,6 +12,8 @@ import { readWireAddress } from "./wire-address.ts";
 export interface RegistrySink {
   readonly snapshot: Latest<RegistrySnapshot>;
   readonly addresses: InstantSink;
+  /** By resource name: what is used is heard of at once. */
+  readonly interest: InterestSource;
 }
 
 interface RegistrySinkOptions {
@@ -25,6 +28,7 @@ const FAULTS_TOLD_MAX = 5;
 /** Holds services and workloads as they come. A faulty resource is refused by name; what it was before stays, as do the others. */
 export function createRegistrySink({ trustDomain, logger }: RegistrySinkOptions): RegistrySink {
   const snapshot = createLatest<RegistrySnapshot>(EMPTY_REGISTRY);
+  const interest = createInterest();
   const table = createServiceTable();
   const versions = new Map<string, string>();
 
@@ -47,5 +51,5 @@ export function createRegistrySink({ trustDomain, logger }: RegistrySinkOptions)
     return faults.length === 0 ? null : faults.slice(0, FAULTS_TOLD_MAX).join("; ");
   }
 
-  return { snapshot, addresses: { typeUrl: ADDRESS_TYPE, held: () => versions, apply } };
+  return { snapshot, addresses: { typeUrl: ADDRESS_TYPE, held: () => versions, interest, apply }, interest };
 }

@@ -60,6 +60,8 @@ class RenewingHolder implements IdentityHolder {
   readonly #options: IdentityHolderOptions;
   readonly #abort = new AbortController();
   /** Kept over failed attempts: an authority whose answer was lost knows the key again. */
+  /** Whether this process has had a certificate before. */
+  #hasHeld = false;
   #keys: KeyPair | null = null;
   #timer: Timer | null = null;
   #state: RenewalState;
@@ -144,7 +146,8 @@ class RenewingHolder implements IdentityHolder {
 
   #hold(renewed: Identity): void {
     const { clock, random, logger } = this.#options;
-    const renewInMs = renewalDelayMs(renewed.notAfterMs - clock.wallMs(), random);
+    const renewInMs = renewalDelayMs(renewed.notAfterMs - clock.wallMs(), !this.#hasHeld, random);
+    this.#hasHeld = true;
     const attempt: Attempt = { at: "due", moment: momentAfter(clock, renewInMs), failures: 0 };
     this.#keys = null;
     this.#state = { at: "holding", identity: renewed, attempt };

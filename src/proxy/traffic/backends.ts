@@ -13,6 +13,8 @@ interface BackendsOptions {
   readonly registry: Latest<RegistrySnapshot>;
   readonly traffic: Latest<TrafficSet>;
   readonly parts: BackendParts;
+  /** Told of each service when it is first used, and again after changes of it. */
+  onUse?(service: Service): void;
 }
 
 /** What stands behind one port of a service, by the rules in force. */
@@ -55,6 +57,7 @@ export class Backends {
     const { service, port } = route;
     // Nothing is kept of these: no rule speaks of them, and whoever looks through ports must not fill the memory.
     if (route.workload !== undefined) return this.#bringOne(route, carriage);
+    this.#options.onUse?.(service);
     const id = `${service.namespace} ${service.fqdn}:${port.port} ${carriage}`;
     const traffic = trafficOf(this.#options.traffic.get(), service.fqdn, port.port);
     let kept = this.#kept.get(id);

@@ -65,7 +65,7 @@ describe("documents of other kinds are refused by name", () => {
     ["kind: AuthorisationPolicy", "did you mean `AuthorizationPolicy`?"],
     ["kind: Gateway", "kind: Gateway is not yet supported"],
     ["kind: VirtualServices", "did you mean `VirtualService`?"],
-    ["kind: Deployment", 'GRPCRoute, found "Deployment"'],
+    ["kind: Deployment", 'GRPCRoute, Sidecar, found "Deployment"'],
     ["kind: 7", "kind: is required and must be a text"],
     ["metadata: {}", "kind: is required and must be a text"],
     ["- a", "expected a map with apiVersion, kind, metadata and spec"],

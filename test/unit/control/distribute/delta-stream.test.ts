@@ -52,7 +52,7 @@ describe("policies and sets take turns", () => {
     await ack(POLICY_TYPE, "1");
     for (const version of ["2", "3"]) {
       view = revision(version, { a: `a${version}` });
-      stream.push();
+      stream.push(clock.monotonicMs());
       await settle();
     }
     expect(typesSent()).toEqual([POLICY_TYPE, POLICY_SET_TYPE]);
@@ -65,7 +65,7 @@ describe("policies and sets take turns", () => {
     await nack(POLICY_TYPE, "1");
     expect(typesSent()).toEqual([POLICY_TYPE]);
     view = revision("2", {});
-    stream.push();
+    stream.push(clock.monotonicMs());
     await settle();
     await ack(POLICY_TYPE, "2");
     expect(typesSent()).toEqual([POLICY_TYPE, POLICY_TYPE, POLICY_SET_TYPE]);
@@ -76,7 +76,7 @@ describe("policies and sets take turns", () => {
     await ack(POLICY_TYPE, "1");
     await nack(POLICY_SET_TYPE, "1");
     view = revision("2", { a: "a2" });
-    stream.push();
+    stream.push(clock.monotonicMs());
     await settle();
     expect(typesSent()).toEqual([POLICY_TYPE, POLICY_SET_TYPE, POLICY_TYPE]);
   });
@@ -98,7 +98,7 @@ describe("nothing is sent", () => {
     await subscribe(POLICY_TYPE, POLICY_SET_TYPE);
     expect(sent).toEqual([]);
     view = revision("1", {});
-    stream.push();
+    stream.push(clock.monotonicMs());
     await settle();
     expect(typesSent()).toEqual([POLICY_TYPE]);
   });
@@ -114,7 +114,7 @@ describe("nothing is sent", () => {
     stream.receive(requestOf({ typeUrl: ADDRESS_TYPE }));
     stream.close();
     stream.receive(requestOf({ typeUrl: POLICY_TYPE }));
-    stream.push();
+    stream.push(clock.monotonicMs());
     await settle();
     expect(sent).toEqual([]);
     expect(clock.timers).toBe(0);
@@ -123,7 +123,7 @@ describe("nothing is sent", () => {
 
 test("any number of requests and changes of one turn make one comparison", async () => {
   stream.receive(requestOf({ typeUrl: ADDRESS_TYPE }));
-  for (let each = 0; each < 100; each += 1) stream.push();
+  for (let each = 0; each < 100; each += 1) stream.push(clock.monotonicMs());
   stream.receive(requestOf({ typeUrl: POLICY_TYPE }));
   await settle();
   expect(views).toBe(1);
@@ -168,7 +168,7 @@ describe("a client has caught up with a change", () => {
   });
 
   test("not when the change does not concern it, nor with a later one from then on", async () => {
-    stream.push();
+    stream.push(clock.monotonicMs());
     await settle();
     await clock.advance(1_000);
     await change("2", { a: "a2" });
@@ -224,7 +224,7 @@ describe("the stream is ended", () => {
 
 async function change(version: string, policies: Readonly<Record<string, string>>): Promise<void> {
   view = revision(version, policies);
-  stream.push();
+  stream.push(clock.monotonicMs());
   await settle();
 }
 

@@ -2,13 +2,15 @@ import { EventEmitter } from "node:events";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { DeltaDiscoveryResponse } from "../../../../src/api/generated/envoy/service/discovery/v3/DeltaDiscoveryResponse.ts";
 import { ADDRESS_TYPE } from "../../../../src/api/resource-types.ts";
+import type { About, Changes } from "../../../../src/control/distribute/about.ts";
 import { createDiscovery, type Discovery } from "../../../../src/control/distribute/delta-xds.ts";
 import type { DeltaCall } from "../../../../src/control/distribute/discovery-call.ts";
+import type { TypeView } from "../../../../src/control/distribute/resource.ts";
 import { createSidecars, type Sidecars } from "../../../../src/control/distribute/sidecars.ts";
 import { LIMITS } from "../../../../src/core/limits.ts";
 import { parseSpiffeId, parseTrustDomain } from "../../../../src/core/spiffe-id.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
-import { createSimulatedClock } from "../../../support/simulated-clock.ts";
+import { createSimulatedClock, type SimulatedClock } from "../../../support/simulated-clock.ts";
 import { requestOf, viewOf } from "./resources.ts";
 
 const ORDERS = "spiffe://cluster.local/ns/shop/sa/orders";
@@ -39,8 +41,11 @@ class FakeCall extends EventEmitter {
 
 let discovery: Discovery;
 let sidecars: Sidecars;
+let clock: SimulatedClock;
+let view: TypeView;
 beforeEach(() => {
-  const clock = createSimulatedClock(0);
+  clock = createSimulatedClock(0);
+  view = viewOf("1", { a: "1" });
   sidecars = createSidecars(clock);
   discovery = createDiscovery({
     callerOf(call) {
@@ -48,7 +53,7 @@ beforeEach(() => {
       return caller === null ? null : parseSpiffeId(caller);
     },
     trustDomain: parseTrustDomain("cluster.local"),
-    viewFor: () => new Map([[ADDRESS_TYPE, viewOf("1", { a: "1" })]]),
+    viewFor: () => new Map([[ADDRESS_TYPE, view]]),
     sidecars,
     clock,
     logger: createKeptLog(),
@@ -114,6 +119,68 @@ describe("a stream that has ended", () => {
   });
 });
 
+describe("of a workload that has changed", () => {
+  const CHANGE = changeOf({ services: ["shop/a"], spiffeId: parseSpiffeId("spiffe://cluster.local/ns/shop/sa/a") });
+
+  test.each([
+    ["who has asked for its service by name", ORDERS, ["*", "shop/a"]],
+    ["who has its identity", "spiffe://cluster.local/ns/shop/sa/a", ["*"]],
+  ])("%s hears at once", async (_name, caller, names) => {
+    const call = await inSync(caller, names);
+    await change(CHANGE);
+    expect(call.written).toHaveLength(2);
+  });
+
+  test.each([
+    ["who has asked for nothing by name", ["*"]],
+    ["who has asked for another service", ["*", "shop/b"]],
+    ["who has asked for a name that begins alike", ["*", "shop/ab"]],
+  ])("%s hears later, of all that has changed meanwhile", async (_name, names) => {
+    const call = await inSync(ORDERS, names);
+    await change(CHANGE);
+    await change(CHANGE, "3");
+    expect(call.written).toHaveLength(1);
+    await clock.advance(LIMITS.discoveryLaterMs);
+    await turn();
+    expect(call.written).toHaveLength(2);
+    expect(call.written[1]).toMatchObject({ resources: [{ name: "a", version: "3" }] });
+  });
+
+  test("who has given the name up hears later", async () => {
+    const call = await inSync(ORDERS, ["*", "shop/a"]);
+    call.emit("data", requestOf({ typeUrl: ADDRESS_TYPE, resourceNamesUnsubscribe: ["shop/a"] }));
+    await turn();
+    await change(CHANGE);
+    expect(call.written).toHaveLength(1);
+  });
+
+  test("who has gone hears nothing", async () => {
+    const call = await inSync(ORDERS, ["*", "shop/a"]);
+    call.emit("close");
+    await change(CHANGE);
+    await clock.advance(LIMITS.discoveryLaterMs);
+    await turn();
+    expect(call.written).toHaveLength(1);
+  });
+});
+
+describe("everybody hears at once", () => {
+  test.each([
+    ["of a service, which nobody can have asked for before it was there", changeOf({ isService: true })],
+    ["when nobody knows what has changed", null],
+  ])("%s", async (_name, changes) => {
+    const call = await inSync(ORDERS, ["*"]);
+    await change(changes);
+    expect(call.written).toHaveLength(2);
+  });
+});
+
+test("an identity whose labels have changed hears at once, and no other", async () => {
+  const [own, other] = [await inSync(ORDERS, ["*"]), await inSync("spiffe://cluster.local/ns/shop/sa/web", ["*"])];
+  await change({ names: new Map(), identities: new Set([parseSpiffeId(ORDERS)]) });
+  expect([own.written.length, other.written.length]).toEqual([2, 1]);
+});
+
 test("a close ends every stream as the sidecars expect it: try again", async () => {
   const calls = [accept(ORDERS), accept("spiffe://cluster.local/ns/shop/sa/web")];
   await request(calls[0]!);
@@ -126,6 +193,33 @@ function accept(caller: string | null): FakeCall {
   const call = new FakeCall(caller);
   discovery.handlers.DeltaAggregatedResources(call as unknown as DeltaCall);
   return call;
+}
+
+function changeOf(about: Partial<About>): Changes {
+  const whole = { namespace: "shop", isService: false, services: [], spiffeId: null, exportTo: null, ...about };
+  return { names: new Map([["a", [whole]]]), identities: new Set() };
+}
+
+/** A stream that has acknowledged all that there is. */
+async function inSync(caller: string, names: readonly string[]): Promise<FakeCall> {
+  const call = accept(caller);
+  call.emit("data", requestOf({ typeUrl: ADDRESS_TYPE, resourceNamesSubscribe: [...names] }));
+  await turn();
+  call.emit("data", requestOf({ typeUrl: ADDRESS_TYPE, responseNonce: "1" }));
+  await turn();
+  expect(call.written).toHaveLength(1);
+  return call;
+}
+
+async function change(changes: Changes | null, version = "2"): Promise<void> {
+  view = viewOf(version, { a: version });
+  discovery.pushRegistry(changes);
+  await turn();
+}
+
+/** Streams are looked at in one turn of the event loop, and send in the next. */
+async function turn(): Promise<void> {
+  for (let turns = 0; turns < 3; turns += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 async function request(call: FakeCall): Promise<void> {

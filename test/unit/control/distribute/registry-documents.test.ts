@@ -14,6 +14,7 @@ test("a service and its workload are read", () => {
           ports: [{ number: 80, name: "http", protocol: "HTTP", targetPort: 8080 }],
           addresses: [],
           selector: new Map([["app", "orders"]]),
+          exportTo: null,
         },
       ],
       workloads: [

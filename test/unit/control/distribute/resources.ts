@@ -5,7 +5,7 @@ import type { Resource, TypeView } from "../../../../src/control/distribute/reso
 export function viewOf(version: string, versions: Readonly<Record<string, string>>, bytes = 1): TypeView {
   const resources = new Map<string, Resource>();
   for (const [name, each] of Object.entries(versions))
-    resources.set(name, { name, version: each, body: { type_url: "t", value: Buffer.alloc(bytes) } });
+    resources.set(name, { name, version: each, body: { type_url: "t", value: Buffer.alloc(bytes) }, about: null });
   return { version, resources };
 }
 

@@ -179,6 +179,68 @@ describe("a refusal", () => {
   });
 });
 
+describe("a client that is in step", () => {
+  test("is sent what changed, and told what is gone, by the changes alone", () => {
+    const subscription = inStep();
+    expect(summary(subscription, following({ a: "a2", b: "b1" }, ["a"]))).toEqual({ sent: ["a"], removed: [] });
+    subscription.receive(ackOf("2"));
+    expect(summary(subscription, following({ b: "b1" }, ["a"]))).toEqual({ sent: [], removed: ["a"] });
+    subscription.receive(ackOf("3"));
+    expect(subscription.next(following({ b: "b1" }, []))).toBeNull();
+  });
+
+  test("is sent a name again that it asks for, without everything else", () => {
+    const subscription = inStep();
+    subscription.receive(requestOf({ resourceNamesSubscribe: ["b"] }));
+    expect(summary(subscription, following({ a: "a1", b: "b1" }, []))).toEqual({ sent: ["b"], removed: [] });
+  });
+
+  test("is told that a name does not exist that it asks for, and sent it when it comes", () => {
+    const subscription = inStep();
+    subscription.receive(requestOf({ resourceNamesSubscribe: ["x"] }));
+    expect(summary(subscription, following({ a: "a1", b: "b1" }, []))).toEqual({ sent: [], removed: ["x"] });
+    subscription.receive(ackOf("2"));
+    expect(summary(subscription, following({ a: "a1", b: "b1", x: "x1" }, ["x"])).sent).toEqual(["x"]);
+  });
+
+  test("is not sent again what it refused, until a part of it changes", () => {
+    const subscription = inStep();
+    expect(summary(subscription, following({ a: "a2", b: "b2" }, ["a", "b"])).sent).toEqual(["a", "b"]);
+    subscription.receive(nackOf("2", "no"));
+    expect(subscription.next(following({ a: "a2", b: "b2" }, []))).toBeNull();
+    expect(summary(subscription, following({ a: "a3", b: "b2" }, ["a"])).sent).toEqual(["a", "b"]);
+  });
+
+  test("is told that something is gone which it refused", () => {
+    const subscription = inStep();
+    subscription.next(following({ a: "a2", b: "b1" }, ["a"]));
+    subscription.receive(nackOf("2", "no"));
+    expect(summary(subscription, following({ b: "b1" }, ["a"]))).toEqual({ sent: [], removed: ["a"] });
+  });
+
+  test("gets many changes in turns, none twice", () => {
+    const third = Math.floor(LIMITS.discoveryResponseBytesMax / 3);
+    const subscription = inStep();
+    const many = { ...viewOf("2", { a: "2", b: "2", c: "2", d: "2" }, third), changedSince: () => new Set("abcd") };
+    expect(summary(subscription, many)).toEqual({ sent: ["a", "b", "c"], removed: [] });
+    subscription.receive(ackOf("2"));
+    expect(summary(subscription, many)).toEqual({ sent: ["d"], removed: [] });
+  });
+
+  test("begins anew when too much has changed to be known: what it has is not kept for it", () => {
+    const lost = { ...viewOf("2", { a: "a2" }), changedSince: () => null };
+    expect(() => inStep().next(lost)).toThrow(expect.objectContaining({ code: "overloaded" }));
+  });
+
+  test("that gives up the wildcard is sent what it still asks for by name, and no more", () => {
+    const subscription = inStep();
+    subscription.receive(requestOf({ resourceNamesSubscribe: ["b"], resourceNamesUnsubscribe: ["*"] }));
+    expect(summary(subscription, following({ a: "a2", b: "b1" }, ["a"])).sent).toEqual(["b"]);
+    subscription.receive(ackOf("2"));
+    expect(subscription.next(following({ a: "a3", b: "b1" }, ["a"]))).toBeNull();
+  });
+});
+
 test("more names than the limit end the stream", () => {
   const names = Array.from({ length: LIMITS.discoveryNamesMax + 1 }, (_, index) => `n${index}`);
   const subscription = createSubscription("t");
@@ -205,4 +267,14 @@ function ackOf(responseNonce: string): DeltaDiscoveryRequest__Output {
 
 function nackOf(responseNonce: string, message: string): DeltaDiscoveryRequest__Output {
   return requestOf({ responseNonce, errorDetail: { code: 3, message } });
+}
+
+function following(versions: Readonly<Record<string, string>>, changed: readonly string[]): TypeView {
+  return { ...viewOf("n", versions), changedSince: () => new Set(changed) };
+}
+
+function inStep(): Subscription {
+  const subscription = subscribed(following({ a: "a1", b: "b1" }, []));
+  subscription.receive(ackOf("1"));
+  return subscription;
 }

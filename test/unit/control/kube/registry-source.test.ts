@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadMeshApi } from "../../../../src/api/load.ts";
+import { AddressView } from "../../../../src/control/distribute/address-view.ts";
+import { egressScopeOf } from "../../../../src/control/distribute/egress-scope.ts";
 import type { RegistryContent } from "../../../../src/control/distribute/registry-content.ts";
+import { spiffeIdFor } from "../../../../src/core/spiffe-id.ts";
 import { createSubscription } from "../../../../src/control/distribute/subscription.ts";
 import { type KubeRegistry, openKubeRegistry } from "../../../../src/control/kube/registry-source.ts";
 import { KUBE } from "../../../../src/core/kube-resources.ts";
-import { spiffeIdFor } from "../../../../src/core/spiffe-id.ts";
 import { readWireAddress } from "../../../../src/proxy/discovery/wire-address.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { podObject, serviceObject, sliceObject } from "../../../support/kube-objects.ts";
@@ -188,17 +190,23 @@ test("a change of one endpoint among thousands compares and sends that one alone
   const content = await open();
   const subscription = createSubscription("address");
   subscription.receive(wildcard());
-  for (let answer = subscription.next(content); answer !== null; answer = subscription.next(content))
+  const view = viewOf(content);
+  for (let answer = subscription.next(view); answer !== null; answer = subscription.next(view))
     subscription.receive(wildcard(answer.nonce));
   const [, ...rest] = endpoints;
   kube.put(KUBE.endpointSlices, sliceObject("web", [{ pod: "many-0", ready: false }, ...rest], port));
   const after = await settled();
-  expect([...after.changedSince!(content.version)!]).toEqual(["Kubernetes//Pod/shop/many-0"]);
+  expect([...after.changedSince!(content.version)!.names.keys()]).toEqual(["Kubernetes//Pod/shop/many-0"]);
   const looked: string[] = [];
   const watched = { ...after, workloads: [], resources: counting(after.resources, looked) };
-  expect(subscription.next(watched)?.resources).toHaveLength(1);
+  expect(subscription.next(viewOf(watched))?.resources).toHaveLength(1);
   expect(looked.length).toBeLessThan(5);
 });
+
+function viewOf(content: RegistryContent): AddressView {
+  const caller = { namespace: "shop", labels: [], rootNamespace: "cardea-system" };
+  return new AddressView(content, egressScopeOf(new Map(), caller), spiffeIdFor("cluster.local", "shop", "web"));
+}
 
 function wildcard(nonce = "") {
   return {

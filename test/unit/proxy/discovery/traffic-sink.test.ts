@@ -71,7 +71,7 @@ describe("the rules before stay, and so do the policies, when", () => {
   test.each([
     ["has a fault", { document: '{"kind":"DestinationRule"}' }, "t.yaml:3:1: apiVersion: is required"],
     ["is no JSON", { document: "{" }, "t.yaml:3: shop/r: the document is not JSON"],
-    ["is of a kind that is not known", { kind: "Sidecar" }, 'kind "Sidecar" is not known'],
+    ["is of a kind that is not known", { kind: "EnvoyFilter" }, 'kind "EnvoyFilter" is not known'],
     ["is of another kind than it says", { kind: "VirtualService" }, "t.yaml:3:1: kind: expected one of VirtualService"],
   ])("a rule %s", async (_, change, message) => {
     const bad = ruleResource("r", 7, change);
