@@ -2,7 +2,18 @@ import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { NAMESPACE } from "../core/object-metadata.ts";
-import { boolean, integer, object, oneOf, optional, parsed, required, string, withDefault } from "../core/schema.ts";
+import {
+  boolean,
+  integer,
+  listOf,
+  object,
+  oneOf,
+  optional,
+  parsed,
+  required,
+  string,
+  withDefault,
+} from "../core/schema.ts";
 import { parseIp } from "../core/cidr.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
@@ -27,6 +38,8 @@ export interface KubeControlConfig {
   readonly telemetry: Address;
   /** Webhooks, for the API server. */
   readonly webhooks: Address;
+  /** Names by which the API server calls the webhooks besides the Service's: of a control plane outside of its cluster. */
+  readonly webhookNames: readonly string[];
   /** Of this installation, where there are several; null: the one for namespaces without `cardea.dev/rev`. */
   readonly revision: string | null;
   /** The revisions whose namespaces send us their pods: our own, and null if the default is ours. */
@@ -52,6 +65,12 @@ const LOOPBACK = parsed(IP, (text) => {
   return text;
 });
 
+const DNS_NAME = parsed(string(), (text) => {
+  if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text) || text.length > 253)
+    throw new Error(`expected a DNS name in small letters, found ${JSON.stringify(text)}`);
+  return text;
+});
+
 const CONFIG = object({
   name: withDefault(string(), "kubernetes"),
   mesh: optional(MESH_SETTINGS),
@@ -61,6 +80,7 @@ const CONFIG = object({
   admin: withDefault(object({ host: required(LOOPBACK), port: required(PORT) }), { host: "127.0.0.1", port: 15_000 }),
   telemetry: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_014 }),
   webhooks: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: 15_017 }),
+  webhookNames: withDefault(listOf(DNS_NAME), []),
   revision: optional(NAMESPACE),
   servesDefault: optional(boolean()),
   bypassChecks: withDefault(oneOf("audit", "enforce"), "audit"),

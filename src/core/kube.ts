@@ -56,6 +56,8 @@ export interface KubeList {
 
 /** Kubernetes API concepts, "Efficient detection of changes". */
 export type KubeEvent =
+  /** The server has taken the watch: first of all, where it is known. */
+  | { readonly type: "OPENED" }
   | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: KubeObject }
   /** Nothing has changed; the watch has come as far as this. */
   | { readonly type: "BOOKMARK"; readonly resourceVersion: string };

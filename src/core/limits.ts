@@ -217,6 +217,11 @@ export const LIMIT_TABLE = {
   ),
   discoveryStreamsMax: limit(10_000, "count", "Discovery streams of one control plane."),
   discoveryStreamsPerIdentityMax: limit(1_000, "count", "Discovery streams of one SPIFFE ID: replicas share theirs."),
+  policyAgeMs: limit(
+    86_400_000,
+    "ms",
+    "For so long a sidecar goes by policies that no control plane has confirmed; then it lets nothing through.",
+  ),
   discoveryRetryMsMax: limit(10_000, "ms", "Longest wait of a sidecar between two tries to reach the control plane."),
   policiesMax: limit(20_000, "count", "Policies in one set."),
   regexLengthMax: limit(1_024, "count", "Characters of one regular expression in a traffic rule."),

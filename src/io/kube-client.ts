@@ -26,6 +26,8 @@ export interface KubeClientOptions {
   readonly random: Random;
   /** What the API server's logs call us. */
   readonly userAgent: string;
+  /** Longest wait for an answer. Left out: `kubeCallMs`. */
+  readonly callMs?: number;
   /** A watch that brings nothing for so long counts as dead. Left out: `kubeWatchSilenceMs`. */
   readonly watchSilenceMs?: number;
 }
@@ -107,6 +109,7 @@ class UndiciKubeClient implements KubeClient {
     });
     const path = `${kubePath(resource, pathOf(options))}?${query}`;
     const answer = await this.#open(path, signal);
+    yield { type: "OPENED" };
     try {
       for await (const value of readJsonLines(answer, path)) {
         const event = readEvent(value, resource, path);
@@ -173,7 +176,7 @@ class UndiciKubeClient implements KubeClient {
   }
 
   async #askOnce({ method, path, body, contentType, signal }: Call): Promise<Answer> {
-    const timeout = AbortSignal.timeout(LIMITS.kubeCallMs);
+    const timeout = AbortSignal.timeout(this.#options.callMs ?? LIMITS.kubeCallMs);
     try {
       const { agent, headers } = await this.#credentials.current();
       const sentMs = this.#options.clock.wallMs();

@@ -135,6 +135,16 @@ describe("while the API fails", () => {
     expect(log.events()).toContain("kube-follows-again");
   });
 
+  test("and has come back, but brings nothing: it is well all the same", async () => {
+    await open();
+    kube.fail("watch", "unreachable", "unreachable");
+    kube.cutWatches();
+    await clock.advance(300);
+    expect(informer!.error?.code).toBe("unreachable");
+    await clock.advance(10_000);
+    expect(informer!.error).toBeNull();
+  });
+
   test("a first list that fails is not taken for an empty one", async () => {
     kube.put(KUBE.services, service("a"));
     kube.fail("list", "unreachable", "kube-forbidden");

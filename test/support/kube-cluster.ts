@@ -35,12 +35,14 @@ export interface KubeCluster {
   token(namespace: string, serviceAccount: string, options?: TokenOptions): Promise<string>;
   /** A token with other claims, signed anew by the cluster's own key. */
   resign(token: string, change: (claims: AnyObject) => AnyObject): string;
-  /** A kubeconfig file that shows a bearer token instead of the administrator's certificate. */
-  kubeconfigOf(token: string): string;
+  /** A kubeconfig file that shows a bearer token instead of the administrator's certificate; of the server, or of what stands before it. */
+  kubeconfigOf(token: string, at?: string): string;
   /** Ends the API server; etcd stays. */
   stopServer(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again on its port, and waits until it is ready. */
   startServer(): Promise<void>;
+  /** Makes etcd forget all history up to now. */
+  compact(): Promise<void>;
   /** SIGSTOP and SIGCONT of etcd: a store that has gone deaf. */
   freezeEtcd(isFrozen: boolean): void;
   close(): Promise<void>;
@@ -191,15 +193,19 @@ export async function openKubeCluster(options: KubeClusterOptions = {}): Promise
       const text = `${head}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
       return `${text}.${sign("RSA-SHA256", Buffer.from(text), certificates.serviceAccounts.keyPem).toString("base64url")}`;
     },
-    kubeconfigOf(token) {
+    kubeconfigOf(token, at = server) {
       const file = join(directory, `kubeconfig-${(kubeconfigs += 1)}.json`);
-      writeFileSync(file, kubeconfigText(server, certificates.caPem, { token }));
+      writeFileSync(file, kubeconfigText(at, certificates.caPem, { token }));
       return file;
     },
     stopServer: (signal = "SIGKILL") => end(api, signal),
     async startServer() {
       api = startApi();
       await untilReady();
+    },
+    async compact() {
+      const { header } = await askEtcd(etcdPort, "range", { key: Buffer.from("a").toString("base64") });
+      await askEtcd(etcdPort, "compaction", { revision: header.revision, physical: true });
     },
     freezeEtcd: (isFrozen) => void etcd.child.kill(isFrozen ? "SIGSTOP" : "SIGCONT"),
     close,
@@ -211,6 +217,13 @@ export async function openKubeCluster(options: KubeClusterOptions = {}): Promise
     await close();
     throw thrown;
   }
+}
+
+/** etcd's own gateway from JSON to gRPC. */
+async function askEtcd(port: number, path: string, body: object): Promise<AnyObject> {
+  const url = `http://127.0.0.1:${port}/v3/kv/${path}`;
+  const answer = await request(url, { method: "POST", body: JSON.stringify(body) });
+  return answer.body.json();
 }
 
 function listOf(items: readonly object[]): object {

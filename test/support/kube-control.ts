@@ -67,8 +67,12 @@ function policyCrd(): object {
 }
 
 export interface ReplicaOptions {
+  /** Where it finds the API server. Left out: the cluster's own address. */
+  readonly server?: string;
   /** Where certificates and discovery are served; default a free loopback port. */
   readonly listen?: Address;
+  /** Left out: a free one. */
+  readonly webhooksPort?: number;
   /** A program, with its first words, that runs it in its own place. */
   readonly through?: readonly string[];
 }
@@ -85,18 +89,18 @@ export async function startReplica(
   return { name, process: running, ...(JSON.parse(value) as Omit<KubeReplica, "name" | "process">) };
 }
 
-async function launchReplica(
+/** As `startReplica`, without waiting until it is ready. The API server may call its webhooks by `localhost`. */
+export async function launchReplica(
   cluster: KubeCluster,
   name: string,
-  { listen, through = [] }: ReplicaOptions,
+  { server = cluster.server, listen, webhooksPort = 0, through = [] }: ReplicaOptions = {},
 ): Promise<RunningCardea> {
   const at = { host: "127.0.0.1", port: 0 };
+  const webhooks = { ...at, port: webhooksPort };
   const config = join(cluster.directory, `${name}.yaml`);
-  writeFileSync(
-    config,
-    JSON.stringify({ listen: listen ?? at, admin: at, telemetry: at, webhooks: at, logLevel: "debug" }),
-  );
-  const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"));
+  const names = { webhookNames: ["localhost"], logLevel: "debug" };
+  writeFileSync(config, JSON.stringify({ listen: listen ?? at, admin: at, telemetry: at, webhooks, ...names }));
+  const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"), server);
   const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
   return startCardea(words, { through, env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });
 }

@@ -258,6 +258,7 @@ class OpenWatch {
   }
 
   async *events(): AsyncGenerator<KubeEvent> {
+    yield { type: "OPENED" };
     while (!this.#signal.aborted) {
       const next = this.#queue.shift();
       if (next !== undefined) yield next;

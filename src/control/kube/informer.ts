@@ -1,7 +1,14 @@
 import { type CardeaError, ERROR_TABLE, toCardeaError } from "../../core/errors.ts";
-import { type KubeApi, type KubeObject, type KubeResource, type KubeSelection, keyOf } from "../../core/kube.ts";
+import {
+  type KubeApi,
+  type KubeEvent,
+  type KubeObject,
+  type KubeResource,
+  type KubeSelection,
+  keyOf,
+} from "../../core/kube.ts";
 import { LIMITS } from "../../core/limits.ts";
-import type { Clock, Logger, Random } from "../../core/ports.ts";
+import type { Clock, Logger, Random, Timer } from "../../core/ports.ts";
 
 /** All objects of a kind, followed as they change. */
 export interface Informer {
@@ -104,21 +111,35 @@ class ListWatch implements Informer {
     const { api, resource, selection, clock } = this.#options;
     const sinceMs = clock.monotonicMs();
     let events = 0;
-    for await (const event of api.watch(resource, { ...selection, resourceVersion }, this.#abort.signal)) {
-      if (this.#abort.signal.aborted) return;
-      events += 1;
-      this.#recovered();
-      if (event.type === "BOOKMARK") {
-        this.#resourceVersion = event.resourceVersion;
-        continue;
+    let opened: Timer | null = null;
+    try {
+      for await (const event of api.watch(resource, { ...selection, resourceVersion }, this.#abort.signal)) {
+        if (this.#abort.signal.aborted) return;
+        if (event.type === "OPENED") {
+          // Nothing need happen for minutes; that the server goes on with it is news enough.
+          opened = clock.setTimer(WATCH_MS_MIN, () => this.#clearError());
+          continue;
+        }
+        events += 1;
+        this.#take(event);
       }
-      this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;
-      if (event.type === "DELETED") this.#remove(keyOf(event.object));
-      else this.#put(event.object);
-      this.#options.onSettled?.();
+    } finally {
+      opened?.cancel();
     }
     if (events > 0 || clock.monotonicMs() - sinceMs >= WATCH_MS_MIN) this.#recovered();
     else await this.#pause();
+  }
+
+  #take(event: Exclude<KubeEvent, { type: "OPENED" }>): void {
+    this.#recovered();
+    if (event.type === "BOOKMARK") {
+      this.#resourceVersion = event.resourceVersion;
+      return;
+    }
+    this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;
+    if (event.type === "DELETED") this.#remove(keyOf(event.object));
+    else this.#put(event.object);
+    this.#options.onSettled?.();
   }
 
   #put(found: KubeObject): void {

@@ -30,7 +30,7 @@ export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listenin
   return openWebhooks({
     ...options,
     listen: config.webhooks,
-    dnsNames: [`${controlName(config.revision)}.${rootNamespace}.svc`],
+    dnsNames: [`${controlName(config.revision)}.${rootNamespace}.svc`, ...config.webhookNames],
     revisions: config.serves,
     pods: {
       settings: () => settings,

@@ -4,6 +4,7 @@ import type { Workload } from "../../policy/facts.ts";
 import type { TrafficSet } from "../../traffic/traffic-set.ts";
 import { ControlLink, type ControlLinkOptions, type DiscoveryConnection } from "./control-link.ts";
 import { openDeltaClient } from "./delta-client.ts";
+import { limitPolicyAge } from "./policy-age.ts";
 import { createPolicySinks, type PolicySet } from "./policy-sinks.ts";
 import { createRegistrySink } from "./registry-sink.ts";
 import type { RegistrySnapshot, Service } from "./registry-snapshot.ts";
@@ -11,7 +12,7 @@ import type { RegistrySnapshot, Service } from "./registry-snapshot.ts";
 /** What this sidecar is told of the mesh, and how it stands with whoever tells. */
 export interface Discovery {
   readonly registry: Latest<RegistrySnapshot>;
-  /** Null: no policy set has been put in force yet, so nothing may be let through. */
+  /** Null: no policy set has been put in force yet, or nobody has confirmed it for too long: nothing may be let through. */
   readonly policies: Latest<PolicySet | null>;
   /** Traffic rules of the same revision as the policies. */
   readonly traffic: Latest<TrafficSet>;
@@ -41,7 +42,7 @@ export function openDiscovery(options: DiscoveryOptions): Discovery {
   });
   return {
     registry: registry.snapshot,
-    policies: policies.inForce,
+    policies: limitPolicyAge({ inForce: policies.inForce, connection: link.state, clock, logger }),
     traffic: policies.traffic,
     connection: link.state,
     use: ({ namespace, fqdn }) => registry.interest.add(`${namespace}/${fqdn}`),

@@ -18,10 +18,13 @@ test("without a file the defaults hold, with what the pod knows of itself", () =
 });
 
 test("the file of a ConfigMap says the rest", () => {
-  const config = parse("mesh: {trustDomain: example.org, enforcement: AUDIT}\nclusterDomain: k8s.example.org\n");
+  const config = parse(
+    "mesh: {trustDomain: example.org, enforcement: AUDIT}\nclusterDomain: k8s.example.org\nwebhookNames: [a.example.org]\n",
+  );
   expect(config).toMatchObject({
     mesh: { trustDomain: "example.org", enforcement: "AUDIT" },
     clusterDomain: "k8s.example.org",
+    webhookNames: ["a.example.org"],
   });
 });
 
@@ -31,6 +34,8 @@ describe("is refused:", () => {
     ["a trust domain that is none", "mesh: {trustDomain: Example.Org}", "trust domain"],
     ["a status port for everybody", "admin: {host: 0.0.0.0, port: 1}", "loopback"],
     ["a root namespace that is not ours", "mesh: {rootNamespace: other}", "we run in cardea-system"],
+    ["a webhook's name with a port", "webhookNames: ['mesh.example.org:443']", "DNS name"],
+    ["a webhook's name that is a wildcard", "webhookNames: ['*.example.org']", "DNS name"],
     ["no YAML", "mesh: {", "mesh.yaml"],
   ])("%s", (_name, text, message) => {
     expect(() => parse(text)).toThrow(message);
