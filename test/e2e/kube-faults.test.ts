@@ -139,7 +139,17 @@ describe.skipIf(whyNoKube !== null)(`faults of a cluster (skipped where ${whyNoK
       ...each,
       clientConfig: { ...each.clientConfig, caBundle: Buffer.from(cluster.caPem).toString("base64") },
     }));
+    proxy.plan(({ path }) => (path.includes("webhookconfigurations") ? { kind: "answer", status: 503 } : null));
     await cluster.must("PATCH", at, { webhooks: strange }, MERGE);
+    const refused = await until(
+      () => create("shop", "strange-roots", "?dryRun=All"),
+      (answer) => !isInjected(answer),
+    );
+    expect([refused.status, refused.body.message]).toEqual([
+      500,
+      expect.stringMatching(/namespace\.inject\.cardea\.dev.*x509: certificate signed by unknown authority/),
+    ]);
+    proxy.plan(() => null);
     await until(() => create("shop", "strange-roots", "?dryRun=All"), isInjected);
   });
 
@@ -255,6 +265,45 @@ describe.skipIf(whyNoKube !== null)(`faults of a cluster (skipped where ${whyNoK
     await until(
       () => status(first),
       (now) => now.cluster!.isLeader,
+    );
+  });
+
+  test("the store takes no writes: nobody leads, tokens become certificates, pods are judged; then all is well again", async () => {
+    const token = await boundToken("full-store");
+    await until(
+      () => status(first),
+      (now) => now.cluster!.isLeader,
+    );
+    await cluster.fillEtcd(true);
+    await until(
+      () => status(first),
+      (now) => !now.cluster!.isLeader,
+    );
+    expect((await certify(target(), token)).at(-1)).toBe(rootPem);
+    expect(isInjected(await create("shop", "full-store-2", "?dryRun=All"))).toBe(true);
+    await cluster.fillEtcd(false);
+    await until(
+      () => status(first),
+      (now) => now.cluster!.isLeader,
+    );
+    await cluster.namespace("after-full");
+    await until(rootOf("after-full"), (pem) => pem === rootPem);
+  });
+
+  test("the store is killed, and comes back: what is held is served, and new pods have their roots again", async () => {
+    await cluster.stopEtcd();
+    const answer = await create("shop", "no-store", "?dryRun=All").catch(() => null);
+    expect(answer === null || answer.status >= 500 || isInjected(answer)).toBe(true);
+    expect((await status(first)).registry).toBeDefined();
+    await cluster.startEtcd();
+    await until(
+      () => cluster.namespace("after-store").then(() => true),
+      (isMade) => isMade,
+    );
+    await until(rootOf("after-store"), (pem) => pem === rootPem);
+    await until(
+      () => status(first),
+      (now) => now.cluster!.notFollowed.length === 0 && now.cluster!.isLeader,
     );
   });
 

@@ -43,6 +43,12 @@ export interface KubeCluster {
   startServer(): Promise<void>;
   /** Makes etcd forget all history up to now. */
   compact(): Promise<void>;
+  /** etcd's own alarm of a full disk: it answers reads, and refuses to write. */
+  fillEtcd(isFull: boolean): Promise<void>;
+  /** Ends etcd by SIGKILL; its data stays. */
+  stopEtcd(): Promise<void>;
+  /** Starts it again on its port and data. */
+  startEtcd(): Promise<void>;
   /** SIGSTOP and SIGCONT of etcd: a store that has gone deaf. */
   freezeEtcd(isFrozen: boolean): void;
   close(): Promise<void>;
@@ -102,7 +108,9 @@ export async function openKubeCluster(options: KubeClusterOptions = {}): Promise
   const kubeconfig = join(directory, "kubeconfig.json");
   writeFileSync(kubeconfig, kubeconfigText(server, certificates.caPem, { certificate: certificates.admin }));
 
-  const etcd = start(process.env["ETCD"]!, etcdArguments(directory, etcdPort, peerPort), directory, "etcd");
+  const startStore = (): Started =>
+    start(process.env["ETCD"]!, etcdArguments(directory, etcdPort, peerPort), directory, "etcd");
+  let etcd = startStore();
   const startApi = (): Started =>
     start(
       process.env["KUBE_APISERVER"]!,
@@ -204,8 +212,18 @@ export async function openKubeCluster(options: KubeClusterOptions = {}): Promise
       await untilReady();
     },
     async compact() {
-      const { header } = await askEtcd(etcdPort, "range", { key: Buffer.from("a").toString("base64") });
-      await askEtcd(etcdPort, "compaction", { revision: header.revision, physical: true });
+      const { header } = await askEtcd(etcdPort, "kv/range", { key: Buffer.from("a").toString("base64") });
+      await askEtcd(etcdPort, "kv/compaction", { revision: header.revision, physical: true });
+    },
+    async fillEtcd(isFull) {
+      const action = isFull ? "ACTIVATE" : "DEACTIVATE";
+      const { header } = await askEtcd(etcdPort, "maintenance/status", {});
+      await askEtcd(etcdPort, "maintenance/alarm", { action, memberID: header.member_id, alarm: "NOSPACE" });
+    },
+    stopEtcd: () => end(etcd, "SIGKILL"),
+    async startEtcd() {
+      etcd = startStore();
+      await untilReady();
     },
     freezeEtcd: (isFrozen) => void etcd.child.kill(isFrozen ? "SIGSTOP" : "SIGCONT"),
     close,
@@ -221,7 +239,7 @@ export async function openKubeCluster(options: KubeClusterOptions = {}): Promise
 
 /** etcd's own gateway from JSON to gRPC. */
 async function askEtcd(port: number, path: string, body: object): Promise<AnyObject> {
-  const url = `http://127.0.0.1:${port}/v3/kv/${path}`;
+  const url = `http://127.0.0.1:${port}/v3/${path}`;
   const answer = await request(url, { method: "POST", body: JSON.stringify(body) });
   return answer.body.json();
 }
