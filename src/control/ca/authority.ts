@@ -7,7 +7,7 @@ import { type Issuer, createRoot } from "../../pki/certificate-build.ts";
 import { generateKeyPair } from "../../pki/keys.ts";
 import { encodePem } from "../../pki/pem.ts";
 import { Intermediates } from "./intermediates.ts";
-import { BACKDATE_MS, encodeIssuer, isIssuedBy, parseIssuer } from "./issuer-file.ts";
+import { encodeIssuer, isIssuedBy, parseIssuer } from "./issuer-file.ts";
 import { isRootAmong, placesOf, type PublishedRoots } from "./published-roots.ts";
 
 /** Root and intermediate of one trust domain, kept in the state directory. */
@@ -49,6 +49,8 @@ export const ROOT_FILE = "ca/root.pem";
 const ROOT_WITH_KEY = "ca/root-with-key.pem";
 
 const ROOT_LIFE_MS = 3_650 * 86_400_000;
+/** It cannot be made again: whoever makes it by a clock that is hours ahead must not wait for them. */
+const ROOT_BACKDATE_MS = 86_400_000;
 
 /**
  * Opens the authority of a state directory, and makes it there when the directory has none yet. Certificate and key
@@ -121,7 +123,7 @@ async function assertPublished(root: Issuer, options: AuthorityOptions): Promise
 }
 
 function makeRoot({ trustDomain, clock, random, logger }: AuthorityOptions): Issuer {
-  const validity = { notBeforeMs: clock.wallMs() - BACKDATE_MS, notAfterMs: clock.wallMs() + ROOT_LIFE_MS };
+  const validity = { notBeforeMs: clock.wallMs() - ROOT_BACKDATE_MS, notAfterMs: clock.wallMs() + ROOT_LIFE_MS };
   const root = createRoot(trustDomain, generateKeyPair(), validity, (count) => random.bytes(count));
   logger.log("info", "ca-root-created", { trustDomain, serial: root.certificate.serial });
   return root;

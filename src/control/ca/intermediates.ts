@@ -92,7 +92,9 @@ export class Intermediates {
     }
   }
 
-  #leftMs(issuer: Issuer): number {
-    return issuer.certificate.notAfterMs - this.#options.clock.wallMs();
+  /** None of one that is not valid yet: a clock that was ahead has made it, and nobody would take what it signs. */
+  #leftMs({ certificate }: Issuer): number {
+    const nowMs = this.#options.clock.wallMs();
+    return certificate.notBeforeMs > nowMs ? 0 : certificate.notAfterMs - nowMs;
   }
 }

@@ -173,6 +173,17 @@ test("replicas that come to the end of an intermediate together have one success
   expect((await all[0]!.signer()).issuer.certificate.serial).toBe(next);
 });
 
+test("what a clock that was hours ahead has made is good when it is right: the root at once, the intermediate anew", async () => {
+  const nowMs = clock.wallMs();
+  clock.setWall(nowMs + 7_200_000);
+  const authority = await open();
+  const ahead = (await authority.signer()).issuer.certificate;
+  clock.setWall(nowMs);
+  const { issuer, root } = await authority.signer();
+  expect(ahead.notBeforeMs).toBeGreaterThan(nowMs);
+  expect([issuer, root].every(({ certificate }) => certificate.notBeforeMs <= nowMs)).toBe(true);
+});
+
 test("a stranger's intermediate in the store is not taken for a successor", async () => {
   const other = createMemoryStateFiles();
   await open(other);
