@@ -16,6 +16,8 @@ export interface WebhooksOptions {
   readonly listen: Address;
   /** `<service>.<namespace>.svc`, as the API server calls us. */
   readonly dnsNames: readonly string[];
+  /** And by what else, where it is not in the same cluster. */
+  readonly otherNames?: readonly string[];
   /** Whose configurations send to us; null is the one without a name. */
   readonly revisions: readonly (string | null)[];
   readonly authority: Authority;
@@ -35,7 +37,8 @@ export interface WebhooksOptions {
  */
 export async function openWebhooks(options: WebhooksOptions): Promise<Listening & { notAfterMs(): number }> {
   const { listen, revisions, authority, pods, policies, clock } = options;
-  const certificate = await holdWebhookCertificate(options);
+  const dnsNames = [...options.dnsNames, ...(options.otherNames ?? [])];
+  const certificate = await holdWebhookCertificate({ ...options, dnsNames });
   const routes = [
     admissionRoute({ ...options, path: WEBHOOK_PATHS.inject, review: (request) => reviewInjection(request, pods) }),
     admissionRoute({ ...options, path: WEBHOOK_PATHS.pods, review: (request) => reviewPod(request, pods) }),

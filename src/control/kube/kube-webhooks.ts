@@ -30,7 +30,7 @@ export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listenin
   return openWebhooks({
     ...options,
     listen: config.webhooks,
-    dnsNames: [`${controlName(config.revision)}.${rootNamespace}.svc`, ...config.webhookNames],
+    dnsNames: [`${controlName(config.revision)}.${rootNamespace}.svc`],
     revisions: config.serves,
     pods: {
       settings: () => settings,
@@ -38,6 +38,7 @@ export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listenin
       namespaceOf: createNamespaceLookup(kube, namespaces),
     },
     configurations: createCaBundlePort(kube, tellDrift(options)),
+    otherNames: config.webhookNames,
     openServer: (server) => ports.openHttpsServer(server),
   });
 }
