@@ -278,7 +278,8 @@ describe("clocks", () => {
     expect(Math.abs(aheadMs - expected)).toBeLessThan(30_000);
     clock.setWall(Date.now());
     await client.get(KUBE.pods, AT);
-    expect(client.clockAheadMs!.get()).toBe(0);
+    // The test's clock stands still while the server's goes on.
+    expect(Math.abs(client.clockAheadMs!.get())).toBeLessThan(30_000);
   });
 
   test.each(["", "now", "Thu, 99 Foo 2026 00:00:00 GMT"])("are not judged by %j", async (date) => {
