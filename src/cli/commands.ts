@@ -22,6 +22,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "install", load: async () => (await import("./install.ts")).command },
   { name: "svid verify", load: async () => (await import("./svid-verify.ts")).command },
   { name: "jwt verify", load: async () => (await import("./jwt-verify.ts")).command },
+  { name: "uninstall", load: async () => (await import("./uninstall.ts")).command },
   { name: "inject", load: async () => (await import("./inject.ts")).command },
   { name: "proxy", load: async () => (await import("./proxy.ts")).command },
   { name: "ready", load: async () => (await import("./ready.ts")).command },

@@ -10,6 +10,11 @@ const EXIT_CODES: Partial<Record<ErrorCode, ExitCode>> = {
   "csr-invalid": 2,
   "der-invalid": 2,
   unreachable: 3,
+  "kube-forbidden": 3,
+  "kube-absent": 3,
+  "kube-conflict": 3,
+  "kube-gone": 3,
+  "kube-refused": 3,
   "upstream-connect-failed": 3,
   "upstream-connect-timeout": 3,
 };

@@ -1,5 +1,4 @@
 import { formatYaml } from "../config/yaml-write.ts";
-import { INSTALL_NAMESPACE } from "../control/install/chart.ts";
 import { findAbsentCrds } from "../control/install/find-absent-crds.ts";
 import { ISTIO_CRDS } from "../control/install/istio-crds.ts";
 import { makeManifests, namespaceManifest } from "../control/install/manifests.ts";
@@ -8,20 +7,10 @@ import { POLICY_TEST_CRD } from "../control/install/policy-test-crd.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json-value.ts";
 import { type Fault, formatFault } from "../core/located.ts";
-import { NAMESPACE } from "../core/object-metadata.ts";
-import { locatePlain } from "../core/located.ts";
 import { readText } from "../io/files.ts";
-import type { Command, Flag, ParsedArgs, Terminal } from "./command.ts";
+import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { KUBECONFIG_FLAG, openClusterClient } from "./cluster-client.ts";
-
-/** Where it is installed to; uninstall, doctor and status look there. */
-export const NAMESPACE_FLAG: Flag = {
-  name: "namespace",
-  short: "n",
-  value: "NAME",
-  summary: "of the control plane",
-  default: INSTALL_NAMESPACE,
-};
+import { NAMESPACE_FLAG, readNamespace } from "./installation.ts";
 
 /** All manifests of a cluster's control plane. */
 export const command: Command = {
@@ -76,18 +65,6 @@ async function readValues(args: ParsedArgs): Promise<JsonObject> {
   const values = parseValues({ profile: profile satisfies Profile, files, sets }, faults);
   if (values === null) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
   return values;
-}
-
-/** Errors: `bad-input`. */
-export function readNamespace(args: ParsedArgs): string {
-  const faults: Fault[] = [];
-  const name = NAMESPACE(locatePlain(args.flag("namespace") ?? INSTALL_NAMESPACE), {
-    file: "--namespace",
-    field: "",
-    faults,
-  });
-  if (name === undefined) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
-  return name;
 }
 
 async function chooseCrds(args: ParsedArgs, terminal: Terminal): Promise<readonly JsonObject[]> {

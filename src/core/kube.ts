@@ -92,6 +92,8 @@ export interface KubeApi {
   readonly clockAheadMs?: Latest<number>;
   /** Null: there is none. */
   get(resource: KubeResource, at: KubeName): Promise<KubeObject | null>;
+  /** The text at a path that is no object: `/version`, `/apis`, what a pod answers by way of the server. */
+  text(path: string): Promise<string>;
   /** All of them, page by page. */
   list(resource: KubeResource, selection?: KubeSelection, signal?: AbortSignal): Promise<KubeList>;
   /** Ends when the server ends it, which it does every few minutes; throws when it breaks. */

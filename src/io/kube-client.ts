@@ -80,6 +80,12 @@ class UndiciKubeClient implements KubeClient {
     return answer.status === 404 ? null : this.#object(answer, at.name);
   }
 
+  async text(path: string): Promise<string> {
+    const answer = await this.#ask({ method: "GET", path });
+    if (answer.status >= 200 && answer.status < 300) return answer.text;
+    throw errorOfStatus(answer.status, answer.text, path);
+  }
+
   async list(resource: KubeResource, selection: KubeSelection = {}, signal?: AbortSignal): Promise<KubeList> {
     const items: KubeObject[] = [];
     let resourceVersion = "";

@@ -32,6 +32,8 @@ export interface MemoryKube extends KubeApi {
   /** `verb path`, as they came. */
   readonly calls: string[];
   readonly openWatches: number;
+  /** What is no object, by its path. */
+  readonly texts: Map<string, string>;
   /** Answers what is created of a kind that is not kept (TokenReview). */
   onCreate(kind: string, answer: (object: KubeObject) => KubeObject): void;
 }
@@ -52,6 +54,7 @@ export function createMemoryKube(): MemoryKube {
   const answers = new Map<string, (object: KubeObject) => KubeObject>();
   const absent = new Set<string>();
   const calls: string[] = [];
+  const texts = new Map([["/version", JSON.stringify({ gitVersion: "v1.36.0" })]]);
   let version = 1;
   let oldest = 0;
   let uids = 0;
@@ -93,6 +96,7 @@ export function createMemoryKube(): MemoryKube {
   const kube: MemoryKube = {
     absent,
     calls,
+    texts,
     put,
     take(resource, name, namespace) {
       const object = kube.peek(resource, name, namespace);
@@ -121,6 +125,13 @@ export function createMemoryKube(): MemoryKube {
     async get(resource, at) {
       await enter("get", resource, kubePath(resource, at));
       return kube.peek(resource, at.name, at.namespace) ?? null;
+    },
+    async text(path) {
+      calls.push(`text ${path}`);
+      await Promise.resolve();
+      const found = texts.get(path);
+      if (found === undefined) throw new CardeaError("kube-absent", path);
+      return found;
     },
     async list(resource, selection = {}) {
       await enter("list", resource, kubePath(resource, selection));
@@ -215,8 +226,10 @@ function merged(target: unknown, patch: unknown): unknown {
   return result;
 }
 
-function isSelected({ metadata }: KubeObject, { namespace, fieldSelector }: KubeSelection): boolean {
+function isSelected({ metadata }: KubeObject, { namespace, labelSelector, fieldSelector }: KubeSelection): boolean {
   if (namespace !== undefined && metadata.namespace !== namespace) return false;
+  const [label, text] = labelSelector?.split("=") ?? [];
+  if (label !== undefined && metadata.labels?.[label] !== text) return false;
   const name = /^metadata\.name=(.*)$/.exec(fieldSelector ?? "")?.[1];
   return name === undefined || metadata.name === name;
 }

@@ -1,6 +1,7 @@
 import { formatYaml } from "../../config/yaml-write.ts";
 import type { JsonObject, JsonValue } from "../../core/json-value.ts";
 import { chartSchema } from "./chart-schema.ts";
+import { INSTALL_NAMESPACE } from "./install-namespace.ts";
 import { ISTIO_CRDS } from "./istio-crds.ts";
 import { MANIFESTS, makeManifests, namespaceManifest } from "./manifests.ts";
 import { POLICY_TEST_CRD } from "./policy-test-crd.ts";
@@ -9,8 +10,6 @@ import { writeHelm } from "./write-helm.ts";
 
 /** Said at the head of each file that a person might edit. */
 const MADE = ["Made from src/control/install/ by `npm run reference`; a test compares. Edits here are lost."];
-
-export const INSTALL_NAMESPACE = "cardea-system";
 
 /** The Helm chart: paths from deploy/chart/ → texts. */
 export function makeChart(version: string): ReadonlyMap<string, string> {

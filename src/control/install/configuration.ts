@@ -1,3 +1,4 @@
+import { INJECTION_KEY } from "../kube/injection-settings.ts";
 import { CONTROL, IS_DEFAULT, LABELS } from "./names.ts";
 import {
   choose,
@@ -14,7 +15,7 @@ import {
 } from "./template.ts";
 
 /** Keys of the ConfigMap. The first is mounted; the second is followed by way of the API, and heeded at once. */
-export const CONFIG_KEYS = { control: "control.yaml", injection: "injection.yaml" } as const;
+export const CONFIG_KEYS = { control: "control.yaml", injection: INJECTION_KEY } as const;
 
 /** Values that a control plane reads once, when it starts. */
 export const READ_ONCE = ["mesh", "revision", "defaultRevision", "control.logLevel"];

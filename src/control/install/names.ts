@@ -5,7 +5,7 @@ import { any, type Condition, type Expression, isSet, not, text, textWhen, value
 export const CONTROL: Expression = withRevision(controlName(null));
 
 /** Whose objects are whose: a label of everything that is installed, and the selector of the control plane's pods. */
-const OWNER_LABEL = "cardea.dev/installation";
+export const OWNER_LABEL = "cardea.dev/installation";
 
 /** The value of the owner's label where the revision has no name. */
 export const DEFAULT_OWNER = "default";

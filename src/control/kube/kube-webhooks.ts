@@ -6,6 +6,7 @@ import type { Listening } from "../../core/ports.ts";
 import { openWebhooks } from "../admission/open-webhooks.ts";
 import type { WebhookParts } from "../control-plane.ts";
 import { controlName } from "./control-name.ts";
+import { openInjectionSettings } from "./injection-settings.ts";
 import type { KubePlanePorts } from "./kube-plane.ts";
 import { driftOf } from "../admission/webhook-drift.ts";
 import { DEFAULT_WEBHOOK_OPTIONS, webhookConfigurations, webhookNames } from "../admission/webhook-configuration.ts";
@@ -23,24 +24,43 @@ interface KubeWebhooksOptions extends WebhookParts, Pick<KubePlanePorts, "kube" 
 }
 
 /** The webhooks of a control plane on Kubernetes. Errors: `unreachable` when the port is taken. */
-export function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listening> {
-  const { config, kube, namespaces, ports } = options;
+export async function openKubeWebhooks(options: KubeWebhooksOptions): Promise<Listening> {
+  const { config, kube, namespaces, ports, faults } = options;
   const { trustDomain, rootNamespace } = config.mesh;
-  const settings = { ...ports.injection, trustDomain, rootNamespace, tokenAudience: config.audience };
-  return openWebhooks({
+  const name = controlName(config.revision);
+  const settings = openInjectionSettings({
+    ...options,
+    namespace: rootNamespace,
+    name,
+    whenAbsent: ports.injection,
+    onFault: (fault) => faults.set("injection-settings", fault),
+  });
+  // Without them a pod would get another image than the one that was asked for.
+  await settings.synced;
+  const webhooks = await openWebhooks({
     ...options,
     listen: config.webhooks,
-    dnsNames: [`${controlName(config.revision)}.${rootNamespace}.svc`],
+    dnsNames: [`${name}.${rootNamespace}.svc`],
     revisions: config.serves,
     pods: {
-      settings: () => settings,
+      settings: () => ({ ...settings.get(), trustDomain, rootNamespace, tokenAudience: config.audience }),
       bypassMode: () => config.bypassChecks,
       namespaceOf: createNamespaceLookup(kube, namespaces),
     },
     configurations: createCaBundlePort(kube, tellDrift(options)),
     otherNames: config.webhookNames,
     openServer: (server) => ports.openHttpsServer(server),
+  }).catch((thrown: unknown) => {
+    settings.close();
+    throw thrown;
   });
+  return {
+    ...webhooks,
+    async close() {
+      settings.close();
+      await webhooks.close();
+    },
+  };
 }
 
 /** Is told of each configuration as it is looked at; null: it is not there. */
