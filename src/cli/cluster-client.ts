@@ -6,14 +6,8 @@ import { systemClock } from "../io/clock.ts";
 import { readText, readTextIfPresent } from "../io/files.ts";
 import { type KubeClient, openKubeClient } from "../io/kube-client.ts";
 import { createSystemRandom } from "../io/random.ts";
-import type { Flag, ParsedArgs, Terminal } from "./command.ts";
+import type { ParsedArgs, Terminal } from "./command.ts";
 import { readVersion } from "./version.ts";
-
-export const KUBECONFIG_FLAG: Flag = {
-  name: "kubeconfig",
-  value: "FILE",
-  summary: "the cluster; without it $KUBECONFIG, ~/.kube/config, or the cluster that we run in",
-};
 
 /** A client for a command that a person has called. */
 export interface ClusterClient {

@@ -23,6 +23,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "svid verify", load: async () => (await import("./svid-verify.ts")).command },
   { name: "jwt verify", load: async () => (await import("./jwt-verify.ts")).command },
   { name: "uninstall", load: async () => (await import("./uninstall.ts")).command },
+  { name: "doctor", load: async () => (await import("./doctor.ts")).command },
   { name: "inject", load: async () => (await import("./inject.ts")).command },
   { name: "proxy", load: async () => (await import("./proxy.ts")).command },
   { name: "ready", load: async () => (await import("./ready.ts")).command },

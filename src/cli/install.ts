@@ -9,7 +9,8 @@ import type { JsonObject } from "../core/json-value.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import { readText } from "../io/files.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
-import { KUBECONFIG_FLAG, openClusterClient } from "./cluster-client.ts";
+import { openClusterClient } from "./cluster-client.ts";
+import { KUBECONFIG_FLAG } from "./cluster-flags.ts";
 import { NAMESPACE_FLAG, readNamespace } from "./installation.ts";
 
 /** All manifests of a cluster's control plane. */

@@ -4,8 +4,10 @@ import { formatFault } from "../core/located.ts";
 import { isRunning } from "../io/child-processes.ts";
 import { systemClock } from "../io/clock.ts";
 import { callHttp } from "../io/http-client.ts";
+import { KUBECONFIG_FLAG } from "./cluster-flags.ts";
 import type { Command } from "./command.ts";
 import { paint, visibleText } from "./flow-text.ts";
+import { NAMESPACE_FLAG } from "./installation.ts";
 import { readJoinedServices, readRunFile, type RunFile, type RunningService } from "./run-file.ts";
 import { SIDECAR_READY_PATH } from "./sidecar-paths.ts";
 import { findStateDirectory, type StatePaths } from "./state-dir.ts";
@@ -14,14 +16,19 @@ import { findStateDirectory, type StatePaths } from "./state-dir.ts";
 export const command: Command = {
   name: "status",
   summary: "is the mesh in sync: policy revision of each sidecar, certificates, faults of policy files",
-  usage: "cardea status [--state DIR] [--json]",
+  usage: "cardea status [--state DIR] [--json] | --kubernetes [--namespace NAME] [--kubeconfig FILE]",
   example: "cardea status",
   positional: { min: 0, max: 0 },
   flags: [
     { name: "state", value: "DIR", summary: "state directory of the mesh" },
     { name: "json", value: null, summary: "one JSON object" },
+    { name: "kubernetes", value: null, summary: "of a cluster; asks pods by way of the API server (pods/proxy)" },
+    NAMESPACE_FLAG,
+    KUBECONFIG_FLAG,
   ],
   async run(args, terminal) {
+    if (args.isSet("kubernetes") || args.isSet("kubeconfig"))
+      return (await import("./cluster-status.ts")).runClusterStatus(args, terminal);
     const paths = await findStateDirectory(args.flag("state"), terminal);
     const report = await readMeshReport(paths);
     if (args.isSet("json")) terminal.stdout(JSON.stringify(report));

@@ -1,7 +1,8 @@
 import { describeRemoval, planRemoval, removeAll } from "../control/install/removal.ts";
 import { findSidecars } from "../control/install/sidecar-pods.ts";
 import { systemClock } from "../io/clock.ts";
-import { KUBECONFIG_FLAG, openClusterClient } from "./cluster-client.ts";
+import { openClusterClient } from "./cluster-client.ts";
+import { KUBECONFIG_FLAG } from "./cluster-flags.ts";
 import type { Command } from "./command.ts";
 import { NAMESPACE_FLAG, readNamespace, readRevision, REVISION_FLAG } from "./installation.ts";
 
