@@ -10,6 +10,7 @@ import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
 import { BUCKETS, METRIC_TABLE, PAIR_LABELS } from "../../src/observe/metric-table.ts";
 import { annotationsPage } from "./annotations-page.ts";
+import { doctorPage, valuesPage } from "./install-pages.ts";
 import { page, table } from "./markdown-page.ts";
 import { meshFilePage, policyFieldsPage } from "./schema-pages.ts";
 import { trafficFieldsPage } from "./traffic-page.ts";
@@ -29,6 +30,8 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["bypass-findings", bypassFindingsPage()],
     ["commands", commandsPage(commands)],
     ["annotations", annotationsPage()],
+    ["values", valuesPage()],
+    ["doctor", doctorPage()],
   ];
   return new Map(pages.map(([name, text]) => [`docs/reference/${name}.md`, text]));
 }
