@@ -11,6 +11,7 @@ import { webhookNames } from "../admission/webhook-configuration.ts";
 import { controlName } from "../kube/control-name.ts";
 import { record } from "../kube/endpoint-facts.ts";
 import { INJECTION_KEY } from "../kube/injection-settings.ts";
+import { isMeshNamespace } from "../kube/mesh-namespaces.ts";
 import { ROOT_CONFIG_KEY } from "../kube/trust-bundle.ts";
 import type { ClusterFacts } from "./cluster-facts.ts";
 import { type Finding, reporter } from "./finding.ts";
@@ -129,8 +130,29 @@ function checkRevisions(facts: ClusterFacts): readonly Finding[] {
       }),
     ];
   });
-  if (lost.length > 0) return lost;
+  const unserved = [...lost, ...withoutDefault(facts)];
+  if (unserved.length > 0) return unserved;
   return [ok(`installed: ${there.map((each) => each ?? "the default").join(", ")}`)];
+}
+
+/** With revisions alone, and none of them the default, the usual label asks nobody. */
+function withoutDefault(facts: ClusterFacts): readonly Finding[] {
+  const { namespaces, mutatingWebhooks } = facts;
+  const { injector } = webhookNames(null);
+  const isThere = (mutatingWebhooks ?? []).some(({ metadata }) => metadata.name === injector);
+  if (isThere || revisionsOf(facts).includes(null)) return [];
+  const asking = (namespaces ?? []).filter((each) => {
+    return isMeshNamespace(each) && each.metadata.labels?.[REVISION_LABEL] === undefined;
+  });
+  return asking.map(({ metadata }) =>
+    reporter("revisions").error(
+      "names no revision, and no installation is the default: its pods start without a sidecar",
+      {
+        about: `namespace ${metadata.name}`,
+        mend: `kubectl label namespace ${metadata.name} ${REVISION_LABEL}=REVISION, or install one with defaultRevision=true`,
+      },
+    ),
+  );
 }
 
 /** What each installation would inject, by its control plane's host: its image. */

@@ -247,6 +247,12 @@ describe("after an installation it tells of", () => {
     expect(await wrongIn(kube)).toEqual([expect.stringMatching(wanted)]);
   });
 
+  test("a namespace that only the default would serve, where no revision is the default", async () => {
+    expect(await wrongIn(healthyCluster("revision=v2"))).toEqual([
+      expect.stringMatching(/^revisions error: namespace shop names no revision, and no installation is the default/),
+    ]);
+  });
+
   test("a cluster that is away is an error of reaching it, not a finding", async () => {
     const kube = healthyCluster();
     kube.fail("list", "unreachable");
