@@ -17,7 +17,7 @@ export const command: Command = {
     { name: "json", value: null, summary: "one JSON object for each finding" },
   ],
   async run(args, terminal) {
-    const { documents, traffic, tests, faults, revision } = await readPolicies(args.positional);
+    const { documents, traffic, tests, invariants, faults, revision } = await readPolicies(args.positional);
     const services = await readServiceHosts(args.flag("mesh"));
     const warnings = [...lintPolicies(documents), ...lintTraffic(traffic, services)];
     const isJson = args.isSet("json");
@@ -28,7 +28,8 @@ export const command: Command = {
       return 2;
     }
     const rules = traffic.length === 0 ? "" : `, ${count(traffic.length, "traffic rule")}`;
-    const found = `${count(documents.length, "policy", "policies")}, ${count(tests.length, "PolicyTest")}`;
+    const held = invariants.length === 0 ? "" : `, ${count(invariants.length, "Invariant")}`;
+    const found = `${count(documents.length, "policy", "policies")}, ${count(tests.length, "PolicyTest")}${held}`;
     terminal.stderr(`${found}${rules}, ${count(warnings.length, "warning")}; revision ${revision}`);
     return warnings.length > 0 && args.isSet("strict") ? 1 : 0;
   },

@@ -3,10 +3,23 @@ import { type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
-import { readText } from "../io/files.ts";
+import { readKind, readText } from "../io/files.ts";
+import { readGitTexts } from "../io/git-files.ts";
 import { readPolicyTexts } from "../io/policy-directory.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { serviceHost } from "../traffic/hosts.ts";
+
+/**
+ * The policies of a path, or of one in a git revision: `main:policies`. What is there as a path is one. Errors: `bad-input`.
+ */
+export async function readPolicyVersion(where: string): Promise<PolicyFiles> {
+  const colon = where.indexOf(":");
+  if (colon <= 0 || (await readKind(where)) !== "absent") return await readGoodPolicies([where]);
+  const { files } = await readGitTexts(where.slice(0, colon), where.slice(colon + 1) || ".");
+  const parsed = parsePolicyFiles(files);
+  assertNoFaults(parsed.faults);
+  return parsed;
+}
 
 /** The policies at the paths, with a fault for all that is wrong with them. */
 export async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
@@ -14,7 +27,7 @@ export async function readPolicies(paths: readonly string[]): Promise<PolicyFile
   const parsed = parsePolicyFiles(files);
   return faults.length === 0
     ? parsed
-    : { ...parsed, documents: [], traffic: [], tests: [], faults: [...faults, ...parsed.faults] };
+    : { ...parsed, documents: [], traffic: [], tests: [], invariants: [], faults: [...faults, ...parsed.faults] };
 }
 
 /** The same for a command that can do nothing with a bad set. Errors: `bad-input`, every fault on its own line. */
@@ -36,7 +49,8 @@ export async function readServiceHosts(file: string | undefined): Promise<Readon
   return new Set(services.map(({ name, namespace }) => serviceHost(name, namespace)));
 }
 
-async function readMesh(file: string): Promise<Mesh> {
+/** One Mesh document. Errors: `bad-input`. */
+export async function readMesh(file: string): Promise<Mesh> {
   const faults: Fault[] = [];
   const [document, ...others] = parseYaml(await readText(file), file, faults);
   const mesh = document === undefined ? null : parseMesh(document, { file }, faults);

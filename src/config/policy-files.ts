@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { closestWord } from "../core/closest-word.ts";
 import { type Fault, type Located, locatePlain } from "../core/located.ts";
 import { lookUp } from "../core/schema.ts";
+import { type Invariant, parseInvariant } from "../policy/analysis/invariant.ts";
 import { type PolicyTest, parsePolicyTest } from "../policy/analysis/policy-test.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../policy/document.ts";
 import { isTrafficKind, parseTrafficDocument, TRAFFIC_KINDS, type TrafficDocument } from "../traffic/document.ts";
@@ -19,6 +20,8 @@ export interface PolicyFiles {
   /** What is said of traffic: DestinationRule, VirtualService, HTTPRoute, GRPCRoute. */
   readonly traffic: readonly TrafficDocument[];
   readonly tests: readonly PolicyTest[];
+  /** What must hold of the set whatever else it says; for `policy prove`. */
+  readonly invariants: readonly Invariant[];
   readonly faults: readonly Fault[];
   /** Twelve hexadecimal digits that change when a text, or a file's name below the files' common directory, does. */
   readonly revision: string;
@@ -39,6 +42,7 @@ export function parsePolicyFiles(files: readonly PolicyFile[], readings: PolicyR
   const documents = all.flatMap(({ found }) => found.documents);
   const traffic = all.flatMap(({ found }) => found.traffic);
   const tests = all.flatMap(({ found }) => found.tests);
+  const invariants = all.flatMap(({ found }) => found.invariants);
   addDuplicates(documents, "policies", faults);
   for (const kind of TRAFFIC_KINDS)
     addDuplicates(
@@ -47,14 +51,14 @@ export function parsePolicyFiles(files: readonly PolicyFile[], readings: PolicyR
       faults,
     );
   const revision = revisionOf(files);
-  if (faults.length > 0) return { documents: [], traffic: [], tests: [], faults, revision };
-  return { documents, traffic, tests, faults, revision };
+  if (faults.length > 0) return { documents: [], traffic: [], tests: [], invariants: [], faults, revision };
+  return { documents, traffic, tests, invariants, faults, revision };
 }
 
 function readFile({ path, text }: PolicyFile, readings: PolicyReadings): Found {
   const known = readings.get(path);
   if (known?.text === text) return known.found;
-  const found: Found = { faults: [], documents: [], traffic: [], tests: [] };
+  const found: Found = { faults: [], documents: [], traffic: [], tests: [], invariants: [] };
   for (const located of parseYaml(text, path, found.faults).flatMap(withoutList)) readDocument(located, path, found);
   return found;
 }
@@ -64,9 +68,11 @@ function readFile({ path, text }: PolicyFile, readings: PolicyReadings): Found {
  * that they name its field alone; `name` stands where a file's path would.
  */
 export function parsePolicyObject(object: unknown, name: string): Omit<PolicyFiles, "revision"> {
-  const found: Found = { faults: [], documents: [], traffic: [], tests: [] };
+  const found: Found = { faults: [], documents: [], traffic: [], tests: [], invariants: [] };
   readDocument(locatePlain(object), name, found);
-  return found.faults.length > 0 ? { documents: [], traffic: [], tests: [], faults: found.faults } : found;
+  return found.faults.length > 0
+    ? { documents: [], traffic: [], tests: [], invariants: [], faults: found.faults }
+    : found;
 }
 
 interface Found {
@@ -74,6 +80,7 @@ interface Found {
   readonly documents: AuthorizationPolicy[];
   readonly traffic: TrafficDocument[];
   readonly tests: PolicyTest[];
+  readonly invariants: Invariant[];
 }
 
 /** Istio's kinds that a later version reads; enforcing a set as if they were not there would be a lie. */
@@ -86,8 +93,8 @@ const NOT_YET = [
   "TCPRoute",
   "TLSRoute",
 ];
-const KINDS = ["AuthorizationPolicy", "PolicyTest", ...TRAFFIC_KINDS, "List", ...NOT_YET];
-const EXPECTED = `AuthorizationPolicy, PolicyTest, ${TRAFFIC_KINDS.join(", ")}`;
+const KINDS = ["AuthorizationPolicy", "PolicyTest", "Invariant", ...TRAFFIC_KINDS, "List", ...NOT_YET];
+const EXPECTED = `AuthorizationPolicy, PolicyTest, Invariant, ${TRAFFIC_KINDS.join(", ")}`;
 
 function readDocument(located: Located, file: string, found: Found): void {
   const kind = scalarOf(located, "kind");
@@ -97,6 +104,9 @@ function readDocument(located: Located, file: string, found: Found): void {
   } else if (kind === "PolicyTest") {
     const test = parsePolicyTest(located, { file }, found.faults);
     if (test !== null) found.tests.push(test);
+  } else if (kind === "Invariant") {
+    const invariant = parseInvariant(located, { file }, found.faults);
+    if (invariant !== null) found.invariants.push(invariant);
   } else if (isTrafficKind(kind)) {
     const document = parseTrafficDocument(kind, located, { file }, found.faults);
     if (document !== null) found.traffic.push(document);
@@ -158,7 +168,8 @@ function sharedDirectoryLength(paths: readonly string[]): number {
   const first = paths[0] ?? "";
   let length = first.lastIndexOf("/") + 1;
   for (const path of paths) {
-    while (!path.startsWith(first.slice(0, length))) length = first.lastIndexOf("/", length - 2) + 1;
+    // A slash at the very beginning is the last to be given up: one path is absolute and another is not.
+    while (!path.startsWith(first.slice(0, length))) length = length < 2 ? 0 : first.lastIndexOf("/", length - 2) + 1;
   }
   return length;
 }

@@ -235,6 +235,11 @@ export const LIMIT_TABLE = {
   retryAttemptsMax: limit(25, "count", "Retries that a route may ask for."),
   directResponseBytesMax: limit(32_768, "bytes", "The body that a route may answer with."),
   peerBindingsMax: limit(1_024, "count", "Peers for which a sidecar keeps the rules that may match them."),
+  policyAnalysisStepsMax: limit(
+    10_000_000,
+    "count",
+    "Steps that `policy prove`, `diff` and `blast-radius` take for one destination, a few seconds, before they answer `unknown`.",
+  ),
   certificateBytesMax: limit(16_384, "bytes", "One certificate or signing request, DER; ours have 600 bytes."),
   chainCertificatesMax: limit(8, "count", "Certificates that a peer may send, and the longest chain built of them."),
   chainSignaturesMax: limit(16, "count", "Signatures tried for one chain: cross-signed loops must not cost more."),

@@ -9,7 +9,8 @@ export interface PolicyTexts {
   readonly faults: readonly Fault[];
 }
 
-const EXTENSIONS = new Set([".yaml", ".yml", ".json"]);
+/** What policy files are called. */
+export const POLICY_EXTENSIONS: ReadonlySet<string> = new Set([".yaml", ".yml", ".json"]);
 
 /**
  * Reads the YAML and JSON files named, and those below the directories named, each once and in order of path.
@@ -34,7 +35,7 @@ async function namesAt(path: string, faults: Fault[]): Promise<readonly string[]
   if (kind !== "directory") return kind === null ? [] : [path];
   const below = await orFault(path, faults, () => listFilesBelow(path));
   if (below === null) return [];
-  const policies = below.filter((name) => EXTENSIONS.has(extname(name)));
+  const policies = below.filter((name) => POLICY_EXTENSIONS.has(extname(name)));
   if (policies.length === 0) faults.push(faultAt(path, "holds no .yaml, .yml or .json file"));
   return policies;
 }

@@ -47,8 +47,17 @@ export function readPeer(peer: PeerFacts): PeerView {
   };
 }
 
+/** The context of clauses in which they, or those of the other lists that hold with them, may name trust domains. */
+export function contextFor(
+  policy: AuthorizationPolicy,
+  settings: MeshSettings,
+  together: readonly Clauses[],
+): ClauseContext {
+  return { policy, settings, namesTrustDomains: together.some(namesTrustDomains) };
+}
+
 /** Whether clauses that hold together say themselves which trust domains they mean. */
-export function namesTrustDomains(clauses: Clauses): boolean {
+function namesTrustDomains(clauses: Clauses): boolean {
   return clauses.some((clause) => clause.attribute === "source.trustDomain" && !clause.isNegated);
 }
 

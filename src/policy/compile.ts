@@ -6,7 +6,7 @@ import {
   type ClauseContext,
   compilePeerTest,
   compileRequestTest,
-  namesTrustDomains,
+  contextFor,
   type PeerTest,
   type RequestTest,
 } from "./clause-test.ts";
@@ -122,14 +122,10 @@ function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshS
 }
 
 function compileRule(rule: Rule, policy: AuthorizationPolicy, settings: MeshSettings): CompiledRule {
-  const whenNamesDomains = namesTrustDomains(rule.when);
-  const base: ClauseContext = { policy, settings, namesTrustDomains: whenNamesDomains };
+  const base = contextFor(policy, settings, [rule.when]);
   return {
     decision: ruleDecision(policy.action, policy.id, rule.index),
-    from:
-      rule.from?.map((source) =>
-        peerTests(source, { ...base, namesTrustDomains: whenNamesDomains || namesTrustDomains(source) }),
-      ) ?? null,
+    from: rule.from?.map((source) => peerTests(source, contextFor(policy, settings, [rule.when, source]))) ?? null,
     to:
       rule.to?.map((operation) => ({
         peer: peerTests(operation, base),

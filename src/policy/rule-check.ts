@@ -4,7 +4,7 @@ import {
   type ClauseContext,
   compilePeerTest,
   compileRequestTest,
-  namesTrustDomains,
+  contextFor,
   type PeerView,
   readPeer,
   requestTestHolds,
@@ -66,7 +66,7 @@ function checkClause(clause: Clause, at: Surroundings): Check {
     const isDropped = policy.action === "DENY";
     return { holds: isDropped, isDropped, spoilsRule: !isDropped, clause };
   }
-  const test = testFor(clause, { policy, settings, namesTrustDomains: namesTrustDomains(at.together) });
+  const test = testFor(clause, contextFor(policy, settings, [at.together]));
   return { holds: test(view, request), isDropped: false, spoilsRule: false, clause };
 }
 

@@ -88,7 +88,8 @@ interface ReadPolicies {
 /** Whatever cannot be read is a fault like one in a text. */
 async function readPolicies(source: PolicySource, readings: PolicyReadings): Promise<ReadPolicies> {
   const { files, faults } = await source.read();
-  if (faults.length > 0) return { files: [], set: { documents: [], traffic: [], tests: [], faults, revision: "" } };
+  if (faults.length > 0)
+    return { files: [], set: { documents: [], traffic: [], tests: [], invariants: [], faults, revision: "" } };
   return { files, set: parsePolicyFiles(files, readings) };
 }
 

@@ -98,6 +98,11 @@ describe("the revision", () => {
     expect(parsePolicyFiles(changed).revision).not.toBe(revision);
   });
 
+  test("is found for files that share no directory, one path absolute and the other not", () => {
+    const both = ["/etc/policies/a.yaml", "policies/b.yaml"].map((path) => ({ path, text: "{}" }));
+    expect(parsePolicyFiles(both).revision).toBe(parsePolicyFiles(both.toReversed()).revision);
+  });
+
   test("is told for a refused set too", () => {
     expect(parsePolicyFiles([{ path: "a.yaml", text: "" }]).revision).toMatch(/^[0-9a-f]{12}$/);
   });

@@ -1,0 +1,172 @@
+import type { Decision } from "../policy/decision.ts";
+import type { AuthorizationPolicy } from "../policy/document.ts";
+import type { Flip, PolicyDiff } from "../policy/analysis/diff.ts";
+import { type KnownWorkload, nameOf } from "../policy/analysis/known-workload.ts";
+import { callerName, requestWords } from "./known-workloads.ts";
+import type { FlippedFlow, FlowFlips } from "./policy-diff-flows.ts";
+
+/** All that a report of two versions says. */
+export interface Comparison {
+  readonly names: { readonly before: string; readonly after: string };
+  readonly revisions: { readonly before: string; readonly after: string };
+  readonly before: readonly AuthorizationPolicy[];
+  readonly after: readonly AuthorizationPolicy[];
+  readonly workloads: readonly KnownWorkload[];
+  readonly diff: PolicyDiff;
+  /** Null: none were given. */
+  readonly flows: FlowFlips | null;
+}
+
+const CHANGES = ["newly-allowed", "newly-denied"] as const;
+const TITLES = { "newly-allowed": "Newly allowed", "newly-denied": "Newly denied" } as const;
+
+/** Callers that one line names; strangers of a kind stand for all of it. */
+const CALLERS_SHOWN = 5;
+
+export function formatText(comparison: Comparison): readonly string[] {
+  const { diff, flows } = comparison;
+  const lines: string[] = [];
+  for (const change of CHANGES) {
+    const flips = diff.flips.filter((flip) => flip.change === change);
+    if (flips.length > 0) lines.push(`${TITLES[change]}:`);
+    for (const flip of flips) {
+      lines.push(`  ${callersOf(flip, comparison)} → ${destinationOf(flip)}: ${exampleOf(flip)}`);
+      lines.push(`      ${because(flip, comparison)}`);
+    }
+  }
+  lines.push(...diff.unknown.map((name) => `not known: ${name} has more to tell apart than could be looked at`));
+  lines.push(summaryOf(comparison));
+  if (flows !== null) lines.push(...flows.flipped.map((flip) => `  ${flowLine(flip)}`), flowSummary(flows));
+  return lines;
+}
+
+/** For a pull request's comment. */
+export function formatMarkdown(comparison: Comparison): readonly string[] {
+  const { diff, flows } = comparison;
+  const lines = [
+    `### Policy changes: ${code(comparison.names.before)} → ${code(comparison.names.after)}`,
+    "",
+    summaryOf(comparison),
+    "",
+  ];
+  for (const change of CHANGES) {
+    const flips = diff.flips.filter((flip) => flip.change === change);
+    if (flips.length === 0) continue;
+    lines.push(`#### ${TITLES[change]}`, "", "| who | where | for example | because |", "|---|---|---|---|");
+    for (const flip of flips) {
+      const cells = [
+        callersOf(flip, comparison),
+        destinationOf(flip),
+        code(exampleOf(flip)),
+        because(flip, comparison),
+      ];
+      lines.push(`| ${cells.map(cell).join(" | ")} |`);
+    }
+    lines.push("");
+  }
+  if (diff.unknown.length > 0)
+    lines.push(`Not known, because there is too much to tell apart: ${diff.unknown.map(code).join(", ")}`, "");
+  if (flows === null) return lines;
+  lines.push("#### Recorded flows", "", flowSummary(flows), "");
+  if (flows.flipped.length > 0) {
+    lines.push("| flows | change | who | what |", "|---|---|---|---|");
+    for (const { count, change, example } of flows.flipped.slice(0, FLOWS_SHOWN))
+      lines.push(`| ${count} | ${change} | ${cell(sourceOf(example))} | ${cell(code(targetOf(example)))} |`);
+    lines.push("");
+  }
+  return lines;
+}
+
+const FLOWS_SHOWN = 50;
+
+export function formatJson(comparison: Comparison): readonly string[] {
+  const { diff, flows, revisions } = comparison;
+  const flips = diff.flips.map(({ destination, change, before, after, examples }) => ({
+    kind: "change",
+    change,
+    destination: destination.workload.name,
+    port: destination.port,
+    protocol: destination.protocol,
+    before,
+    after,
+    examples: examples.map((facts) => ({
+      principal: facts.principal,
+      ip: facts.sourceIp,
+      port: facts.destinationPort,
+      ...(destination.protocol === "http"
+        ? { method: facts.method, path: facts.path, host: facts.host, headers: facts.headers }
+        : {}),
+    })),
+  }));
+  const flowLines = (flows?.flipped ?? []).map(({ example, ...flip }) => ({ kind: "flow", ...flip, flow: example.id }));
+  const allowed = diff.flips.filter(({ change }) => change === "newly-allowed").length;
+  const counts = { newlyAllowed: allowed, newlyDenied: diff.flips.length - allowed, looked: diff.looked };
+  const read = flows === null ? {} : { flowsRead: flows.read, flowsSkipped: flows.skipped };
+  return [...flips, ...flowLines, { kind: "summary", revisions, ...counts, unknown: diff.unknown, ...read }].map(
+    (each) => JSON.stringify(each),
+  );
+}
+
+function summaryOf({ diff, revisions }: Comparison): string {
+  const count = (change: Flip["change"]): number => diff.flips.filter((flip) => flip.change === change).length;
+  if (diff.flips.length === 0 && diff.unknown.length === 0)
+    return `No request is decided otherwise on ${diff.looked} destinations (revision ${revisions.before} → ${revisions.after}).`;
+  const kinds = `${count("newly-allowed")} kinds of request newly allowed, ${count("newly-denied")} newly denied`;
+  const unknown = diff.unknown.length === 0 ? "" : `, ${diff.unknown.length} destinations not known`;
+  return `${kinds}${unknown}, of ${diff.looked} destinations (revision ${revisions.before} → ${revisions.after}).`;
+}
+
+function callersOf({ examples }: Flip, { workloads }: Comparison): string {
+  const names = [...new Set(examples.map(({ principal }) => callerName(principal, workloads)))];
+  const more = names.length - CALLERS_SHOWN;
+  return `${names.slice(0, CALLERS_SHOWN).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function destinationOf({ destination }: Flip): string {
+  return nameOf(destination);
+}
+
+function exampleOf({ examples, destination }: Flip): string {
+  return requestWords(examples[0]!, destination);
+}
+
+function because({ before, after }: Flip, { before: old, after: now }: Comparison): string {
+  return `before: ${reasonOf(before, old)}; after: ${reasonOf(after, now)}`;
+}
+
+function reasonOf({ policy, rule, reason }: Decision, documents: readonly AuthorizationPolicy[]): string {
+  if (reason === "no-allow-rule-matched") return "no ALLOW rule matched";
+  const source = documents.find(({ id }) => id === policy)?.rules.find(({ index }) => index === rule)?.source;
+  if (source === undefined) return "the mesh's defaultAction";
+  const verb = reason === "deny-rule-matched" ? "denied" : "allowed";
+  return `${verb} by rule ${rule} of ${policy} (${source.file}:${source.line ?? 1})`;
+}
+
+function flowSummary({ read, skipped, flipped }: FlowFlips): string {
+  const count = (change: FlippedFlow["change"]): number =>
+    flipped.filter((flip) => flip.change === change).reduce((sum, flip) => sum + flip.count, 0);
+  const passed = skipped === 0 ? "" : `; ${skipped} other lines passed over`;
+  return `Of ${read} recorded flows, ${count("newly-allowed")} would be newly allowed and ${count("newly-denied")} newly denied${passed}.`;
+}
+
+function flowLine({ count, change, example }: FlippedFlow): string {
+  return `${count} × ${change}: ${sourceOf(example)} → ${targetOf(example)}`;
+}
+
+function sourceOf({ source }: FlippedFlow["example"]): string {
+  return source.principal ?? `${source.ip} without an identity`;
+}
+
+function targetOf({ destination, method, path }: FlippedFlow["example"]): string {
+  const name = `${destination.namespace ?? "?"}/${destination.workload ?? destination.ip}:${destination.port}`;
+  return method === null ? name : `${name} ${method} ${path ?? ""}`;
+}
+
+function code(text: string): string {
+  return `\`${text.replaceAll("`", "'")}\``;
+}
+
+/** A bar would end the table's cell. */
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
+}

@@ -1,0 +1,71 @@
+import { CardeaError } from "../core/errors.ts";
+import { diffPolicies } from "../policy/analysis/diff.ts";
+import { workloadsNamedBy } from "../policy/analysis/known-workload.ts";
+import type { Command } from "./command.ts";
+import { knownWorkloads } from "./known-workloads.ts";
+import { formatJson, formatMarkdown, formatText, type Comparison } from "./policy-diff-report.ts";
+import { flippedFlows } from "./policy-diff-flows.ts";
+import { readMesh, readMeshSettings, readPolicyVersion } from "./policy-input.ts";
+
+const FAIL_ON = ["allowed", "denied", "any"] as const;
+
+/** What changes in meaning between two sets of policies. */
+export const command: Command = {
+  name: "policy diff",
+  summary: "what two versions of the policies decide otherwise, over all requests and over recorded flows",
+  usage:
+    "cardea policy diff OLD NEW [--mesh FILE] [--flows FILE]... [--fail-on allowed|denied|any] [-o text|markdown|json]",
+  example: "cardea policy diff main:policies policies --mesh deploy/local/mesh.yaml --fail-on allowed",
+  positional: { min: 2, max: 2 },
+  flags: [
+    { name: "mesh", value: "FILE", summary: "mesh file, for its services, trust domain and defaultAction" },
+    { name: "flows", value: "FILE", repeat: true, summary: "recorded flows (JSON lines): which of them would flip" },
+    { name: "fail-on", value: "CHANGE", summary: "exit 1 when something is newly allowed, newly denied, or either" },
+    { name: "output", short: "o", value: "FORMAT", summary: "text, markdown or json", default: "text" },
+    { name: "json", value: null, summary: "the same as -o json" },
+  ],
+  async run(args, terminal) {
+    const format = args.isSet("json") ? "json" : (args.flag("output") ?? "text");
+    const write = FORMATS.get(format);
+    if (write === undefined)
+      throw new CardeaError("bad-input", `--output: expected text, markdown or json, found ${JSON.stringify(format)}`);
+    const failOn = readFailOn(args.flag("fail-on"));
+    const [from, to] = [args.positional[0]!, args.positional[1]!];
+    const file = args.flag("mesh");
+    const settings = await readMeshSettings(file);
+    const before = await readPolicyVersion(from);
+    const after = await readPolicyVersion(to);
+    const sets = { before: before.documents, after: after.documents };
+    const workloads =
+      file === undefined
+        ? workloadsNamedBy([...sets.before, ...sets.after], settings)
+        : knownWorkloads(await readMesh(file));
+    const diff = diffPolicies({ ...sets, settings, workloads });
+    const flows = await flippedFlows(args.flags("flows"), { ...sets, settings });
+    const revisions = { before: before.revision, after: after.revision };
+    const comparison: Comparison = { names: { before: from, after: to }, revisions, ...sets, workloads, diff, flows };
+    for (const line of write(comparison)) terminal.stdout(line);
+    return hasFailed(comparison, failOn) ? 1 : 0;
+  },
+};
+
+const FORMATS: ReadonlyMap<string, (comparison: Comparison) => readonly string[]> = new Map([
+  ["text", formatText],
+  ["markdown", formatMarkdown],
+  ["json", formatJson],
+]);
+
+function readFailOn(text: string | undefined): (typeof FAIL_ON)[number] | null {
+  const word = FAIL_ON.find((each) => each === text);
+  if (text === undefined || word !== undefined) return word ?? null;
+  throw new CardeaError("bad-input", `--fail-on: expected ${FAIL_ON.join(", ")}, found ${JSON.stringify(text)}`);
+}
+
+/** What could not be looked at may hold what was asked for. */
+function hasFailed({ diff, flows }: Comparison, failOn: (typeof FAIL_ON)[number] | null): boolean {
+  if (failOn === null) return false;
+  const changes = new Set([...diff.flips, ...(flows?.flipped ?? [])].map(({ change }) => change));
+  const isAllowed = failOn !== "denied" && changes.has("newly-allowed");
+  const isDenied = failOn !== "allowed" && changes.has("newly-denied");
+  return isAllowed || isDenied || diff.unknown.length > 0;
+}

@@ -1,0 +1,75 @@
+import type { SpiffeId } from "../../core/spiffe-id.ts";
+import type { AuthorizationPolicy } from "../document.ts";
+import type { MeshSettings } from "../mesh-settings.ts";
+import { type Destination, destinationsOf, type KnownWorkload, nameOf } from "./known-workload.ts";
+import { accessTo } from "./space/access.ts";
+import { explore } from "./space/explore.ts";
+import type { Facts } from "./space/facts.ts";
+import type { Formula } from "./space/formula.ts";
+
+/** One workload may call another in some way. */
+export interface Edge {
+  readonly from: KnownWorkload;
+  readonly to: Destination;
+  /** What lets it, each with an example of a request; null: no rule does, the mesh's defaultAction. */
+  readonly grants: readonly { readonly formula: Formula | null; readonly example: Facts }[];
+}
+
+export interface Reach {
+  readonly edges: readonly Edge[];
+  /** Destinations with more to tell apart than could be looked at; what reaches them is not known. */
+  readonly unknown: readonly string[];
+}
+
+/** Who may call whom directly, over all requests. */
+export function reachBetween(
+  workloads: readonly KnownWorkload[],
+  { documents, settings }: { readonly documents: readonly AuthorizationPolicy[]; readonly settings: MeshSettings },
+): Reach {
+  const edges: Edge[] = [];
+  const unknown: string[] = [];
+  const callers = Map.groupBy(
+    workloads.filter(({ principal }) => principal !== null),
+    ({ principal }) => principal,
+  );
+  for (const to of workloads.flatMap(destinationsOf)) {
+    const granted = grantsOn(to, [...callers.keys()], { documents, settings });
+    if (granted === null) {
+      unknown.push(nameOf(to));
+      continue;
+    }
+    for (const [principal, grants] of granted)
+      for (const from of callers.get(principal) ?? []) if (from !== to.workload) edges.push({ from, to, grants });
+  }
+  return { edges, unknown };
+}
+
+type Grants = ReadonlyMap<SpiffeId | null, Edge["grants"]>;
+
+function grantsOn(
+  { workload, port, protocol }: Destination,
+  principals: readonly (SpiffeId | null)[],
+  set: { readonly documents: readonly AuthorizationPolicy[]; readonly settings: MeshSettings },
+): Grants | null {
+  const { settings } = set;
+  const access = accessTo(set.documents, workload, { settings, protocol });
+  const known = { principals, isOpen: false, ports: port === null ? null : [port], hosts: workload.hosts };
+  const regions = explore(
+    access.formulas,
+    (truthOf) => {
+      const verdict = access.decide(truthOf);
+      return verdict === null ? null : { outcome: verdict };
+    },
+    { settings, known, apart: ["principal"] },
+    ({ allow, formula }, { principal }) =>
+      allow ? `${principal} ${formula?.policy.id ?? ""} ${formula?.rule.index ?? ""}` : "denied",
+  );
+  const allowed = regions?.filter(({ outcome }) => outcome.allow) ?? null;
+  if (allowed === null) return null;
+  return new Map(
+    [...Map.groupBy(allowed, ({ example }) => example.principal)].map(([principal, some]) => [
+      principal,
+      some.map(({ outcome, example }) => ({ formula: outcome.formula, example })),
+    ]),
+  );
+}
