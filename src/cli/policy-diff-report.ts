@@ -20,8 +20,8 @@ export interface Comparison {
 const CHANGES = ["newly-allowed", "newly-denied"] as const;
 const TITLES = { "newly-allowed": "Newly allowed", "newly-denied": "Newly denied" } as const;
 
-/** Callers that one line names; strangers of a kind stand for all of it. */
-const CALLERS_SHOWN = 5;
+/** Callers, and examples, that one line names. */
+const SHOWN_MAX = 5;
 
 export function formatText(comparison: Comparison): readonly string[] {
   const { diff, flows } = comparison;
@@ -30,7 +30,7 @@ export function formatText(comparison: Comparison): readonly string[] {
     const flips = diff.flips.filter((flip) => flip.change === change);
     if (flips.length > 0) lines.push(`${TITLES[change]}:`);
     for (const flip of flips) {
-      lines.push(`  ${callersOf(flip, comparison)} → ${destinationOf(flip)}: ${exampleOf(flip)}`);
+      lines.push(`  ${callersOf(flip, comparison)} → ${destinationOf(flip)}: ${examplesOf(flip).join("; ")}`);
       lines.push(`      ${because(flip, comparison)}`);
     }
   }
@@ -57,7 +57,7 @@ export function formatMarkdown(comparison: Comparison): readonly string[] {
       const cells = [
         callersOf(flip, comparison),
         destinationOf(flip),
-        code(exampleOf(flip)),
+        examplesOf(flip).map(code).join("; "),
         because(flip, comparison),
       ];
       lines.push(`| ${cells.map(cell).join(" | ")} |`);
@@ -117,17 +117,22 @@ function summaryOf({ diff, revisions }: Comparison): string {
 }
 
 function callersOf({ examples }: Flip, { workloads }: Comparison): string {
-  const names = [...new Set(examples.map(({ principal }) => callerName(principal, workloads)))];
-  const more = names.length - CALLERS_SHOWN;
-  return `${names.slice(0, CALLERS_SHOWN).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return few(examples.map(({ principal }) => callerName(principal, workloads))).join(", ");
+}
+
+/** Each once, and how many more there are. */
+function few(words: readonly string[]): readonly string[] {
+  const distinct = [...new Set(words)];
+  const more = distinct.length - SHOWN_MAX;
+  return more > 0 ? [...distinct.slice(0, SHOWN_MAX), `and ${more} more`] : distinct;
 }
 
 function destinationOf({ destination }: Flip): string {
   return nameOf(destination);
 }
 
-function exampleOf({ examples, destination }: Flip): string {
-  return requestWords(examples[0]!, destination);
+function examplesOf({ examples, destination }: Flip): readonly string[] {
+  return few(examples.map((example) => requestWords(example, destination)));
 }
 
 function because({ before, after }: Flip, { before: old, after: now }: Comparison): string {

@@ -13,7 +13,10 @@ export interface Flip {
   readonly change: "newly-allowed" | "newly-denied";
   readonly before: Decision;
   readonly after: Decision;
-  /** Who could make such a request, an example for each: a known caller, somebody without identity (null), a stranger. */
+  /**
+   * An example for each who could make such a request (a known caller, somebody without identity, a stranger), and for each
+   * way in which it matches the rules.
+   */
   readonly examples: readonly Facts[];
 }
 
@@ -60,15 +63,18 @@ function flipsOn(destination: Destination, ground: DiffGround): readonly Flip[] 
   };
   const regions = explore(
     [...before.formulas, ...after.formulas],
-    (truthOf) => {
+    (truthOf, termsOf) => {
       const old = before.decide(truthOf);
       const now = after.decide((formula) => truthOf(offset + formula));
       if (old === null || now === null) return null;
-      return { outcome: old.allow === now.allow ? null : { old, now } };
+      if (old.allow === now.allow) return { outcome: null };
+      const was = old.formula === null ? "" : termsOf(before.formulas.indexOf(old.formula));
+      const is = now.formula === null ? "" : termsOf(offset + after.formulas.indexOf(now.formula));
+      return { outcome: { old, now, terms: `${was} ${is}` } };
     },
     { settings, known, apart: ["principal"] },
     (flip, { principal }) =>
-      flip === null ? "" : [principal, ruleName(flip.old.formula), ruleName(flip.now.formula)].join(" "),
+      flip === null ? "" : [principal, ruleName(flip.old.formula), ruleName(flip.now.formula), flip.terms].join(" "),
   );
   if (regions === null) return null;
   const flipped = regions.flatMap(({ outcome, example }) => (outcome === null ? [] : [{ ...outcome, example }]));

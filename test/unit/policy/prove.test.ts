@@ -245,6 +245,21 @@ describe("a comparison of two versions", () => {
     expect(said).toContainEqual(["newly-denied", "GET", "/a/"]);
   });
 
+  test("gives an example for each operation that a rule loses", () => {
+    const two = allow(
+      "shop",
+      "orders",
+      '[{to: [{operation: {methods: ["GET"], paths: ["/a"]}}, {operation: {methods: ["POST"], paths: ["/b"]}}]}]',
+    );
+    const [flip, ...others] = flips([two], [rules('{paths: ["/c"]}')]).flips.filter(
+      ({ change }) => change === "newly-denied",
+    );
+    expect(others).toEqual([]);
+    expect(new Set(flip!.examples.map(({ method, path }) => `${method} ${path}`))).toEqual(
+      new Set(["GET /a", "POST /b"]),
+    );
+  });
+
   test("finds a DENY that shadows a grant, and names both rules", () => {
     const grant = rules('{paths: ["/*"]}');
     const deny = allow("shop", "orders", '[{from: [{source: {notNamespaces: ["shop"]}}]}]', "DENY");

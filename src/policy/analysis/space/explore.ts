@@ -7,8 +7,14 @@ import type { Formula, Test } from "./formula.ts";
 /** What is known of a formula when only some of the facts are. */
 export type Truth = "true" | "false" | "open";
 
-/** Says what comes of the formulas' truths, by their index; null while it still depends on an open one. */
-export type Judge<O> = (truthOf: (formula: number) => Truth) => { readonly outcome: O } | null;
+/**
+ * Says what comes of the formulas' truths, by their index; null while it still depends on an open one. `termsOf` names the
+ * terms of a formula that the facts leave possible: two requests that match a rule by other operations are told apart by it.
+ */
+export type Judge<O> = (
+  truthOf: (formula: number) => Truth,
+  termsOf: (formula: number) => string,
+) => { readonly outcome: O } | null;
 
 /** All requests that come to one outcome in one way, by an example. */
 export interface Region<O> {
@@ -52,7 +58,10 @@ export function explore<O>(
   if (plan === null) return null;
   const found = new Map<string, Region<O>>();
   const settle = (alive: bigint, step: number, facts: Facts): boolean => {
-    const judged = judge((formula) => plan.truthOf(formula, alive, step));
+    const judged = judge(
+      (formula) => plan.truthOf(formula, alive, step),
+      (formula) => plan.termsOf(formula, alive),
+    );
     if (judged === null) return false;
     const key = keyOf(judged.outcome, facts);
     if (!found.has(key)) found.set(key, { outcome: judged.outcome, example: facts });
@@ -109,6 +118,7 @@ interface Plan {
   reduce(alive: bigint): bigint;
   /** `step`: how many layers are known. */
   truthOf(formula: number, alive: bigint, step: number): Truth;
+  termsOf(formula: number, alive: bigint): string;
 }
 
 interface Bit {
@@ -139,6 +149,7 @@ function planOf(formulas: readonly Formula[], world: World): Plan | null {
     all,
     layers,
     reduce: (alive) => reduced(alive, groups),
+    termsOf: (formula, alive) => groups[formula]!.map((group) => (alive & group).toString(36)).join("."),
     truthOf(formula, alive, step) {
       let isTrue = true;
       for (const group of groups[formula]!) {
