@@ -18,7 +18,7 @@ COPY bin ./bin
 COPY src ./src
 RUN npm run build
 ARG TARGETARCH
-COPY deploy/image/runtime.sh deploy/image/
+COPY deploy/image/runtime.sh deploy/image/prune-packages.sh deploy/image/
 RUN --mount=type=secret,id=npmrc,target=/run/secrets/npmrc --mount=type=secret,id=ca,target=/run/secrets/ca \
     bash deploy/image/runtime.sh "$TARGETARCH" /made
 

@@ -23,7 +23,7 @@ export default {
 
 const COMMANDS = /\/(?:src|dist)\/cli\/commands\.[jt]s$/;
 const ROOMS = /\/(?:src|dist)\/cli\/(?:proxy|workload-socket)\.[jt]s$/;
-const VERSION_OF_SOURCES = /\/src\/cli\/version\.ts$/;
+const FINDS_FILES = /\/src\/(?:cli\/version|io\/koffi)\.ts$/;
 
 /** What the table of commands would load: never called for in a sidecar, and left where it is. */
 function isOtherCommand(id, importer) {
@@ -33,8 +33,8 @@ function isOtherCommand(id, importer) {
 function transform(code, id) {
   if (COMMANDS.test(id)) return importProxy(code);
   if (ROOMS.test(id)) return importAll(code);
-  // Made of the sources, the file lies in a state directory, from where no package.json is to be found.
-  if (VERSION_OF_SOURCES.test(id)) return code.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href));
+  // Made of the sources, the file lies in a state directory, from where neither package.json nor packages are to be found.
+  if (FINDS_FILES.test(id)) return code.replaceAll("import.meta.url", JSON.stringify(pathToFileURL(id).href));
   return null;
 }
 

@@ -32,7 +32,7 @@ interface LockedPackage {
 }
 
 const CPU = { amd64: "x64", arm64: "arm64" } as const;
-/** Types, which runtime.sh takes out: nothing looks at them when it runs. */
+/** Types, which prune-packages.sh takes out: nothing looks at them when it runs. */
 const LEFT_OUT = /^(?:@types\/|undici-types$)/;
 
 function npmMaterials(lock: string, architecture: Architecture): readonly Material[] {

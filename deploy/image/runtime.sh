@@ -18,13 +18,10 @@ cp package.json package-lock.json .npmrc "$made/"
 (cd "$made" && npm ci --ignore-scripts --omit=dev --os=linux --cpu="$cpu" --libc=glibc)
 mv "$made/node_modules/node-linux-$cpu/bin/node" "$made/node"
 
-cd "$made/node_modules"
-rm -rf node-linux-* node-bin-* node-darwin-* .bin .package-lock.json
-# Types and build files: nothing looks at them when it runs. Licences stay.
-rm -rf @types undici-types koffi/src koffi/vendor koffi/doc @koromix/*/musl_*
-find . -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -iname 'readme*' -o -iname 'changelog*' \) -delete
-find . -type d -empty -delete
-cd ..
+prune=$PWD/deploy/image/prune-packages.sh
+cd "$made"
+(cd node_modules && rm -rf node-linux-* node-bin-* node-darwin-* .bin .package-lock.json)
+bash "$prune" node_modules
 mv node_modules cardea/
 rm package.json package-lock.json .npmrc
 # Whatever mask the files of the checkout had.

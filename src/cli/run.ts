@@ -6,6 +6,7 @@ import { systemClock } from "../io/clock.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { type JoinedSidecar, joinMesh } from "./local/joined-sidecar.ts";
 import { appEnv, assertProgram } from "./local/launch.ts";
+import { describeMissingSockets } from "./local/plan.ts";
 import { programName } from "./program-name.ts";
 import { findStateDirectory } from "./state-dir.ts";
 
@@ -55,6 +56,8 @@ async function runInMesh(args: ParsedArgs, terminal: Terminal): Promise<number> 
   const joined = await joinMesh(service, { paths, clock: systemClock, report, signal: interrupt.signal });
   try {
     describe(joined, terminal, report);
+    const missing = describeMissingSockets([joined.plan], paths);
+    if (missing !== null) report(missing);
     if (interrupt.signal.aborted) return 0;
     child = await startChild({
       program,

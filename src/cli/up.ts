@@ -6,7 +6,7 @@ import { claimState } from "./local/claim-state.ts";
 import { assertProgram } from "./local/launch.ts";
 import { type LoadedMesh, loadMesh } from "./local/load-mesh.ts";
 import { type LocalMesh, openLocalMesh } from "./local/local-mesh.ts";
-import { type LocalPlan, planMesh, reservedPortsOf } from "./local/plan.ts";
+import { describeMissingSockets, type LocalPlan, planMesh, reservedPortsOf } from "./local/plan.ts";
 import { DEFAULT_PORT_BASE } from "./local/port-layout.ts";
 import { createPortChooser, type SteppedPort } from "./local/ports.ts";
 import { makeStateDirectories, writeMeshState } from "./local/state-files.ts";
@@ -76,6 +76,8 @@ async function runUp(args: ParsedArgs, terminal: Terminal): Promise<0 | 1> {
   );
   const plan = await planMesh(loaded.mesh, paths, ports, portBase);
   for (const line of describeSteps(ports.stepped)) report(line);
+  const missing = describeMissingSockets(plan.services, paths);
+  if (missing !== null) report(missing);
   await makeStateDirectories(paths);
   await writeMeshState(plan, loaded.mesh, loaded.policiesDirectory, paths);
   const { signal } = interrupt;

@@ -56,7 +56,7 @@ export async function openWorkloadSocket(config: SocketConfig, options: Workload
 
 async function openRoom(options: WorkloadApiOptions): Promise<Room> {
   const { createWorkloadApi } = await import("../proxy/workload-api/workload-api.ts");
-  const read = await openPeerCredentials();
+  const read = openPeerCredentials();
   if (read === null)
     options.logger.log("info", "peer-credentials-absent", {
       message: "the kernel is not asked who calls (no koffi): the identity socket's permissions alone decide",

@@ -6,6 +6,7 @@ import { declaredProtocol } from "../core/port-protocol.ts";
 import { parsePortRanges } from "../core/port-range.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { parseSpiffeId, parseTrustDomain } from "../core/spiffe-id.ts";
+import { fitsUnixSocket, UNIX_PATH_BYTES_MAX } from "../core/unix-path.ts";
 import { parseAppProbes } from "./app-probes.ts";
 import { POD_FILES, POD_VARIABLES, type PodVariableName } from "./pod-variables.ts";
 import type { ProxyConfig, RedirectConfig } from "./proxy-config.ts";
@@ -119,6 +120,7 @@ function parseText(text: string): string {
 function parseWorkloadSocket(text: string): ProxyConfig["workloadSocket"] {
   if (text === "") return null;
   if (!text.startsWith("/")) throw new Error(`expected an absolute path, found ${JSON.stringify(text)}`);
+  if (!fitsUnixSocket(text)) throw new Error(`a socket's path has ${UNIX_PATH_BYTES_MAX} bytes at most`);
   return { file: text, access: "everyone" };
 }
 

@@ -17,6 +17,7 @@ import {
   withDefault,
 } from "../core/schema.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId, type TrustDomain } from "../core/spiffe-id.ts";
+import { fitsUnixSocket, UNIX_PATH_BYTES_MAX } from "../core/unix-path.ts";
 import { parseJsonText } from "./json-text.ts";
 
 /** Bootstrap of one sidecar: a JSON file, written by `cardea up` or `cardea run`, read once by `cardea proxy`. */
@@ -142,7 +143,14 @@ const REDIRECT = object({
   opaquePorts: withDefault(listOf(object({ from: required(PORT), to: required(PORT) })), []),
 });
 
-const WORKLOAD_SOCKET = object({ file: required(FILE), access: withDefault(oneOf("owner", "everyone"), "owner") });
+const SOCKET_FILE = parsed(FILE, (path) => {
+  if (!fitsUnixSocket(path)) throw new Error(`a socket's path has ${UNIX_PATH_BYTES_MAX} bytes at most`);
+  return path;
+});
+const WORKLOAD_SOCKET = object({
+  file: required(SOCKET_FILE),
+  access: withDefault(oneOf("owner", "everyone"), "owner"),
+});
 
 const CONFIG = object({
   name: required(string()),

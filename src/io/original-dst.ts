@@ -1,14 +1,13 @@
 import type { Address, OriginalDestination } from "../core/ports.ts";
+import { loadKoffi } from "./koffi.ts";
 import { SocketConnection } from "./socket-connection.ts";
 
 /**
- * Asks the kernel's connection tracking, through the package koffi, which is loaded here and nowhere else: a sidecar
- * that captures nothing needs none. Errors: what the loader throws where the package is not installed.
+ * Asks the kernel's connection tracking, through the package koffi: a sidecar that captures nothing needs none. Errors: what the loader throws where the package is not installed.
  */
-export async function openOriginalDestination(): Promise<OriginalDestination> {
-  const { default: koffi } = (await import(PACKAGE)) as { readonly default: Koffi };
+export function openOriginalDestination(): OriginalDestination {
   // The C library that the runtime is linked with, whichever that is.
-  const getsockopt = koffi.load(null).func("int getsockopt(int, int, int, void *, void *)");
+  const getsockopt = loadKoffi().load(null).func("int getsockopt(int, int, int, void *, void *)");
   return {
     of(connection) {
       const fd = connection instanceof SocketConnection ? connection.fileDescriptor : null;
@@ -23,13 +22,6 @@ export async function openOriginalDestination(): Promise<OriginalDestination> {
     },
   };
 }
-
-/** The part of koffi that is used here. It is optional, so that its own types may not be there. */
-interface Koffi {
-  load(library: null): { func(declaration: string): (...args: readonly unknown[]) => number };
-}
-
-const PACKAGE: string = "koffi";
 
 /** linux/in.h, linux/in6.h; linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h give both options the same number. */
 const SOL_IP = 0;

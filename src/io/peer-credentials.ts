@@ -1,4 +1,5 @@
 import type { Connection } from "../core/ports.ts";
+import { type Koffi, loadKoffi } from "./koffi.ts";
 import { SocketConnection } from "./socket-connection.ts";
 
 /** Who called, as the kernel saw it when the connection was made. unix(7), SO_PEERCRED. */
@@ -16,9 +17,9 @@ export type ReadPeerCredentials = (connection: Connection) => PeerCredentials | 
  * Asks the kernel through the package koffi, which is loaded here and for redirection alone. Null where the package is not
  * installed, or the system is not Linux: then the socket's permissions alone say who may call.
  */
-export async function openPeerCredentials(): Promise<ReadPeerCredentials | null> {
+export function openPeerCredentials(): ReadPeerCredentials | null {
   if (process.platform !== "linux") return null;
-  const koffi = await loadKoffi();
+  const koffi = koffiIfInstalled();
   if (koffi === null) return null;
   const getsockopt = koffi.load(null).func("int getsockopt(int, int, int, void *, void *)");
   return (connection) => {
@@ -31,16 +32,9 @@ export async function openPeerCredentials(): Promise<ReadPeerCredentials | null>
   };
 }
 
-/** The part of koffi that is used here. It is optional, so that its own types may not be there. */
-interface Koffi {
-  load(library: null): { func(declaration: string): (...args: readonly unknown[]) => number };
-}
-
-const PACKAGE: string = "koffi";
-
-async function loadKoffi(): Promise<Koffi | null> {
+function koffiIfInstalled(): Koffi | null {
   try {
-    return ((await import(PACKAGE)) as { readonly default: Koffi }).default;
+    return loadKoffi();
   } catch {
     return null;
   }

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { CardeaError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Connection } from "../core/ports.ts";
+import { fitsUnixSocket, UNIX_PATH_BYTES_MAX } from "../core/unix-path.ts";
 import { SocketConnection } from "./socket-connection.ts";
 
 export interface UnixListenerOptions {
@@ -22,9 +23,6 @@ export interface UnixListening {
   close(): Promise<void>;
 }
 
-/** sun_path with its final NUL: 108 octets on Linux, 104 elsewhere. unix(7). */
-export const UNIX_PATH_BYTES_MAX = 103;
-
 /**
  * Listens on a socket of the file system. What an earlier process has left there is removed, but only a socket, and only
  * when nobody answers it; a symbolic link is never followed. The socket is at no time open to more users than it is to be.
@@ -34,8 +32,7 @@ export async function listenUnix(
   { path, access }: UnixListenerOptions,
   onConnection: (connection: Connection) => void,
 ): Promise<UnixListening> {
-  if (Buffer.byteLength(path) > UNIX_PATH_BYTES_MAX)
-    throw refused(path, `its path is longer than ${UNIX_PATH_BYTES_MAX} bytes`);
+  if (!fitsUnixSocket(path)) throw refused(path, `its path is longer than ${UNIX_PATH_BYTES_MAX} bytes`);
   await assertDirectory(path, access);
   await removeStale(path);
   const server = net.createServer({ allowHalfOpen: true }, (socket) =>

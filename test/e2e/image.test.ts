@@ -154,6 +154,15 @@ describe.skipIf(why !== null)(`the image${why === null ? "" : ` (${why})`}`, () 
     },
   );
 
+  it("can ask the kernel where a redirected connection was meant to go: koffi loads", async () => {
+    const load = [
+      "-e",
+      "process.exitCode = typeof require('/cardea/node_modules/koffi').load(null).func === 'function' ? 0 : 1",
+    ];
+    const { code, stderr } = await runContainer(container([], { command: [IMAGE.program[0], ...load] }));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
   it.each(["nft", "iptables-nft", "iptables-legacy"])(
     "redirects by its own %s, with NET_ADMIN and NET_RAW alone",
     async (backend) => {

@@ -17,6 +17,8 @@ import { retryOn, routeTo } from "../support/traffic-mesh.ts";
 const WORKLOAD = fileURLToPath(new URL("../support/tls-workload.mjs", import.meta.url));
 const CALLERS = 8;
 const BEFORE = 100;
+/** How often that is, at most, until either workload has its share: the slower of two busy ones gets fewer requests. */
+const ROUNDS_MAX = 20;
 const AFTER = 300;
 
 let mesh: TestMesh;
@@ -39,8 +41,9 @@ it("a workload that is killed costs no idempotent request, is ejected, and then 
   registerOrders(endpoints);
   const counts = new Map<string, number>();
   const statuses = new Set<number | undefined>();
-  await ask(BEFORE, counts, statuses);
-  expect(Math.min(counts.get("one") ?? 0, counts.get("two") ?? 0)).toBeGreaterThan(BEFORE / 5);
+  const least = (): number => Math.min(counts.get("one") ?? 0, counts.get("two") ?? 0);
+  for (let round = 0; round < ROUNDS_MAX && least() <= BEFORE / 5; round++) await ask(BEFORE, counts, statuses);
+  expect(least()).toBeGreaterThan(BEFORE / 5);
 
   const load = ask(AFTER, counts, statuses);
   workloads[1]!.kill("SIGKILL");

@@ -113,9 +113,8 @@ describe.skipIf(!curlSpeaksHttp2())("curl --http2-prior-knowledge (skipped where
 
   it("is denied by a 403 on its stream, with a body and without", async () => {
     mesh.orders.policy.set(policySetOf([]));
-    // A short one: curl 7 takes the NO_ERROR behind an answer that overtakes a long upload for a failure.
     for (const words of [["/"], ["--data-binary", "@-", "/echo", "x".repeat(1_000)]]) {
-      const { code, stdout } = await ask("-i", ...words);
+      const { code, stdout } = await askInTime("-i", ...words);
       expect([code, stdout.slice(0, 11)]).toEqual([0, "HTTP/2 403 "]);
       expect(mesh.orders.flows.at(-1)).toMatchObject({ verdict: "denied", status: 403 });
     }
@@ -129,6 +128,19 @@ describe.skipIf(!curlSpeaksHttp2())("curl --http2-prior-knowledge (skipped where
     expect(mesh.web.flows.at(-1)).toMatchObject({ verdict: "error", reason: "no-route" });
     mesh.register();
   });
+
+  /**
+   * Asks again where the answer has overtaken the body: curl 7 takes the NO_ERROR behind it for a failure (92). A short body
+   * is seldom too late; each time the record says what it says.
+   */
+  async function askInTime(...words: readonly string[]): Promise<ProgramResult> {
+    let result = await ask(...words);
+    for (let again = 0; again < 20 && result.code === 92; again++) {
+      expect(mesh.orders.flows.at(-1)).toMatchObject({ verdict: "denied", status: 403 });
+      result = await ask(...words);
+    }
+    return result;
+  }
 
   /** Its words, paths for addresses, and behind `@-` what it reads. */
   function ask(...words: readonly string[]): Promise<ProgramResult> {

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,11 +14,23 @@ interface SvidResponse {
   readonly svids: readonly { readonly spiffeId: string; readonly x509Svid: Buffer; readonly x509SvidKey: Buffer }[];
 }
 
+/** Linux, and koffi, which is optional, is installed. */
+const KERNEL_IS_ASKED = process.platform === "linux" && isInstalled("koffi");
+
 let mesh: TestMesh;
 beforeAll(async () => {
   mesh = await startTestMesh();
 });
 afterAll(() => mesh.close());
+
+function isInstalled(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function socketOf(service: string): string {
   const { namespace } = mesh.service(service);
@@ -78,6 +91,12 @@ describe("an app of a mesh on one machine", () => {
     });
     client.close();
     other.close();
+  });
+
+  test("is known to the kernel, which is asked who calls: also by a sidecar in one file, far from all packages", () => {
+    const log = readFileSync(join(mesh.state, "log", "shop.web.sidecar.log"), "utf8");
+    expect(log).toContain('"event":"identity-socket"');
+    expect(log.includes('"event":"peer-credentials-absent"')).toBe(!KERNEL_IS_ASKED);
   });
 
   test("is told that it means it only when it says so", async () => {

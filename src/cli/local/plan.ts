@@ -3,9 +3,9 @@ import type { Mesh, MeshService } from "../../config/mesh.ts";
 import type { ProxyConfig } from "../../config/proxy-config.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { Address } from "../../core/ports.ts";
-import { UNIX_PATH_BYTES_MAX } from "../../io/unix-listener.ts";
 import { carriesRequests } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor, type TrustDomain } from "../../core/spiffe-id.ts";
+import { fitsUnixSocket, UNIX_PATH_BYTES_MAX } from "../../core/unix-path.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { allPortsOf, controlPortsOf, layOutPorts, type ServicePortLayout } from "./port-layout.ts";
 import type { PortChooser } from "./ports.ts";
@@ -146,7 +146,15 @@ async function chooseAddresses(
 /** Where the app gets its identity; null where the path is longer than a socket's may be. */
 function workloadSocketOf(paths: StatePaths, fileName: string): ProxyConfig["workloadSocket"] {
   const file = join(paths.sockets, `${fileName}.sock`);
-  return Buffer.byteLength(file) > UNIX_PATH_BYTES_MAX ? null : { file, access: "owner" };
+  return fitsUnixSocket(file) ? { file, access: "owner" } : null;
+}
+
+/** Says which services have no identity socket, and why; null where all have one. */
+export function describeMissingSockets(services: readonly ServicePlan[], paths: StatePaths): string | null {
+  const without = services.filter(({ config }) => config.workloadSocket === null);
+  if (without.length === 0) return null;
+  const names = without.map(({ service }) => `${service.namespace}/${service.name}`).join(", ");
+  return `no identity socket for ${names}: below ${paths.sockets} its path is longer than a socket's may be (${UNIX_PATH_BYTES_MAX} bytes); --state takes a shorter directory`;
 }
 
 /** `shop.web`: the name of a service's files in the state directory. Neither part can hold a dot. */

@@ -343,6 +343,7 @@ describe("what outcomes without a policy mean", () => {
       "bad-input",
       "unreachable",
       "attestation-failed",
+      "token-invalid",
       "csr-invalid",
       "der-invalid",
       "spiffe-id-invalid",

@@ -130,6 +130,11 @@ describe("refused, by the variable's name:", () => {
       { CARDEA_WORKLOAD_SOCKET: "api.sock" },
       "CARDEA_WORKLOAD_SOCKET: expected an absolute",
     ],
+    [
+      "a socket at a path that the kernel would cut",
+      { CARDEA_WORKLOAD_SOCKET: `/${"x".repeat(103)}` },
+      "CARDEA_WORKLOAD_SOCKET: a socket's path has 103 bytes at most",
+    ],
     ["probes that are no JSON", { CARDEA_PROBES: "{" }, "CARDEA_PROBES: is not JSON"],
     [
       "a probe without a handler",

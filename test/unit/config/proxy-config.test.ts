@@ -64,6 +64,11 @@ test.each<[string, object, string]>([
     "workloadSocket.file: expected an absolute",
   ],
   [
+    "a socket at a path that the kernel would cut",
+    { workloadSocket: { file: `/${"x".repeat(103)}` } },
+    "workloadSocket.file: a socket's path has 103 bytes at most",
+  ],
+  [
     "a socket for some",
     { workloadSocket: { file: "/web.sock", access: "group" } },
     "workloadSocket.access: expected one",

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Connection } from "../../../src/core/ports.ts";
 import { openPeerCredentials } from "../../../src/io/peer-credentials.ts";
-import { listenUnix, UNIX_PATH_BYTES_MAX, type UnixListening } from "../../../src/io/unix-listener.ts";
+import { UNIX_PATH_BYTES_MAX } from "../../../src/core/unix-path.ts";
+import { listenUnix, type UnixListening } from "../../../src/io/unix-listener.ts";
 import { collect } from "../../support/collected.ts";
 
 let directory: string;
@@ -69,7 +70,7 @@ describe("a socket of ours", () => {
   });
 
   test("tells who calls, by the kernel's word", async () => {
-    const read = await openPeerCredentials();
+    const read = openPeerCredentials();
     if (read === null) return;
     const accepted = Promise.withResolvers<Connection>();
     await listen("owner", (connection) => accepted.resolve(connection));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { type LocalPlan, planMesh, reservedPortsOf } from "../../../../src/cli/local/plan.ts";
+import { describeMissingSockets, type LocalPlan, planMesh, reservedPortsOf } from "../../../../src/cli/local/plan.ts";
 import { createPortChooser } from "../../../../src/cli/local/ports.ts";
 import { formatRegistryDocument } from "../../../../src/cli/local/registry-document.ts";
 import { statePathsOf } from "../../../../src/cli/state-dir.ts";
@@ -64,6 +64,7 @@ test.each([
 
 test("the container port is the policy's, the app's own may be another", async () => {
   const { services } = await plan([WEB, LEDGER]);
+  expect(describeMissingSockets(services, statePathsOf("/state"))).toBeNull();
   expect(services[0]!.config.inbound[0]).toMatchObject({ port: 8080, app: { host: "127.0.0.1", port: 15_180 } });
   expect(services[0]!.appEnv).toEqual({
     PORT: "15180",
@@ -79,6 +80,9 @@ test("an app has no identity socket where the kernel would cut its path", async 
   const { services } = await plan([WEB, LEDGER], [], {}, `/state/${"x".repeat(90)}`);
   expect(services[0]!.config.workloadSocket).toBeNull();
   expect(services[0]!.appEnv).not.toHaveProperty("SPIFFE_ENDPOINT_SOCKET");
+  expect(describeMissingSockets(services, statePathsOf(`/state/${"x".repeat(90)}`))).toMatch(
+    /^no identity socket for shop\/web, ledger\/ledger: .*103 bytes/,
+  );
 });
 
 test("an app that runs on its own is dialled where it is", async () => {
