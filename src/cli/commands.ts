@@ -19,6 +19,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "policy eval", load: async () => (await import("./policy-eval.ts")).command },
   { name: "policy test", load: async () => (await import("./policy-test.ts")).command },
   { name: "policy diff", load: async () => (await import("./policy-diff.ts")).command },
+  { name: "policy suggest", load: async () => (await import("./policy-suggest.ts")).command },
   { name: "policy prove", load: async () => (await import("./policy-prove.ts")).command },
   { name: "policy blast-radius", load: async () => (await import("./policy-blast-radius.ts")).command },
   { name: "svid show", load: async () => (await import("./svid-show.ts")).command },

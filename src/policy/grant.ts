@@ -15,6 +15,11 @@ const PASSING_LABELS = new Set([
 
 const NAME_LENGTH_MAX = 63;
 
+/** The labels that a policy should select by. */
+export function lastingLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => !PASSING_LABELS.has(name)));
+}
+
 /**
  * The smallest AuthorizationPolicy, as YAML, that would allow exactly this: one identity, one port and, on HTTP,
  * one method and path. Null for a caller without identity, whom nothing could tell from any other.
@@ -22,7 +27,7 @@ const NAME_LENGTH_MAX = 63;
 export function writeGrant(question: Question, documents: readonly AuthorizationPolicy[]): string | null {
   const { workload, peer, request, settings } = question;
   if (peer.principal === null) return null;
-  const labels = Object.entries(workload.labels).filter(([name]) => !PASSING_LABELS.has(name));
+  const labels = Object.entries(lastingLabels(workload.labels));
   const lines = [
     "apiVersion: security.istio.io/v1",
     "kind: AuthorizationPolicy",

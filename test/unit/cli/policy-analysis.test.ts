@@ -7,6 +7,7 @@ import type { Command } from "../../../src/cli/command.ts";
 import { command as blastRadius } from "../../../src/cli/policy-blast-radius.ts";
 import { command as diff } from "../../../src/cli/policy-diff.ts";
 import { command as prove } from "../../../src/cli/policy-prove.ts";
+import { command as suggest } from "../../../src/cli/policy-suggest.ts";
 import { readGitTexts } from "../../../src/io/git-files.ts";
 import { keptTerminal, runCommand } from "../../support/kept-terminal.ts";
 import { PAYMENTS, sampleFlow, WEB } from "../../support/sample-flow.ts";
@@ -166,6 +167,38 @@ describe("policy diff", () => {
     const { code, err } = await run(diff, ...words);
     expect(code).toBe(2);
     expect(err.join("\n")).toContain(message);
+  });
+});
+
+describe("policy suggest", () => {
+  const orders = { ...PAYMENTS, workload: "orders", labels: { app: "orders" } };
+  const flow = (verdict: "allowed" | "would-deny" | "denied" | "error", path: string): string =>
+    formatFlowLine(sampleFlow({ verdict, method: "GET", path, destination: orders, source: WEB }));
+
+  test("writes policies that the reader takes, of what was let through and nothing else", async () => {
+    const flows = join(folder, "seen.jsonl");
+    const lines = [
+      flow("allowed", "/orders/1"),
+      flow("would-deny", "/orders/2"),
+      flow("denied", "/admin"),
+      flow("error", "/x"),
+    ];
+    writeFileSync(flows, [...lines, "{torn", ""].join("\n"));
+    const { code, out, err } = await run(suggest, "--flows", flows);
+    expect(code).toBe(0);
+    expect(out.join("\n")).toContain('paths: ["/orders/{*}"]');
+    expect(out.join("\n")).not.toMatch(/admin|\/x/);
+    expect(err).toEqual([expect.stringMatching(/^1 policies allow 2 of 2 flows; 3 lines passed over/)]);
+    const json = await run(suggest, "--flows", flows, "--json");
+    expect(JSON.parse(json.out.at(-1)!)).toEqual({ kind: "summary", flows: 2, skipped: 3, missed: 0 });
+  });
+
+  test("has nothing to suggest where nothing was let through, and needs flows that can be read", async () => {
+    const flows = join(folder, "denied.jsonl");
+    writeFileSync(flows, `${flow("denied", "/orders")}\n`);
+    expect((await run(suggest, "--flows", flows)).code).toBe(1);
+    expect((await run(suggest)).code).toBe(2);
+    expect((await run(suggest, "--flows", join(folder, "none.jsonl"))).code).toBe(2);
   });
 });
 
