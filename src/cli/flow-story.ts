@@ -105,6 +105,7 @@ function renderReplay(
     ...(flow.verdict === "would-deny"
       ? paragraph("It went through only because enforcement is AUDIT, for the mesh or this workload.", look)
       : []),
+    ...explanation.observed.flatMap((each) => paragraph(sentence(each, look), look)),
     ...(flow.reason === "permission-lost"
       ? paragraph("The stream had been allowed before; this revision ended it.", look)
       : []),

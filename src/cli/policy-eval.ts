@@ -1,11 +1,12 @@
 import { formatFault } from "../core/located.ts";
 import { readLines } from "../io/lines.ts";
 import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
-import { type Decision, decideRequest, decideTcp } from "../policy/decide.ts";
+import { type Decision, decideAndObserve } from "../policy/decide.ts";
 import type { AuthorizationPolicy } from "../policy/document.ts";
 import { type NearestRule, nearestRule } from "../policy/nearest.ts";
 import type { Workload } from "../policy/facts.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
+import type { Observation, RuleName } from "../policy/observation.ts";
 import { normalizePath } from "../wire/path.ts";
 import type { Command, ExitCode, Terminal } from "./command.ts";
 import { type EvalLine, type EvalRequest, parseEvalLine } from "./eval-request.ts";
@@ -51,11 +52,17 @@ export interface EvalDecision {
   readonly reason: Decision["reason"] | "bad-request";
   /** As normalised and forwarded; null where there is none. */
   readonly path: string | null;
-  /** Dry-run policies that would have decided otherwise; none are read yet. */
-  readonly dryRun: readonly [];
+  /** The other decision that there would be, were the policies in a dry run enforced; empty where it would be the same. */
+  readonly dryRun: readonly DryRunDecision[];
+  /** The AUDIT policy's rule that marks the request; left out where none does. */
+  readonly audit?: RuleName;
   readonly nearest: NearestRule | null;
   /** Why the line or its path was refused. */
   readonly error?: string;
+}
+
+interface DryRunDecision extends Omit<Decision, "allow"> {
+  readonly decision: "allow" | "deny";
 }
 
 interface Evaluation {
@@ -119,7 +126,8 @@ function createEvaluator(
     if (normalized?.ok === false) return refusal(id, normalized.error.message);
     const asked = request === null || normalized === null ? null : { ...request, path: normalized.pathForMatch };
     const policy = compiledFor(workload);
-    const decision = asked === null ? decideTcp(policy, peer) : decideRequest(policy, peer, asked);
+    const { decision, observation } = decideAndObserve(policy, peer, asked);
+    const audit = observation?.audit ?? null;
     const isDefaultDenial = !decision.allow && decision.reason !== "deny-rule-matched";
     return {
       id,
@@ -129,8 +137,16 @@ function createEvaluator(
       rule: decision.rule,
       reason: decision.reason,
       path: normalized?.path ?? null,
-      dryRun: [],
+      dryRun: dryRunOf(observation),
+      ...(audit === null ? {} : { audit }),
       nearest: isDefaultDenial ? nearestRule(documents, { workload, settings, peer, request: asked }) : null,
     };
   };
+}
+
+function dryRunOf(observation: Observation | null): EvalDecision["dryRun"] {
+  const wouldBe = observation?.dryRun ?? null;
+  if (wouldBe === null) return [];
+  const { allow, policy, rule, reason } = wouldBe;
+  return [{ decision: allow ? "allow" : "deny", policy, rule, reason }];
 }

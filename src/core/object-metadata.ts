@@ -14,7 +14,7 @@ export const NAMESPACE = parsed(string(), (name) => {
 });
 
 /** A document's metadata; what kubectl prints besides what a person writes concerns nobody here. */
-export function objectMetadata(annotations: Schema<unknown>) {
+export function objectMetadata<Annotations>(annotations: Schema<Annotations>) {
   return object({
     name: required(OBJECT_NAME),
     namespace: optional(NAMESPACE),

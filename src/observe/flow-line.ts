@@ -28,6 +28,9 @@ export function encodeFlowLine(flow: FlowRecord): JsonBytes {
   LINE.ascii('","id":');
   LINE.text(flow.id);
   LINE.copy(decisionJson(flow));
+  putText(LINE, ',"auditedBy":', flow.auditedBy);
+  putText(LINE, ',"dryRun":', flow.dryRun);
+  putText(LINE, ',"dryRunBy":', flow.dryRunBy);
   LINE.ascii(',"source":');
   LINE.copy(peerJson(flow.source));
   putText(LINE, ',"remoteIp":', flow.remoteIp);

@@ -98,6 +98,27 @@ export const FLOW_FIELDS = {
   ),
   rule: maybe("number", "security_rule.name", 15, "both", "Index of the policy's rule that matched, from 0."),
   revision: maybe("text", "security_rule.version", 16, "both", "Revision of the policy set that was in force."),
+  auditedBy: maybe(
+    "text",
+    "cardea.audited_by",
+    null,
+    "destination",
+    "namespace/name#rule: the AUDIT policy's rule that matched first.",
+  ),
+  dryRun: maybe(
+    "text",
+    "cardea.dry_run.verdict",
+    null,
+    "destination",
+    "allowed or denied: what else would be decided, were the policies in a dry run enforced; absent where it would be the same.",
+  ),
+  dryRunBy: maybe(
+    "text",
+    "cardea.dry_run.policy",
+    null,
+    "destination",
+    "namespace/name#rule that would decide so, or mesh/default; absent where no rule would match.",
+  ),
   "source.ip": always("text", "source.address", null, "both", "The caller's IP address as the reporter saw it."),
   "source.port": always("number", "source.port", null, "both", "The caller's port as the reporter saw it."),
   "source.principal": maybe(

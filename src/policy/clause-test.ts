@@ -63,10 +63,11 @@ function namesTrustDomains(clauses: Clauses): boolean {
 
 /**
  * Whether the clause, by holding, takes access away: a match of DENY, or a `not…` of ALLOW. Such a clause is
- * matched wide and one that grants narrow, so that where we differ from Istio we only ever deny more.
+ * matched wide and one that grants narrow, so that where we differ from Istio we only ever deny more. AUDIT is read
+ * like DENY: rather too much is marked than too little.
  */
 export function isMatchedWide(clause: Clause, policy: AuthorizationPolicy): boolean {
-  return (policy.action === "DENY") !== clause.isNegated;
+  return (policy.action !== "ALLOW") !== clause.isNegated;
 }
 
 /** A clause on the peer → its test. */

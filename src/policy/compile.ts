@@ -20,13 +20,26 @@ import type { MeshSettings } from "./mesh-settings.ts";
 import { selectPolicies } from "./select.ts";
 
 /** The policies that select one workload, compiled for deciding. Never changed once made. */
-export interface CompiledPolicy {
+export interface CompiledPolicy extends DecidingTables {
+  /** What AUDIT policies and dry runs look at; null where none selects the workload, which then costs nothing. */
+  readonly unenforced: UnenforcedTables | null;
+  /** What the rules ask about a peer besides its identity and port: peers that differ in nothing else are alike. */
+  readonly asksFor: { readonly ip: boolean; readonly sni: boolean };
+}
+
+/** All that a decision is made of. */
+export interface DecidingTables {
   readonly deny: RuleTable;
   readonly allow: RuleTable;
   /** The decision when no rule matches. */
   readonly otherwise: Decision;
-  /** What the rules ask about a peer besides its identity and port: peers that differ in nothing else are alike. */
-  readonly asksFor: { readonly ip: boolean; readonly sni: boolean };
+}
+
+export interface UnenforcedTables {
+  /** Of its rules' decisions only the names count. */
+  readonly audit: RuleTable;
+  /** As if the policies in a dry run were enforced beside the others; null where there are none. */
+  readonly staged: DecidingTables | null;
 }
 
 /** Rules in the order in which they are reported, with an index by the identities that they name exactly. */
@@ -46,7 +59,7 @@ export interface CompiledRule {
   readonly to: readonly CompiledOperation[] | null;
   readonly whenPeer: readonly PeerTest[];
   readonly whenRequest: readonly RequestTest[];
-  /** On bytes that are not HTTP an ALLOW rule with an HTTP clause never matches; of a DENY rule only that clause is dropped. */
+  /** On bytes that are not HTTP an ALLOW rule with an HTTP clause never matches; of any other only that clause is dropped. */
   readonly canMatchTcp: boolean;
 }
 
@@ -83,14 +96,34 @@ function* compileSteps(
   settings: MeshSettings,
 ): Steps<CompiledPolicy> {
   const selected = selectPolicies(documents, workload, settings.rootNamespace);
-  const deny = yield* compileTable(
-    selected.filter((policy) => policy.action === "DENY"),
+  const tables = yield* decidingTables(
+    selected.filter((policy) => !policy.isDryRun),
     settings,
   );
-  const allowing = selected.filter((policy) => policy.action === "ALLOW");
+  const unenforced = yield* unenforcedTables(selected, settings);
+  return { ...tables, unenforced, asksFor: findQuestions(selected) };
+}
+
+function* decidingTables(policies: readonly AuthorizationPolicy[], settings: MeshSettings): Steps<DecidingTables> {
+  const deny = yield* compileTable(
+    policies.filter((policy) => policy.action === "DENY"),
+    settings,
+  );
+  const allowing = policies.filter((policy) => policy.action === "ALLOW");
   const allow = yield* compileTable(allowing, settings);
   const otherwise = allowing.length === 0 ? defaultDecision(settings.defaultAction) : NO_ALLOW_RULE_MATCHED;
-  return { deny, allow, otherwise, asksFor: findQuestions(selected) };
+  return { deny, allow, otherwise };
+}
+
+function* unenforcedTables(
+  selected: readonly AuthorizationPolicy[],
+  settings: MeshSettings,
+): Steps<UnenforcedTables | null> {
+  const auditing = selected.filter((policy) => policy.action === "AUDIT");
+  const isAnyStaged = selected.some((policy) => policy.isDryRun);
+  if (auditing.length === 0 && !isAnyStaged) return null;
+  const audit = yield* compileTable(auditing, settings);
+  return { audit, staged: isAnyStaged ? yield* decidingTables(selected, settings) : null };
 }
 
 function findQuestions(policies: readonly AuthorizationPolicy[]): CompiledPolicy["asksFor"] {
@@ -124,7 +157,7 @@ function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshS
 function compileRule(rule: Rule, policy: AuthorizationPolicy, settings: MeshSettings): CompiledRule {
   const base = contextFor(policy, settings, [rule.when]);
   return {
-    decision: ruleDecision(policy.action, policy.id, rule.index),
+    decision: ruleDecision(policy.action === "DENY" ? "DENY" : "ALLOW", policy.id, rule.index),
     from: rule.from?.map((source) => peerTests(source, contextFor(policy, settings, [rule.when, source]))) ?? null,
     to:
       rule.to?.map((operation) => ({
@@ -133,7 +166,7 @@ function compileRule(rule: Rule, policy: AuthorizationPolicy, settings: MeshSett
       })) ?? null,
     whenPeer: peerTests(rule.when, base),
     whenRequest: requestTests(rule.when, policy),
-    canMatchTcp: policy.action === "DENY" || !clausesOf(rule).some((clause) => needsHttp(clause.attribute)),
+    canMatchTcp: policy.action !== "ALLOW" || !clausesOf(rule).some((clause) => needsHttp(clause.attribute)),
   };
 }
 

@@ -1,16 +1,29 @@
 import { LIMITS } from "../core/limits.ts";
 import { type Candidate, type CandidateIndex, firstMatch, indexCandidates } from "./candidates.ts";
 import { type PeerTest, type PeerView, readPeer } from "./clause-test.ts";
-import type { CompiledOperation, CompiledPolicy, CompiledRule, RuleTable } from "./compile.ts";
+import type {
+  CompiledOperation,
+  CompiledPolicy,
+  CompiledRule,
+  DecidingTables,
+  RuleTable,
+  UnenforcedTables,
+} from "./compile.ts";
 import type { Decision } from "./decision.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
+import type { Observation } from "./observation.ts";
 
 export type { CompiledPolicy } from "./compile.ts";
 export { type Decision, POLICY_NOT_LOADED } from "./decision.ts";
 export type { PeerFacts, RequestFacts } from "./facts.ts";
 
 /** A compiled policy with all decided that the peer alone decides. Had once a connection, asked for each request. */
-export interface BoundPolicy {
+export interface BoundPolicy extends BoundTables {
+  /** Null: no AUDIT policy and no dry run selects the workload. */
+  readonly unenforced: { readonly audit: CandidateIndex; readonly staged: BoundTables | null } | null;
+}
+
+interface BoundTables {
   readonly deny: CandidateIndex;
   readonly allow: CandidateIndex;
   readonly otherwise: Decision;
@@ -23,13 +36,53 @@ export function decideRequest(policy: CompiledPolicy, peer: PeerFacts, request: 
 
 /** Decides a connection that carries something other than HTTP. */
 export function decideTcp(policy: CompiledPolicy, peer: PeerFacts): Decision {
-  const view = readPeer(peer);
-  return firstForTcp(policy.deny, view) ?? firstForTcp(policy.allow, view) ?? policy.otherwise;
+  return decideTables(policy, readPeer(peer));
+}
+
+function decideTables(tables: DecidingTables, view: PeerView): Decision {
+  return firstForTcp(tables.deny, view) ?? firstForTcp(tables.allow, view) ?? tables.otherwise;
 }
 
 /** Decides one HTTP request of a bound peer. */
-export function decideBound(bound: BoundPolicy, request: RequestFacts): Decision {
+export function decideBound(bound: BoundTables, request: RequestFacts): Decision {
   return firstMatch(bound.deny, request) ?? firstMatch(bound.allow, request) ?? bound.otherwise;
+}
+
+/** What AUDIT policies and dry runs say of a request of which `decided` was decided. */
+export function observeBound(bound: BoundPolicy, request: RequestFacts, decided: Decision): Observation | null {
+  if (bound.unenforced === null) return null;
+  const { audit, staged } = bound.unenforced;
+  const wouldBe = staged === null ? decided : decideBound(staged, request);
+  return observationOf(firstMatch(audit, request), wouldBe, decided);
+}
+
+/** The same of a connection that carries something other than HTTP. */
+export function observeTcp(policy: CompiledPolicy, peer: PeerFacts, decided: Decision): Observation | null {
+  if (policy.unenforced === null) return null;
+  const { audit, staged } = policy.unenforced;
+  const view = readPeer(peer);
+  return observationOf(firstForTcp(audit, view), staged === null ? decided : decideTables(staged, view), decided);
+}
+
+/** Decides a question whose peer is asked about but once, with all that is observed of it. */
+export function decideAndObserve(
+  policy: CompiledPolicy,
+  peer: PeerFacts,
+  request: RequestFacts | null,
+): { readonly decision: Decision; readonly observation: Observation | null } {
+  if (request === null) {
+    const decision = decideTcp(policy, peer);
+    return { decision, observation: observeTcp(policy, peer, decision) };
+  }
+  const bound = bindPeer(policy, peer);
+  const decision = decideBound(bound, request);
+  return { decision, observation: observeBound(bound, request, decision) };
+}
+
+function observationOf(mark: Decision | null, wouldBe: Decision, decided: Decision): Observation | null {
+  const dryRun = wouldBe.allow === decided.allow ? null : wouldBe;
+  if (mark === null) return dryRun === null ? null : { audit: null, dryRun };
+  return { audit: { policy: mark.policy ?? "", rule: mark.rule ?? 0 }, dryRun };
 }
 
 /** Bindings that are kept, for peers that come back. Each goes with its policy. */
@@ -43,11 +96,7 @@ export function bindPeer(policy: CompiledPolicy, peer: PeerFacts): BoundPolicy {
   if (known !== undefined) return known;
   if (kept.size >= LIMITS.peerBindingsMax) kept.clear();
   const view = readPeer(peer);
-  const bound = {
-    deny: bindRules(policy.deny, view),
-    allow: bindRules(policy.allow, view),
-    otherwise: policy.otherwise,
-  };
+  const bound = { ...bindTables(policy, view), unenforced: bindUnenforced(policy.unenforced, view) };
   bindings.set(policy, kept.set(key, bound));
   return bound;
 }
@@ -58,6 +107,16 @@ function keyOf({ asksFor }: CompiledPolicy, peer: PeerFacts): string {
   if (!asksFor.ip && !asksFor.sni) return who;
   const ips = asksFor.ip ? `${peer.sourceIp}\n${peer.remoteIp}\n${peer.destinationIp}` : "";
   return `${who}\n${ips}\n${asksFor.sni ? (peer.sni ?? "") : ""}`;
+}
+
+function bindTables({ deny, allow, otherwise }: DecidingTables, view: PeerView): BoundTables {
+  return { deny: bindRules(deny, view), allow: bindRules(allow, view), otherwise };
+}
+
+function bindUnenforced(tables: UnenforcedTables | null, view: PeerView): BoundPolicy["unenforced"] {
+  if (tables === null) return null;
+  const { audit, staged } = tables;
+  return { audit: bindRules(audit, view), staged: staged === null ? null : bindTables(staged, view) };
 }
 
 function bindRules(table: RuleTable, view: PeerView): CandidateIndex {

@@ -24,7 +24,10 @@ export interface AuthorizationPolicy {
   readonly namespace: string;
   /** `namespace/name`, as decisions name it. */
   readonly id: string;
-  readonly action: "ALLOW" | "DENY";
+  /** AUDIT marks what it matches in the flow record and decides nothing. */
+  readonly action: PolicyAction;
+  /** Evaluated, and what would come of it recorded, but not enforced (`istio.io/dry-run`). Never on AUDIT. */
+  readonly isDryRun: boolean;
   /** Labels that a workload must have; empty: every workload in the policy's reach. */
   readonly matchLabels: ReadonlyMap<string, string>;
   /** Without a rule the policy never matches: an ALLOW policy then allows nothing. */
@@ -33,6 +36,8 @@ export interface AuthorizationPolicy {
   /** The document as plain JSON, fit to be sent and read again. */
   readonly raw: unknown;
 }
+
+export type PolicyAction = "ALLOW" | "DENY" | "AUDIT";
 
 /** The versions of security.istio.io that are read; they mean the same. */
 export const SECURITY_API_VERSIONS = ["security.istio.io/v1", "security.istio.io/v1beta1"] as const;
@@ -54,12 +59,19 @@ export function parseAuthorizationPolicy(
     addFault(scope, located.at, message, "spec");
     return null;
   }
+  const isDryRun = metadata.annotations?.isDryRun ?? false;
+  if (action === "AUDIT" && isDryRun) {
+    const message = "is for ALLOW and DENY: an AUDIT policy decides nothing, so a dry run of it would tell nothing";
+    addFault({ ...scope, field: 'metadata.annotations["istio.io/dry-run"]' }, located.at, message);
+    return null;
+  }
   const namespace = metadata.namespace ?? NAMESPACE_WHEN_ABSENT;
   return {
     name: metadata.name,
     namespace,
     id: `${namespace}/${metadata.name}`,
     action,
+    isDryRun,
     matchLabels: spec.selector?.matchLabels ?? new Map(),
     rules,
     source: { file: source.file, line: located.at?.line ?? null },
@@ -78,9 +90,9 @@ const MATCH_LABELS: Schema<ReadonlyMap<string, string>> = (value, scope) => {
   return labels;
 };
 
-const ACTION: Schema<"ALLOW" | "DENY"> = (value, scope) => {
+const ACTION: Schema<PolicyAction> = (value, scope) => {
   const action = oneOf("ALLOW", "DENY", "AUDIT", "CUSTOM")(value, scope);
-  if (action === "AUDIT" || action === "CUSTOM") return addFault(scope, value.at, `${action} ${NOT_YET}`);
+  if (action === "CUSTOM") return addFault(scope, value.at, `${action} ${NOT_YET}`);
   return action;
 };
 

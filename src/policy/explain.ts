@@ -1,10 +1,11 @@
 import { compilePolicy } from "./compile.ts";
-import { type Decision, decideRequest, decideTcp } from "./decide.ts";
+import { type Decision, decideAndObserve } from "./decide.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { Question } from "./facts.ts";
 import { type ClauseFinding, findingOf } from "./finding.ts";
 import { writeGrant } from "./grant.ts";
 import { type NearestRule, nearestRule } from "./nearest.ts";
+import type { Observation } from "./observation.ts";
 import { checkRule, type RulePlace } from "./rule-check.ts";
 
 export type { ClauseFinding } from "./finding.ts";
@@ -24,6 +25,8 @@ export interface Explanation {
   readonly grant: string | null;
   /** One sentence: what decided. */
   readonly summary: string;
+  /** A sentence each: what an AUDIT policy marked, and what a dry run would have changed. */
+  readonly observed: readonly string[];
   /** One sentence: what to do about it. Null for an allowed request. */
   readonly advice: string | null;
 }
@@ -40,9 +43,10 @@ export function explainDecision(
   question: Question,
   options: ExplainOptions = {},
 ): Explanation {
-  const decision = decideQuestion(documents, question);
+  const { decision, observation } = observeQuestion(documents, question);
+  const observed = describeObservation(observation, documents);
   const decided = ruleOf(decision, documents);
-  if (decided !== null) return explainMatch(decision, decided, question);
+  if (decided !== null) return { ...explainMatch(decision, decided, question), observed };
   const isDefault = decision.reason === "default-action";
   const nearest = decision.allow ? null : nearestRule(documents, question);
   const grant = decision.allow ? null : writeGrant(question, documents);
@@ -54,28 +58,56 @@ export function explainDecision(
     nearest,
     grant,
     summary: summaryWithoutRule(decision),
+    observed,
     advice: decision.allow ? null : adviceFor(grant),
   };
 }
 
 /** The decision on a question whose policies are not compiled yet. */
 export function decideQuestion(documents: readonly AuthorizationPolicy[], question: Question): Decision {
-  const compiled = compilePolicy(documents, question.workload, question.settings);
-  return question.request === null
-    ? decideTcp(compiled, question.peer)
-    : decideRequest(compiled, question.peer, question.request);
+  return observeQuestion(documents, question).decision;
 }
 
-function ruleOf(decision: Decision, documents: readonly AuthorizationPolicy[]): RulePlace | null {
+/** The same, and what policies that decide nothing say of it. */
+function observeQuestion(
+  documents: readonly AuthorizationPolicy[],
+  { workload, settings, peer, request }: Question,
+): { readonly decision: Decision; readonly observation: Observation | null } {
+  return decideAndObserve(compilePolicy(documents, workload, settings), peer, request);
+}
+
+function describeObservation(
+  observation: Observation | null,
+  documents: readonly AuthorizationPolicy[],
+): readonly string[] {
+  const { audit, dryRun } = observation ?? { audit: null, dryRun: null };
+  const marked = audit === null ? null : ruleOf(audit, documents);
+  const staged = dryRun === null ? null : ruleOf(dryRun, documents);
+  const would = `were the policies in a dry run enforced, this would be ${dryRun?.allow === true ? "allowed" : "denied"}`;
+  return [
+    ...(marked === null ? [] : [`${nameOf(marked)} matches: the record is marked, and nothing decided by it`]),
+    ...(dryRun === null
+      ? []
+      : [`${would}: ${staged === null ? summaryWithoutRule(dryRun) : `${nameOf(staged)} matches`}`]),
+  ];
+}
+
+function nameOf({ policy, rule }: RulePlace): string {
+  return `rule ${rule.index} of ${policy.action} policy ${policy.id} (${rule.source.file}:${rule.source.line ?? 1})`;
+}
+
+function ruleOf(
+  decision: Pick<Decision, "policy" | "rule">,
+  documents: readonly AuthorizationPolicy[],
+): RulePlace | null {
   const policy = documents.find((each) => each.id === decision.policy);
   const rule = policy?.rules.find((each) => each.index === decision.rule);
   return policy === undefined || rule === undefined ? null : { policy, rule };
 }
 
-function explainMatch(decision: Decision, place: RulePlace, question: Question): Explanation {
-  const { policy, rule } = place;
-  const where = `${rule.source.file}:${rule.source.line ?? 1}`;
-  const name = `rule ${rule.index} of ${policy.action} policy ${policy.id} (${where})`;
+function explainMatch(decision: Decision, place: RulePlace, question: Question): Omit<Explanation, "observed"> {
+  const { rule } = place;
+  const name = nameOf(place);
   const checks = checkRule(place, question);
   return {
     decision,

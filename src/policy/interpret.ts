@@ -8,6 +8,7 @@ import type { Rule } from "./rule.ts";
 import type { PeerFacts, Question, RequestFacts } from "./facts.ts";
 import { withAliases } from "./identity-matcher.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
+import type { Observation } from "./observation.ts";
 import { selectPolicies } from "./select.ts";
 
 /**
@@ -19,13 +20,28 @@ export function interpret(documents: readonly AuthorizationPolicy[], question: Q
   const selected = selectPolicies(documents, workload, settings.rootNamespace);
   for (const action of ["DENY", "ALLOW"] as const) {
     for (const policy of selected.filter((each) => each.action === action)) {
+      if (policy.isDryRun) continue;
       for (const rule of policy.rules) {
         if (ruleMatches(rule, policy, question)) return ruleDecision(action, policy.id, rule.index);
       }
     }
   }
-  const isAnyAllow = selected.some((policy) => policy.action === "ALLOW");
+  const isAnyAllow = selected.some((policy) => policy.action === "ALLOW" && !policy.isDryRun);
   return isAnyAllow ? NO_ALLOW_RULE_MATCHED : defaultDecision(settings.defaultAction);
+}
+
+/** What AUDIT policies mark, and what the decision would be had no policy been in a dry run. */
+export function interpretUnenforced(documents: readonly AuthorizationPolicy[], question: Question): Observation | null {
+  const selected = selectPolicies(documents, question.workload, question.settings.rootNamespace);
+  const marks = selected
+    .filter((policy) => policy.action === "AUDIT")
+    .flatMap((policy) => policy.rules.map((rule) => ({ policy, rule })))
+    .filter(({ policy, rule }) => ruleMatches(rule, policy, question));
+  const asEnforced = documents.map((policy) => ({ ...policy, isDryRun: false }));
+  const staged = interpret(asEnforced, question);
+  const audit = marks[0] === undefined ? null : { policy: marks[0].policy.id, rule: marks[0].rule.index };
+  const dryRun = staged.allow === interpret(documents, question).allow ? null : staged;
+  return audit === null && dryRun === null ? null : { audit, dryRun };
 }
 
 /** Whether a rule matches: one source, one operation, and every condition. */
@@ -52,7 +68,7 @@ interface Surroundings {
 }
 
 function clauseHolds(clause: Clause, at: Surroundings): boolean {
-  // Of a DENY rule the HTTP clauses are dropped where there is no HTTP; ALLOW rules with one were left out before.
+  // Of a DENY or AUDIT rule the HTTP clauses are dropped where there is no HTTP; ALLOW rules with one were left out before.
   if (at.question.request === null && needsHttp(clause.attribute)) return true;
   const isMatch = clause.values.some((value) => valueMatches(clause, value, at));
   return clause.isNegated ? !isMatch : isMatch;
@@ -61,7 +77,7 @@ function clauseHolds(clause: Clause, at: Surroundings): boolean {
 function valueMatches(clause: Clause, value: string, at: Surroundings): boolean {
   const { peer, request, settings } = at.question;
   const takesAway =
-    (at.policy.action === "DENY" && !clause.isNegated) || (at.policy.action === "ALLOW" && clause.isNegated);
+    (at.policy.action !== "ALLOW" && !clause.isNegated) || (at.policy.action === "ALLOW" && clause.isNegated);
   const domainsNamed = at.together.some((each) => each.attribute === "source.trustDomain" && !each.isNegated);
   const id = peer.principal;
   switch (clause.attribute) {

@@ -3,7 +3,7 @@ import type { AuthorizationPolicy } from "./document.ts";
 import type { Question } from "./facts.ts";
 import { type ClauseFinding, findingOf } from "./finding.ts";
 import { checkRule, type RulePlace } from "./rule-check.ts";
-import { selectPolicies } from "./select.ts";
+import { isEnforcedAs, selectPolicies } from "./select.ts";
 
 /** The ALLOW rule that came closest to matching. */
 export interface NearestRule {
@@ -24,7 +24,7 @@ export interface NearestRule {
 export function nearestRule(documents: readonly AuthorizationPolicy[], question: Question): NearestRule | null {
   let nearest: NearRule | null = null;
   for (const policy of selectPolicies(documents, question.workload, question.settings.rootNamespace)) {
-    if (policy.action !== "ALLOW") continue;
+    if (!isEnforcedAs("ALLOW", policy)) continue;
     for (const rule of policy.rules) {
       const failing = checkRule({ policy, rule }, question).filter((check) => !check.holds);
       const candidate = { policy, rule, failing: failing.map((check) => check.clause) };

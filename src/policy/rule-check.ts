@@ -22,7 +22,7 @@ export interface RulePlace {
 
 export interface Check {
   readonly holds: boolean;
-  /** An HTTP clause of a DENY rule where there is no HTTP. */
+  /** An HTTP clause of a DENY or AUDIT rule where there is no HTTP. */
   readonly isDropped: boolean;
   /** An HTTP clause of an ALLOW rule where there is no HTTP. */
   readonly spoilsRule: boolean;
@@ -63,7 +63,7 @@ function checkClause(clause: Clause, at: Surroundings): Check {
   const { request, settings } = question;
   const isHttp = needsHttp(attribute);
   if (isHttp && request === null) {
-    const isDropped = policy.action === "DENY";
+    const isDropped = policy.action !== "ALLOW";
     return { holds: isDropped, isDropped, spoilsRule: !isDropped, clause };
   }
   const test = testFor(clause, contextFor(policy, settings, [at.together]));

@@ -13,6 +13,11 @@ export function selectPolicies(
   return documents.filter((policy) => selects(policy, workload, rootNamespace)).toSorted(byId);
 }
 
+/** Whether the policy takes part in decisions under this action: one in a dry run does not. */
+export function isEnforcedAs(action: "ALLOW" | "DENY", policy: AuthorizationPolicy): boolean {
+  return policy.action === action && !policy.isDryRun;
+}
+
 function selects(policy: AuthorizationPolicy, workload: Workload, rootNamespace: string): boolean {
   if (policy.namespace !== workload.namespace && policy.namespace !== rootNamespace) return false;
   for (const [name, value] of policy.matchLabels) {

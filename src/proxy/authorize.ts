@@ -6,10 +6,13 @@ import {
   type Decision,
   decideBound,
   decideTcp,
+  observeBound,
+  observeTcp,
   type PeerFacts,
   POLICY_NOT_LOADED,
   type RequestFacts,
 } from "../policy/decide.ts";
+import type { Observation } from "../policy/observation.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import { isGrpcType } from "./grpc.ts";
 import type { Target } from "./target.ts";
@@ -21,6 +24,7 @@ export interface Grant {
   readonly policy: string | null;
   readonly rule: number | null;
   readonly revision: string | null;
+  readonly observation: Observation | null;
 }
 
 /**
@@ -48,6 +52,7 @@ export type Permit = GrantedPermit;
 export interface Denial {
   readonly decision: Decision;
   readonly revision: string | null;
+  readonly observation: Observation | null;
 }
 
 export type Authorization =
@@ -99,27 +104,37 @@ export class PeerAuthorizer {
     }
     const { target, grpcTarget } = this.#rules;
     const isGrpc = grpcTarget !== null && isGrpcType(request.header("content-type") ?? "");
-    return this.#conclude(decideBound(this.#bound, request), set, isGrpc ? grpcTarget : target);
+    const decision = decideBound(this.#bound, request);
+    const observation = observeBound(this.#bound, request, decision);
+    return this.#conclude(decision, observation, set, isGrpc ? grpcTarget : target);
   }
 
   /** A connection whose bytes nobody reads. */
   authorizeConnection(): Authorization {
     const set = this.#rules.policy.get();
-    return set === null ? NOT_LOADED : this.#conclude(decideTcp(set.compiled, this.peer), set, this.#rules.target);
+    if (set === null) return NOT_LOADED;
+    const decision = decideTcp(set.compiled, this.peer);
+    return this.#conclude(decision, observeTcp(set.compiled, this.peer, decision), set, this.#rules.target);
   }
 
-  #conclude(decision: Decision, { revision, settings }: PolicySet, target: Target): Authorization {
+  #conclude(
+    decision: Decision,
+    observation: Observation | null,
+    { revision, settings }: PolicySet,
+    target: Target,
+  ): Authorization {
     const isAudit = (this.#rules.enforcement ?? settings.enforcement) === "AUDIT";
-    if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision } };
+    if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision, observation } };
     const { reason, policy, rule } = decision;
     const verdict = decision.allow ? "allowed" : "would-deny";
-    return { allow: true, permit: new GrantedPermit(target, { verdict, reason, policy, rule, revision }) };
+    const grant = { verdict, reason, policy, rule, revision, observation } as const;
+    return { allow: true, permit: new GrantedPermit(target, grant) };
   }
 }
 
 const NOT_LOADED: Authorization = Object.freeze({
   allow: false,
-  denial: Object.freeze({ decision: POLICY_NOT_LOADED, revision: null }),
+  denial: Object.freeze({ decision: POLICY_NOT_LOADED, revision: null, observation: null }),
 });
 
 /** A request that a traffic rule of ours answers: nothing is forwarded. */
@@ -129,6 +144,7 @@ export const ROUTE_ANSWERED: Grant = Object.freeze({
   policy: null,
   rule: null,
   revision: null,
+  observation: null,
 });
 
 const SERVICE_REGISTERED: Grant = Object.freeze({
@@ -137,4 +153,5 @@ const SERVICE_REGISTERED: Grant = Object.freeze({
   policy: null,
   rule: null,
   revision: null,
+  observation: null,
 });

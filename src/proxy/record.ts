@@ -11,6 +11,8 @@ import type {
   Reporter,
   Verdict,
 } from "../observe/flow.ts";
+import type { Decision } from "../policy/decision.ts";
+import { formatRuleName } from "../policy/observation.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
@@ -117,6 +119,8 @@ export class Recorder {
     const { pair, grant, denial, error } = outcome;
     const { head, trace } = seen;
     const basis = denial?.decision ?? grant;
+    const observation = (denial ?? grant)?.observation ?? null;
+    const dryRun = observation?.dryRun ?? null;
     const received = head === null || head.path === "" ? null : withoutQuery(head.path);
     return {
       timeMs: this.#clock.wallMs(),
@@ -128,6 +132,10 @@ export class Recorder {
       policy: basis?.policy ?? null,
       rule: basis?.rule ?? null,
       revision: denial === null ? (grant?.revision ?? null) : denial.revision,
+      auditedBy: observation === null || observation.audit === null ? null : formatRuleName(observation.audit),
+      dryRun: dryRun === null ? null : dryRunVerdict(dryRun),
+      dryRunBy:
+        dryRun === null || dryRun.policy === null ? null : formatRuleName({ policy: dryRun.policy, rule: dryRun.rule }),
       source: pair.source,
       destination: pair.destination,
       remoteIp: null,
@@ -188,6 +196,10 @@ const NOTHING_SEEN: RequestSeen = Object.freeze({
   trace: null,
   grpcStatus: null,
 });
+
+function dryRunVerdict({ allow }: Decision): "allowed" | "denied" {
+  return allow ? "allowed" : "denied";
+}
 
 function verdictOf({ error, denial, grant }: Outcome): Verdict {
   if (error !== null) return isDenial(error.code) ? "denied" : "error";

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import { openSimMesh, say, type SimMesh } from "../support/sim-mesh.ts";
 import { createTestAuthority, shopId } from "../support/test-authority.ts";
-import { BETWEEN, policySetOf, WEB_MAY } from "../support/test-mesh.ts";
+import { BETWEEN, policy, policySetOf, WEB_MAY } from "../support/test-mesh.ts";
 
 const GET = "GET /x HTTP/1.1\r\nHost: orders\r\n\r\n";
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -154,6 +154,28 @@ describe.each(BETWEEN)("the inbound side, with %s between the sidecars", (betwee
     say(mesh.ordersApp[0]!, OK);
     await mesh.settle();
     expect(mesh.flows()).toMatchObject([{ verdict: "would-deny", reason: "no-allow-rule-matched", status: 200 }]);
+  });
+
+  it("records what AUDIT policies mark and dry runs would change, and lets through what they do not decide", async () => {
+    const dryRun = { annotations: { "istio.io/dry-run": "true" } };
+    const denyAll = policy("deny-all", { action: "DENY", rules: [{}] });
+    const staged = { ...denyAll, metadata: { name: "deny-all", namespace: "shop", ...dryRun } };
+    const watch = policy("watch", { action: "AUDIT", rules: [{ from: [{ source: { namespaces: ["shop"] } }] }] });
+    const mesh = await openSimMesh({ between, policy: policySetOf([WEB_MAY, staged, watch]) });
+    await mesh.callAs(mesh.authority.issue(shopId("web")), mesh.ordersInbound, { text: GET });
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    await mesh.callAs(mesh.authority.issue(shopId("reports")), mesh.ordersInbound, { text: GET });
+    expect(mesh.flows()).toMatchObject([
+      {
+        verdict: "allowed",
+        policy: "shop/web-may",
+        auditedBy: "shop/watch#0",
+        dryRun: "denied",
+        dryRunBy: "shop/deny-all#0",
+      },
+      { verdict: "denied", auditedBy: "shop/watch#0", dryRun: null, dryRunBy: null },
+    ]);
   });
 
   it("refuses everything before the first policy", async () => {

@@ -58,13 +58,15 @@ export const POLICY_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "metadata.namespace":
     "The policy holds in this namespace; in the mesh's root namespace, everywhere. `default` when left out.",
   "metadata.labels": "",
-  "metadata.annotations": '`istio.io/dry-run: "true"` is not yet supported and refused; others are passed over.',
+  "metadata.annotations":
+    '`istio.io/dry-run: "true"` on an ALLOW or DENY policy: it is evaluated and recorded, not enforced. Others are passed over.',
   spec: "Empty (`{}`): an ALLOW policy that allows nothing.",
   "spec.selector": "Left out: every workload of the namespace.",
   "spec.selector.matchLabels": "Labels that a workload must have, all of them.",
   "spec.targetRef": "",
   "spec.targetRefs": "",
-  "spec.action": "ALLOW unless told. AUDIT and CUSTOM are known and not yet supported.",
+  "spec.action":
+    "ALLOW unless told. AUDIT marks what it matches in the flow record and decides nothing. CUSTOM is known and not yet supported.",
   "spec.provider": "",
   "spec.rules": "The policy matches when one of them does. `[{}]` matches everything.",
   "spec.rules[].from": "One of them must match.",

@@ -13,7 +13,8 @@ import { selectPolicies } from "../../src/policy/select.ts";
  * mesh's own defaultAction. What we do differently on purpose is not in here.
  */
 export function istioAllows(documents: readonly AuthorizationPolicy[], question: Question): boolean {
-  const selected = selectPolicies(documents, question.workload, question.settings.rootNamespace);
+  const enforced = documents.filter((policy) => !policy.isDryRun);
+  const selected = selectPolicies(enforced, question.workload, question.settings.rootNamespace);
   const matchesAny = (action: string): boolean =>
     selected.some((policy) => policy.action === action && policy.rules.some((rule) => matches(rule, policy, question)));
   if (matchesAny("DENY")) return false;

@@ -170,7 +170,8 @@ const labels = fc.constantFrom({}, { app: "orders" }, { app: "orders", version: 
 const policyFields = <R>(rules: fc.Arbitrary<R[]>) =>
   fc.record({
     namespace: fc.constantFrom(...NAMESPACES),
-    action: fc.constantFrom("ALLOW", "ALLOW", "DENY"),
+    action: fc.constantFrom("ALLOW", "ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"),
+    isDryRun: fc.constantFrom(false, false, false, true),
     matchLabels: maybe(labels, 3),
     rules,
   });
@@ -178,10 +179,15 @@ const policyFields = <R>(rules: fc.Arbitrary<R[]>) =>
 /** Policy documents as plain JSON, valid by construction. */
 const documentsOf = (fields: ReturnType<typeof policyFields<object>>, counts: fc.ArrayConstraints) =>
   fc.array(fields, counts).map((all) =>
-    all.map(({ namespace, action, matchLabels, rules }, i) => ({
+    all.map(({ namespace, action, isDryRun, matchLabels, rules }, i) => ({
       apiVersion: "security.istio.io/v1",
       kind: "AuthorizationPolicy",
-      metadata: { name: `p${i}`, namespace },
+      metadata: {
+        name: `p${i}`,
+        namespace,
+        // AUDIT is refused in a dry run.
+        annotations: action === "AUDIT" ? {} : { "istio.io/dry-run": String(isDryRun) },
+      },
       // A DENY policy must have a rule.
       spec: {
         action,

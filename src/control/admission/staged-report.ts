@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
-import { selectPolicies } from "../../policy/select.ts";
+import { isEnforcedAs, selectPolicies } from "../../policy/select.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
 import type { RegisteredWorkload } from "../distribute/registry-content.ts";
 
@@ -30,8 +30,17 @@ export function reportPolicy(
   return [
     `selects ${countOf(touched)} (${scopeOf(policy, world)})`,
     ...(lost.length === 0 ? [] : [`no longer selects ${countOf(lost)}`]),
+    ...reportForce(policy, before),
     ...reportClosed(policy, touched, world),
   ];
+}
+
+/** A policy that decides nothing must not be taken for one that does. */
+function reportForce(policy: AuthorizationPolicy, before: AuthorizationPolicy | null): readonly string[] {
+  const wasEnforced = before !== null && before.action !== "AUDIT" && !before.isDryRun;
+  const until = wasEnforced ? "; until now it was enforced" : "";
+  if (policy.action === "AUDIT") return [`only marks what it matches in the flow records${until}`];
+  return policy.isDryRun ? [`is in a dry run: what it would change is recorded, and nothing enforced${until}`] : [];
 }
 
 /** The first ALLOW policy of a workload turns "everything" into "what a policy allows": Istio's most frequent surprise. */
@@ -41,8 +50,8 @@ function reportClosed(
   world: PolicyWorld,
 ): readonly string[] {
   const { settings } = world;
-  if (policy.action !== "ALLOW" || settings.defaultAction !== "ALLOW") return [];
-  const others = world.policies().filter(({ id, action }) => id !== policy.id && action === "ALLOW");
+  if (!isEnforcedAs("ALLOW", policy) || settings.defaultAction !== "ALLOW") return [];
+  const others = world.policies().filter((each) => each.id !== policy.id && isEnforcedAs("ALLOW", each));
   const closed = touched.filter((each) => selectPolicies(others, each, settings.rootNamespace).length === 0);
   if (closed.length === 0) return [];
   return [`is the first ALLOW policy of ${countOf(closed)}: whatever no policy allows is denied there from now on`];

@@ -69,7 +69,16 @@ export function parseInvariant(located: Located, source: { readonly file: string
     const namespace = metadata.namespace ?? NAMESPACE_WHEN_ABSENT;
     const id = `invariant ${metadata.name}`;
     const name = metadata.name;
-    const rules = { name, namespace, id, matchLabels: new Map(), rules: never.value, source: place, raw: null };
+    const rules = {
+      name,
+      namespace,
+      id,
+      matchLabels: new Map(),
+      rules: never.value,
+      source: place,
+      isDryRun: false,
+      raw: null,
+    };
     return { ...head, kind: "never", to: spec.to, rules: { ...rules, action: "DENY" } };
   }
   if (never === null && unreachable !== null && spec.to === null)

@@ -1,6 +1,7 @@
 import type { Fault } from "../../core/located.ts";
 import { needsHttp } from "../attributes.ts";
 import type { Clause } from "../clause.ts";
+import { isMatchedWide } from "../clause-test.ts";
 import { NAMESPACE_WHEN_ABSENT } from "../../core/object-metadata.ts";
 import type { AuthorizationPolicy } from "../document.ts";
 import type { Rule } from "../rule.ts";
@@ -83,8 +84,7 @@ function lintPath(value: string): string | null {
 
 /** Where a match takes access away, a spelling that does not match is a way around it. */
 function lintHost(value: string, clause: Clause, policy: AuthorizationPolicy): string | null {
-  const takesAway = (policy.action === "DENY") !== clause.isNegated;
-  if (!takesAway || value.endsWith("*") || value.includes(":")) return null;
+  if (!isMatchedWide(clause, policy) || value.endsWith("*") || value.includes(":")) return null;
   return `${JSON.stringify(value)} does not match the same host with a port: add ${JSON.stringify(`${value}:*`)}`;
 }
 

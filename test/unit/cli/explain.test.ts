@@ -347,6 +347,7 @@ describe("what outcomes without a policy mean", () => {
       "csr-invalid",
       "der-invalid",
       "spiffe-id-invalid",
+      "token-invalid",
       "kube-forbidden",
       "kube-absent",
       "kube-conflict",

@@ -18,6 +18,16 @@ spec:
 `;
 const FAULTY = POLICY.replace("principals", "principal").replace("rules:", "action: DENI\n  rules:");
 const ODD = POLICY.replace("[GET]", "[get]");
+const UNENFORCED = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: staged, namespace: shop, annotations: {istio.io/dry-run: "true"}}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/orders]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: watch, namespace: shop}
+spec: {action: AUDIT, rules: [{to: [{operation: {methods: [GET]}}]}]}
+`;
 const TESTS = `apiVersion: cardea.dev/v1
 kind: PolicyTest
 metadata: {name: t}
@@ -59,6 +69,7 @@ beforeAll(() => {
   write("good/sub/tests.yml", TESTS);
   write("good/notes.md", "not a policy");
   write("odd/orders.yaml", ODD);
+  write("unenforced/all.yaml", UNENFORCED);
   write("bad/a.yaml", FAULTY);
   write("bad/b.json", "");
   mkdirSync(join(folder, "none"));
@@ -250,6 +261,23 @@ describe("policy eval", () => {
         nearest: null,
       },
     ]);
+  });
+
+  test("tells what a dry run would change and what AUDIT marks, and decides without them", async () => {
+    const words = ["--policies", join(folder, "good"), "--policies", join(folder, "unenforced"), "--requests", "-"];
+    const asks = [asked(), asked({}, { method: "GET", path: "/orders/1" }), asked({ source: { principal: null } })];
+    const { code, out } = await run(evaluate, words, asks);
+    expect(code).toBe(1);
+    const [exact, below, nobody] = out.map((text) => JSON.parse(text) as object);
+    expect(exact).toMatchObject({
+      decision: "allow",
+      status: 200,
+      policy: "shop/orders",
+      dryRun: [{ decision: "deny", policy: "shop/staged", rule: 0, reason: "deny-rule-matched" }],
+      audit: { policy: "shop/watch", rule: 0 },
+    });
+    expect(below).toMatchObject({ decision: "allow", dryRun: [] });
+    expect(nobody).toMatchObject({ decision: "deny", dryRun: [], audit: { policy: "shop/watch", rule: 0 } });
   });
 
   test("answers a denied one with 403 and what came closest, and ends with 1", async () => {

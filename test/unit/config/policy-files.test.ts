@@ -121,7 +121,6 @@ const NOT_YET: Readonly<Record<string, readonly string[]>> = {
     "spec.rules[1].when[9].key",
     "spec.rules[1].when[13].key",
   ],
-  "http-dry-run-allow-and-deny.yaml": Array(2).fill('metadata.annotations["istio.io/dry-run"]'),
   "http-multiple-policies.yaml": ["spec.rules[0].from[0].source.requestPrincipals"],
   "http-single-policy.yaml": [0, 1].flatMap((rule) =>
     [0, 1].map((from) => `spec.rules[${rule}].from[${from}].source.requestPrincipals`),

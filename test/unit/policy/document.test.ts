@@ -44,6 +44,8 @@ describe("what Istio's validation accepts", () => {
     ["path templates", operation({ paths: ["/a/{*}", "/a/{**}", "/{*}/b/{**}", "/a/{**}/", "/{**}"] })],
     ["trust domains with one star at an end", source({ trustDomains: ["*", "a*", "*b"] })],
     ["a condition on :authority", condition("request.headers[:authority]", { values: ["v1", "v2"] })],
+    ["AUDIT", { action: "AUDIT", ...operation({ methods: ["GET"] }) }],
+    ["AUDIT without rules, which marks nothing", { action: "AUDIT" }],
     ["a condition with notValues alone", condition("source.principal", { notValues: ["a"] })],
   ])("%s", (_name, spec) => {
     expect(read(spec).faults).toEqual([]);
@@ -184,7 +186,6 @@ describe("where we refuse what Istio takes", () => {
 // What a later version reads. Enforcing such a policy as if the field were not there would be a lie.
 describe("what is not yet supported is refused by its field", () => {
   test.each<[string, unknown, string]>([
-    ["AUDIT", { action: "AUDIT", rules: [{}] }, "spec.action: AUDIT is not yet supported"],
     ["CUSTOM", { action: "CUSTOM", provider: { name: "x" }, rules: [{}] }, "spec.action: CUSTOM is not yet supported"],
     ["provider", { provider: { name: "x" } }, "spec.provider: is for the action CUSTOM"],
     ["targetRefs", { targetRefs: [{ kind: "Service", name: "x" }] }, "spec.targetRefs: is not yet supported"],
@@ -202,10 +203,27 @@ describe("what is not yet supported is refused by its field", () => {
     expect(faults.join("\n")).toContain(message);
   });
 
-  test.each(["true", "1", "T", "True"])("dry-run %s", (value) => {
-    const { faults } = read({}, { name: "p", annotations: { "istio.io/dry-run": value } });
-    expect(faults).toEqual(['metadata.annotations["istio.io/dry-run"]: dry-run is not yet supported']);
+  test("AUDIT in a dry run, which would tell nothing", () => {
+    const { policy, faults } = read({ action: "AUDIT" }, { name: "p", annotations: { "istio.io/dry-run": "true" } });
+    expect(policy).toBeNull();
+    expect(faults).toEqual([
+      expect.stringContaining('metadata.annotations["istio.io/dry-run"]: is for ALLOW and DENY'),
+    ]);
   });
+});
+
+test.each([
+  [{ "istio.io/dry-run": "true" }, "DENY", true],
+  [{ "istio.io/dry-run": "1" }, "ALLOW", true],
+  [{ "istio.io/dry-run": "T" }, "ALLOW", true],
+  [{ "istio.io/dry-run": "True" }, "ALLOW", true],
+  [{ "istio.io/dry-run": "false" }, "DENY", false],
+  [{ "istio.io/dry-run": "0" }, "AUDIT", false],
+  [{}, "ALLOW", false],
+])("the annotations %j on %s: in a dry run %s", (annotations, action, isDryRun) => {
+  const { policy, faults } = read({ action, rules: [{}] }, { name: "p", annotations });
+  expect(faults).toEqual([]);
+  expect(policy).toMatchObject({ action, isDryRun });
 });
 
 describe("mistyped documents", () => {

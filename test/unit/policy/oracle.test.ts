@@ -1,8 +1,15 @@
 import * as fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { compilePolicy, compileSliced } from "../../../src/policy/compile.ts";
-import { bindPeer, decideBound, decideRequest, decideTcp } from "../../../src/policy/decide.ts";
-import { interpret } from "../../../src/policy/interpret.ts";
+import {
+  bindPeer,
+  decideAndObserve,
+  decideBound,
+  decideRequest,
+  decideTcp,
+  observeBound,
+} from "../../../src/policy/decide.ts";
+import { interpret, interpretUnenforced } from "../../../src/policy/interpret.ts";
 import { crowdedPolicies, peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
 
 // The compiled form decides in the data path; the interpreter is slow and obviously right. They must not differ.
@@ -45,6 +52,25 @@ test("the compiled policy decides every TCP connection as the interpreter does",
   );
 });
 
+test("what AUDIT policies mark and dry runs would change is what the interpreter says, and changes no decision", () => {
+  const asked = fc.option(requests, { freq: 4 });
+  const seen = { marked: 0, wouldAllow: 0, wouldDeny: 0 };
+  fc.assert(
+    fc.property(worlds, peers, asked, ({ documents, workload, settings: mesh }, peer, request) => {
+      const question = { workload, settings: mesh, peer, request };
+      const { decision, observation } = decideAndObserve(compilePolicy(documents, workload, mesh), peer, request);
+      expect(observation).toEqual(interpretUnenforced(documents, question));
+      const enforced = documents.filter((policy) => policy.action !== "AUDIT" && !policy.isDryRun);
+      expect(decision).toEqual(interpret(enforced, question));
+      if (observation?.audit) seen.marked += 1;
+      if (observation?.dryRun?.allow === true) seen.wouldAllow += 1;
+      if (observation?.dryRun?.allow === false) seen.wouldDeny += 1;
+    }),
+    { numRuns: RUNS },
+  );
+  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(RUNS / 100);
+});
+
 test("where many rules may match a peer, the index by path decides as the interpreter does", () => {
   const crowded = fc.record({ documents: crowdedPolicies, workload: workloads, settings });
   fc.assert(
@@ -54,6 +80,8 @@ test("where many rules may match a peer, the index by path decides as the interp
       for (const request of asked) {
         const wanted = interpret(world.documents, { ...world, peer, request });
         expect(decideBound(bound, request)).toEqual(wanted);
+        const observed = interpretUnenforced(world.documents, { ...world, peer, request });
+        expect(observeBound(bound, request, wanted)).toEqual(observed);
       }
     }),
     { numRuns: 250 },

@@ -106,6 +106,50 @@ describe("authorization", () => {
   });
 });
 
+describe("policies that decide nothing", () => {
+  const NO_GET = policy("no-get", { action: "DENY", rules: [{ to: [{ operation: { methods: ["GET"] } }] }] });
+  const STAGED = {
+    ...NO_GET,
+    metadata: { name: "no-get", namespace: "shop", annotations: { "istio.io/dry-run": "true" } },
+  };
+  const WATCH = policy("watch", { action: "AUDIT", rules: [{ to: [{ operation: { ports: ["8080"] } }] }] });
+
+  it("are told with the permit that they did not take away", () => {
+    const authorization = authorizer(policySetOf([WEB_MAY, STAGED, WATCH])).authorizeRequest(REQUEST);
+    expect(authorization).toMatchObject({
+      allow: true,
+      permit: {
+        grant: {
+          verdict: "allowed",
+          policy: "shop/web-may",
+          observation: {
+            audit: { policy: "shop/watch", rule: 0 },
+            dryRun: { allow: false, policy: "shop/no-get", rule: 0 },
+          },
+        },
+      },
+    });
+  });
+
+  it("are told with the denial that they did not make", () => {
+    const bound = authorizer(policySetOf([WATCH]));
+    for (const authorization of [bound.authorizeRequest(REQUEST), bound.authorizeConnection()])
+      expect(authorization).toMatchObject({
+        allow: false,
+        denial: {
+          decision: { policy: "mesh/default" },
+          observation: { audit: { policy: "shop/watch" }, dryRun: null },
+        },
+      });
+  });
+
+  it("cost nothing where none selects the workload", () => {
+    const authorization = authorizer(policySetOf([WEB_MAY])).authorizeRequest(REQUEST);
+    expect(authorization).toMatchObject({ allow: true, permit: { grant: { observation: null } } });
+    expect(policySetOf([WEB_MAY]).compiled.unenforced).toBeNull();
+  });
+});
+
 function authorizer(set: PolicySet | null): PeerAuthorizer {
   return new PeerAuthorizer(WEB, { policy: createLatest(set), enforcement: null, target: TARGET, grpcTarget: null });
 }

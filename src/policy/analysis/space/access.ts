@@ -25,7 +25,7 @@ export function accessTo(
   about: { readonly settings: MeshSettings; readonly protocol: Protocol },
 ): Access {
   const { settings, protocol } = about;
-  const selected = selectPolicies(documents, workload, settings.rootNamespace);
+  const selected = selectPolicies(documents, workload, settings.rootNamespace).filter(({ isDryRun }) => !isDryRun);
   const formulas = (["DENY", "ALLOW"] as const).flatMap((action) =>
     selected.filter((policy) => policy.action === action).flatMap((policy) => formulasOf(policy, settings, protocol)),
   );

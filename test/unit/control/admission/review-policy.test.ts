@@ -55,6 +55,17 @@ describe("a good policy is admitted, and its author told whom it touches", () =>
     expect(warnings).toEqual(["selects none of the 4 workloads that are there (app=leger in namespace shop)"]);
   });
 
+  test("a policy that decides nothing says so, and what it did until now", () => {
+    const dryRun = policy(LEDGER, { annotations: { "istio.io/dry-run": "true" } });
+    expect(ask(dryRun).warnings).toContain("is in a dry run: what it would change is recorded, and nothing enforced");
+    expect(ask(dryRun, update(policy(LEDGER))).warnings.join()).toMatch(
+      /is in a dry run: .*; until now it was enforced/,
+    );
+    const audit = policy({ ...LEDGER, action: "AUDIT" });
+    expect(ask(audit).warnings).toContain("only marks what it matches in the flow records");
+    expect(ask(audit, update(dryRun)).warnings.join()).not.toContain("until now");
+  });
+
   test("all of the mesh, from the root namespace", () => {
     const { warnings } = ask(policy({ rules: [PEER] }, { namespace: "cardea-system" }));
     expect(warnings[0]).toMatch(/^selects 4 workloads: .*\(all of all namespaces\)$/);
@@ -118,7 +129,8 @@ describe("a bad policy is refused in the words of policy check", () => {
     ["a wildcard in a selector", policy({ selector: { matchLabels: { app: "*" } } })],
     ["rules that are a map", policy({ rules: {} })],
     ["a port that is none", policy({ rules: [{ to: [{ operation: { ports: ["http"] } }] }] })],
-    ["a dry run that would be taken for a promise", policy({}, { annotations: { "istio.io/dry-run": "true" } })],
+    ["a dry run that is neither true nor false", policy({}, { annotations: { "istio.io/dry-run": "yes" } })],
+    ["a dry run of what decides nothing", policy({ action: "AUDIT" }, { annotations: { "istio.io/dry-run": "true" } })],
     ["no spec", { ...policy({}), spec: undefined }],
     ["a spec that is a text", { ...policy({}), spec: "ALLOW" }],
     ["another API version", { ...policy({}), apiVersion: "security.istio.io/v2" }],
