@@ -3,7 +3,7 @@ import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
 import type { Headers } from "../../wire/headers.ts";
 import { type BodyReader, createBodyReader, encodeChunk, encodeLastChunk, hasBody } from "../../wire/http1-body.ts";
-import { canHaveBody, type RequestHead, serializeResponseHead } from "../../wire/http1-head.ts";
+import { type RequestHead, serializeResponseHead } from "../../wire/http1-head.ts";
 import { RequestHeadReader } from "../../wire/http1-head-reader.ts";
 import type { Lifetime } from "../lifetime.ts";
 import { type LiveConnection, type LiveConnections, type Moment, Stillness } from "../live.ts";
@@ -15,6 +15,8 @@ import type {
   RequestEvents,
   RequestHandler,
 } from "../streams.ts";
+import { frameAnswer } from "./answer-framing.ts";
+import { canDiscardBody, Leaving } from "./leaving.ts";
 
 export interface ServerOptions {
   readonly handler: RequestHandler;
@@ -62,9 +64,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   #hasEnded = false;
   /** When the first byte of an unfinished head came. */
   #headSinceMs = 0;
-  /** When the first tick saw the state that is being left. */
-  #leavingSinceMs: number | null = null;
-  #discardedBytes = 0;
+  readonly #leaving = new Leaving();
 
   constructor(connection: Connection, options: ServerOptions) {
     this.#connection = connection;
@@ -82,37 +82,18 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   }
 
   sendAnswer(answer: Answer): void {
-    const { status, reason, headers, framing } = answer;
-    const isHttp11 = this.#head === null || this.#head.minorVersion === 1;
-    this.#isLastAnswer =
+    const { status, reason, headers } = answer;
+    const isLast =
       answer.isLast ||
       this.#isDraining ||
       (this.#hasEnded && this.#held === null) ||
       this.#head === null ||
       !this.#head.isKeepAlive ||
       // Said now, for the answer may be over before the request is: a closing that is not said costs whoever is next.
-      !this.#canDiscardBody();
-    this.#sendsChunks = false;
-    switch (framing.kind) {
-      case "none":
-        // Over HTTP/2 an answer can end with its head; here, without a length, it would last as long as the connection.
-        if (this.#head !== null && canHaveBody(status, this.#head.method)) headers.push("content-length", "0");
-        break;
-      case "length":
-        headers.push("content-length", `${framing.bytes}`);
-        break;
-      case "chunked":
-      case "until-close":
-        // Chunks tell a caller that a body was cut off, which the end of a connection does not.
-        this.#sendsChunks = isHttp11;
-        if (isHttp11) headers.push("transfer-encoding", "chunked");
-        else this.#isLastAnswer = true;
-        break;
-    }
-    if (this.#head?.method === "CONNECT" && status < 300) this.#isLastAnswer = false;
-    if (status === 101) headers.push("connection", "upgrade");
-    else if (this.#isLastAnswer) headers.push("connection", "close");
-    else if (!isHttp11) headers.push("connection", "keep-alive");
+      (this.#body !== null && !canDiscardBody(this.#head));
+    const framing = frameAnswer(answer, this.#head, isLast);
+    this.#isLastAnswer = framing.isLast;
+    this.#sendsChunks = framing.sendsChunks;
     this.#connection.write(serializeResponseHead({ status, reason, headers }));
   }
 
@@ -127,7 +108,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     if (this.#isLastAnswer) this.#linger();
     else if (this.#body !== null) {
       this.#state = "discarding";
-      this.#leavingSinceMs = null;
+      this.#leaving.begin();
       this.resumeBody();
     } else this.#becomeIdle();
   }
@@ -203,12 +184,14 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
         if (stillMs >= LIMITS.streamIdleMs) this.#events?.onStalled();
         break;
       case "discarding":
-        this.#dropAfter(LIMITS.headTimeoutMs, now.monotonicMs);
+        if (this.#leaving.hasTaken(LIMITS.headTimeoutMs, now.monotonicMs)) this.#drop();
         break;
       case "lingering":
         // A slow reader may take its time over the answer; from there on the time is short.
-        if (unsentBytes === 0) this.#dropAfter(LIMITS.lingerMs, now.monotonicMs);
-        else if (stillMs >= LIMITS.streamIdleMs) this.#drop();
+        if (
+          unsentBytes === 0 ? this.#leaving.hasTaken(LIMITS.lingerMs, now.monotonicMs) : stillMs >= LIMITS.streamIdleMs
+        )
+          this.#drop();
         break;
       case "gone":
         break;
@@ -244,8 +227,7 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
       case "discarding":
         return this.#takeBody(this.#body!.feed(input));
       case "lingering":
-        this.#discardedBytes += input.length;
-        if (this.#discardedBytes > LIMITS.lingerBytesMax) this.#drop();
+        if (!this.#leaving.discard(input.length)) this.#drop();
         return null;
       case "gone":
         return null;
@@ -354,14 +336,6 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
     this.#handler.refuse(error, this, false);
   }
 
-  #canDiscardBody(): boolean {
-    if (this.#body === null) return true;
-    const head = this.#head;
-    // Who asked for leave to send a body may send it or not: where the next request begins, nobody can tell.
-    if (head === null || head.expectsContinue || head.framing.kind !== "length") return false;
-    return head.framing.bytes <= LIMITS.discardBodyBytesMax;
-  }
-
   /**
    * Half-close, then read out what the caller still sends: a connection that is closed with unread data is reset, and
    * a reset can destroy the answer on its way. RFC 9112 section 9.6.
@@ -369,19 +343,13 @@ export class Http1ServerConnection implements DownstreamStream, ConnectionHandle
   #linger(): void {
     if (this.#state === "gone") return;
     this.#state = "lingering";
-    this.#leavingSinceMs = null;
+    this.#leaving.begin();
     this.#events = null;
     this.#held = null;
     this.#isBodyPaused = false;
     this.#stillness.reset();
     this.#applyPause();
     this.#connection.end();
-  }
-
-  /** However busily the peer sends. */
-  #dropAfter(delayMs: number, nowMs: number): void {
-    this.#leavingSinceMs ??= nowMs;
-    if (nowMs - this.#leavingSinceMs >= delayMs) this.#drop();
   }
 
   #drop(): void {

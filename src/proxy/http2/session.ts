@@ -1,10 +1,6 @@
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
-import { LIMITS } from "../../core/limits.ts";
 import type { Clock, Connection, ConnectionHandlers } from "../../core/ports.ts";
-import { type HeaderBlock, HpackDecoder } from "../../wire/hpack-decoder.ts";
 import { type ErrorName, errorNameOf, PREFACE, STREAM_ID_MAX } from "../../wire/http2-codes.ts";
-import type { DataPiece, Frame, HeadersFrame, Setting } from "../../wire/http2-frame.ts";
-import { Http2FrameReader } from "../../wire/http2-frame-reader.ts";
 import type { Moment } from "../live.ts";
 import type { Ending } from "./closed-streams.ts";
 import { ConnectionCredit } from "./connection-credit.ts";
@@ -12,12 +8,12 @@ import { DataSender } from "./data-sender.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { Liveness } from "./liveness.ts";
 import { Output } from "./output.ts";
-import { HEADER_TABLE_BYTES, ownSettings } from "./own-settings.ts";
+import { ownSettings } from "./own-settings.ts";
 import { PeerSettings } from "./peer-settings.ts";
-import { type Opening, peerFault, peerFlood, peerGone, peerLate, type SessionOwner } from "./session-owner.ts";
+import { type FrameHost, ReceivedFrames } from "./received-frames.ts";
+import { peerFlood, peerGone, peerLate, type SessionOwner } from "./session-owner.ts";
 import { Http2Stream } from "./stream.ts";
-import type { StreamHost } from "./stream-host.ts";
-import { type StrayFrame, StreamTable } from "./stream-table.ts";
+import { StreamTable } from "./stream-table.ts";
 
 /**
  * `open`: streams come and go. `draining`: none is begun any more. `lingering`: GOAWAY and our end have been sent, what
@@ -26,7 +22,7 @@ import { type StrayFrame, StreamTable } from "./stream-table.ts";
 type State = "open" | "draining" | "lingering" | "gone";
 
 /** One HTTP/2 connection on either side, and its streams; what their fields mean is its owner's affair. RFC 9113. */
-export class Http2Session implements ConnectionHandlers, StreamHost {
+export class Http2Session implements ConnectionHandlers, FrameHost {
   /** Frames are looked at where they lie; what a frame reader or a stream holds back is a copy. */
   readonly takesLent = true;
   readonly sender = new DataSender();
@@ -35,13 +31,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   readonly output: Output;
   readonly #connection: Connection;
   readonly #owner: SessionOwner;
-  readonly #clock: Clock;
-  readonly #reader: Http2FrameReader;
-  readonly #decoder = new HpackDecoder({
-    tableBytesMax: HEADER_TABLE_BYTES,
-    listBytesMax: LIMITS.headBytesMax,
-    countMax: LIMITS.headerCountMax,
-  });
+  readonly #frames: ReceivedFrames;
   readonly #guard = new FloodGuard();
   readonly #liveness: Liveness;
   readonly #streams: StreamTable;
@@ -52,11 +42,11 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   constructor(connection: Connection, owner: SessionOwner, clock: Clock) {
     this.#connection = connection;
     this.#owner = owner;
-    this.#clock = clock;
     this.credit = new ConnectionCredit(owner.streamWindowBytes);
-    this.#reader = new Http2FrameReader(owner.side);
     this.#liveness = new Liveness(clock.monotonicMs());
     this.#streams = new StreamTable(owner.side);
+    const parts = { owner, clock, streams: this.#streams, guard: this.#guard, liveness: this.#liveness };
+    this.#frames = new ReceivedFrames(this, parts);
     this.output = new Output(connection, {
       updates: this.#guard.controls,
       onBlocked: () => {
@@ -88,7 +78,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     return this.#state === "open" && this.#streams.size < this.peer.streamsMax && this.#streams.hasOwnIds;
   }
 
-  #isOver(): boolean {
+  /** Nothing is sent any more, and what still comes is thrown away. */
+  get isOver(): boolean {
     return this.#state === "lingering" || this.#state === "gone";
   }
 
@@ -101,30 +92,26 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
   sendReset(streamId: number, code: ErrorName): void {
     this.output.reset(streamId, code);
     // What the peer made us reset costs as much as what it resets itself.
-    if (code !== "NO_ERROR" && code !== "CANCEL" && code !== "INTERNAL_ERROR") this.#countReset();
+    if (code !== "NO_ERROR" && code !== "CANCEL" && code !== "INTERNAL_ERROR") this.#frames.countReset();
   }
 
   onReleased(): void {
-    if (!this.#isOver()) this.#returnCredit();
+    if (!this.isOver) this.#returnCredit();
   }
 
   onStreamClosed(stream: Http2Stream, ending: Ending): void {
     this.#streams.close(stream.id, ending);
-    if (this.#isOver()) return;
+    if (this.isOver) return;
     this.#returnCredit();
     if (this.#state === "draining" && this.#streams.size === 0) this.#endDrained();
     else this.#owner.onRoom();
   }
 
   onData(chunk: Buffer): void {
-    if (this.#isOver()) return;
+    if (this.isOver) return;
     try {
-      this.#reader.feed(chunk);
-      // A frame may end the connection.
-      for (let frame = this.#reader.next(); frame !== null && !this.#isOver(); frame = this.#reader.next()) {
-        this.#take(frame);
-      }
-      if (!this.#isOver()) this.#returnCredit();
+      this.#frames.take(chunk);
+      if (!this.isOver) this.#returnCredit();
     } catch (thrown) {
       // A fault of ours ends this connection and no other.
       this.fail("INTERNAL_ERROR", toCardeaError(thrown));
@@ -133,7 +120,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
 
   onEnd(): void {
     // Nobody half-closes an HTTP/2 connection: the peer could not even acknowledge what we send.
-    if (!this.#isOver()) this.#linger();
+    if (!this.isOver) this.#linger();
     this.#lose(peerGone(this.#owner.side, "the peer ended the connection"));
   }
 
@@ -156,7 +143,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
       bytesReceived: this.#connection.bytesReceived,
       hasSettings: this.peer.hasArrived,
       mayProbe: this.#owner.probesPeer && this.#streams.size > 0,
-      openPayload: this.#reader.openPayload,
+      openPayload: this.#frames.openPayload,
       isLingering: this.#state === "lingering" && this.#connection.unsentBytes === 0,
     });
     switch (due) {
@@ -193,7 +180,7 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
 
   /** Tells the peer why, and ends the connection; what is under way on it fails with `error`. */
   fail(code: ErrorName, error: CardeaError): void {
-    if (this.#isOver()) return;
+    if (this.isOver) return;
     this.#sayGoaway(code, error.message);
     this.#linger();
     this.#lose(error);
@@ -210,127 +197,8 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
     this.#close();
   }
 
-  #take(frame: Frame): void {
-    switch (frame.type) {
-      case "data":
-        this.#takeData(frame);
-        break;
-      case "headers":
-        this.#takeHeaders(frame);
-        break;
-      case "rst-stream":
-        this.#takeReset(frame.streamId, frame.code);
-        break;
-      case "window-update":
-        if (this.#mayControl()) this.#takeWindowUpdate(frame.streamId, frame.increment);
-        break;
-      case "settings":
-        if (this.#mayControl()) this.#takeSettings(frame.settings);
-        break;
-      case "settings-ack":
-        if (this.#mayControl()) this.#liveness.settingsAcknowledged();
-        break;
-      case "ping":
-        if (frame.isAck) this.#liveness.answered();
-        if (this.#mayControl() && !frame.isAck) this.output.ping(frame.data, true);
-        break;
-      case "goaway":
-        if (this.#mayControl()) this.#takeGoaway(frame.lastStreamId, frame.code);
-        break;
-      case "ignored":
-        this.#mayControl();
-        break;
-      case "stream-fault":
-        if (this.#mayControl()) this.#takeStreamFault(frame.streamId, frame.code, frame.why);
-        break;
-      case "connection-fault":
-        this.#failPeer(frame.code, frame.why);
-        break;
-    }
-  }
-
-  #takeData(frame: DataPiece): void {
-    // On whatever stream: it has used the connection's window. RFC 9113 section 6.9.
-    if (!this.credit.take(frame.flowBytes)) {
-      this.#failPeer("FLOW_CONTROL_ERROR", "the connection's window was overrun");
-      return;
-    }
-    if (frame.piece.length === 0 && !frame.isEnd && !this.#mayControl()) return;
-    const stream = this.#streams.get(frame.streamId);
-    if (stream !== undefined) stream.takeData(frame);
-    else this.#takeStray(frame.streamId, "DATA");
-  }
-
-  #takeHeaders({ streamId, block, isEnd, dependsOnItself }: HeadersFrame): void {
-    // Whatever becomes of the stream, the table must be kept in step.
-    const fields = this.#decoder.decode(block);
-    if (fields.at === "refused") {
-      this.#failPeer("COMPRESSION_ERROR", fields.why);
-      return;
-    }
-    const stream = this.#streams.get(streamId);
-    if (stream !== undefined) stream.takeBlock(fields, isEnd);
-    else if (this.#streams.isOpening(streamId)) this.#openPeerStream(streamId, fields, { isEnd, dependsOnItself });
-    else this.#takeStray(streamId, "HEADERS");
-  }
-
-  #openPeerStream(streamId: number, fields: HeaderBlock, opening: Opening): void {
-    this.#streams.lastPeerId = streamId;
-    if (streamId > this.#streams.lastAcceptedId) return;
-    if (this.#streams.size >= LIMITS.http2StreamsMax) {
-      this.#streams.close(streamId, "by-us");
-      this.sendReset(streamId, "REFUSED_STREAM");
-      return;
-    }
-    const stream = new Http2Stream(streamId, this, this.peer.windowBytes);
-    this.#streams.add(stream);
-    if (opening.isEnd) stream.beginEnded();
-    this.#owner.onStream(stream, fields, opening);
-  }
-
-  /** A frame on a stream that is not open. RFC 9113 section 5.1. */
-  #takeStray(streamId: number, frame: StrayFrame): void {
-    const verdict = this.#streams.judgeStray(streamId, frame);
-    if (verdict === "ignore") this.#mayControl();
-    else if (verdict.ends === "connection") this.#failPeer(verdict.code, verdict.why);
-    else this.sendReset(streamId, verdict.code);
-  }
-
-  #takeReset(streamId: number, code: number): void {
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) this.#takeStray(streamId, "RST_STREAM");
-    else {
-      stream.takeReset(code);
-      this.#countReset();
-    }
-  }
-
-  #takeWindowUpdate(streamId: number, increment: number): void {
-    const stream = this.#streams.get(streamId);
-    if (stream !== undefined) stream.widen(increment);
-    else if (streamId !== 0) this.#takeStray(streamId, "WINDOW_UPDATE");
-    else if (!this.sender.widen(increment)) {
-      this.#failPeer("FLOW_CONTROL_ERROR", "the connection's window is too large");
-    }
-  }
-
-  #takeStreamFault(streamId: number, code: ErrorName, why: string): void {
-    const stream = this.#streams.get(streamId);
-    if (stream !== undefined) stream.takeFault(code, why);
-    else this.#takeStray(streamId, { fault: code });
-  }
-
-  #takeSettings(settings: readonly Setting[]): void {
-    const before = this.peer.windowBytes;
-    this.peer.apply(settings);
-    this.output.limitTable(this.peer.headerTableBytes);
-    this.output.frameBytesMax = this.peer.frameBytesMax;
-    this.output.settingsAck();
-    if (this.#streams.adjustWindows(this.peer.windowBytes - before)) this.#owner.onRoom();
-    else this.#failPeer("FLOW_CONTROL_ERROR", "SETTINGS make a window too large");
-  }
-
-  #takeGoaway(lastStreamId: number, code: number): void {
+  /** The peer takes no more streams; those of ours that it has not seen are lost. RFC 9113 section 6.8. */
+  onGoaway(lastStreamId: number, code: number): void {
     if (this.#state === "open") this.#state = "draining";
     this.#owner.onRetired();
     const error = peerGone(this.#owner.side, `the peer takes no more streams (${errorNameOf(code)})`);
@@ -338,24 +206,6 @@ export class Http2Session implements ConnectionHandlers, StreamHost {
       if (stream.id > lastStreamId) stream.takeLoss(error, true);
     }
     if (this.#state === "draining" && this.#streams.size === 0) this.#endDrained();
-  }
-
-  /** One of the frames that carry nothing: false, and the end, when there are too many. */
-  #mayControl(): boolean {
-    if (this.#guard.controls.take(this.#clock.monotonicMs())) return true;
-    this.fail("ENHANCE_YOUR_CALM", peerFlood(this.#owner.side, "too many frames that carry nothing"));
-    return false;
-  }
-
-  #countReset(): void {
-    // A server that resets what it was asked for harms nobody but itself.
-    if (this.#owner.side === "client" || this.#isOver()) return;
-    if (this.#guard.resets.take(this.#clock.monotonicMs())) return;
-    this.fail("ENHANCE_YOUR_CALM", peerFlood(this.#owner.side, "too many streams were reset"));
-  }
-
-  #failPeer(code: ErrorName, why: string): void {
-    this.fail(code, peerFault(this.#owner.side, why));
   }
 
   #sayGoaway(code: ErrorName, why: string): void {
