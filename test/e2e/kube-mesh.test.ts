@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { whyNoContainers } from "../support/container.ts";
+import { firstProcessOf, whyNoContainers } from "../support/container.ts";
 import { whyNoKube } from "../support/kube-cluster.ts";
 import { type KubeFlow, type KubePodMesh, type MeshPod, openKubePodMesh } from "../support/kube-pod-mesh.ts";
 import { APP_UID, callApp, SIDECAR_UID } from "../support/pod-network.ts";
@@ -207,10 +207,9 @@ spec:
   });
 
   it("a sidecar that is told to end does so in good order, and is not restarted by us", async () => {
-    const { sidecar } = mesh.ledger.running;
-    const gone = new Promise<number | null>((resolve) => void sidecar.once("exit", resolve));
-    const { stdout } = await runProgram("ps", ["-o", "pid=", "--ppid", String(sidecar.pid)]);
-    process.kill(Number(stdout.trim()), "SIGTERM");
+    const { container } = mesh.ledger.running;
+    const gone = new Promise<number | null>((resolve) => void container.once("exit", resolve));
+    process.kill(firstProcessOf(container), "SIGTERM");
     expect(await gone).toBe(0);
   });
 });

@@ -50,13 +50,26 @@ export async function runContainer(spec: ContainerSpec): Promise<ProgramResult> 
   return result;
 }
 
-/** Starts one; signals for it go to its first process. It ends with the one that started it, too. */
+/** Starts one. Signals to what is returned do not reach it: `firstProcessOf` names it, `killContainer` ends it. */
 export function startContainer(spec: ContainerSpec): ChildProcess {
   const scratch = mkdtempSync(join(tmpdir(), "cardea-container-"));
   const [program, ...args] = commandOf(spec, scratch);
   const child = spawn(program!, args, { stdio: ["ignore", "pipe", "pipe"] });
   child.once("close", () => rmSync(scratch, { recursive: true, force: true }));
   return child;
+}
+
+/** The machine's id of a running container's first process. */
+export function firstProcessOf(container: ChildProcess): number {
+  return Number(execFileSync("ps", ["-o", "pid=", "--ppid", String(container.pid)], { encoding: "utf8" }).trim());
+}
+
+/** As a node's end does; resolves when nothing of it runs. */
+export async function killContainer(container: ChildProcess): Promise<void> {
+  if (container.exitCode !== null || container.signalCode !== null) return;
+  const gone = new Promise((resolve) => void container.once("close", resolve));
+  process.kill(firstProcessOf(container), "SIGKILL");
+  await gone;
 }
 
 function commandOf(spec: ContainerSpec, scratch: string): string[] {

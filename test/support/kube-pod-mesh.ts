@@ -8,6 +8,7 @@ import { formatRevisionFile, revisionFileName } from "../../src/config/revision-
 import { RUNTIME } from "../../src/core/image.ts";
 import { parseFlowLine } from "../../src/observe/flow-line.ts";
 import { DEFAULT_MESH_SETTINGS } from "../../src/policy/mesh-settings.ts";
+import { killContainer } from "./container.ts";
 import { mustInject } from "./injected.ts";
 import { type AnyObject, type KubeCluster, openKubeCluster } from "./kube-cluster.ts";
 import { installControl, type KubeReplica, startReplica, until } from "./kube-control.ts";
@@ -74,7 +75,9 @@ export async function openKubePodMesh(): Promise<KubePodMesh> {
   const cluster = await openKubeCluster();
   const network = await openPodNetwork();
   const parts: { relay?: Server; control?: KubeReplica } = {};
+  const meshed: MeshPod[] = [];
   async function close(): Promise<void> {
+    for (const { running } of meshed) await killContainer(running.container);
     parts.control?.process.child.kill("SIGKILL");
     await parts.control?.process.finished;
     await network.close();
@@ -100,7 +103,8 @@ export async function openKubePodMesh(): Promise<KubePodMesh> {
     const hosts = join(directory, "hosts");
     writeFileSync(hosts, `127.0.0.1 localhost\n${network.node.ipv4} cardea-control.cardea-system.svc\n`);
     const kubelet = { cluster, node: network.node, image: CHECKOUT, directory, hosts };
-    const [web, orders, ledger] = await Promise.all(NAMES.map((name) => startPod(name, network, kubelet)));
+    meshed.push(...(await Promise.all(NAMES.map((name) => startPod(name, network, kubelet)))));
+    const [web, orders, ledger] = meshed;
     const outside = await network.addPod("outside");
     await startApp(outside);
     const explain = async (pod: MeshPod, id: string): Promise<Replay> => {

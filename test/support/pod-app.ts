@@ -3,20 +3,20 @@ import net from "node:net";
 import { Metadata } from "@grpc/grpc-js";
 import { openEchoClient, openEchoServer } from "./grpc-echo.ts";
 
-// An app that knows nothing of a mesh, as a program: `serve NAME` listens, `call …` calls once and prints what came.
-// HTTP on 8080, gRPC on 9090, an echo on 9000, a server that speaks first on 9025, TCP's DNS port, and on loopback
+// An app that knows nothing of a mesh, as a program: `serve NAME PORT` listens, `call …` calls once and prints what came.
+// HTTP on 8080 and PORT, gRPC on 9090, an echo on 9000, a server that speaks first on 9025, TCP's DNS port, and on loopback
 // alone an admin page on 8081.
 
 const [role = "", ...rest] = process.argv.slice(2);
-if (role === "serve") serve(rest[0]!);
+if (role === "serve") serve(rest[0]!, Number(rest[1]));
 else if (role === "grpc") callGrpc(rest[0]!, rest[1]!);
 else callTcp(rest[0]!, Number(rest[1]), role === "listen" ? "" : rest[2]!);
 
-function serve(name: string): void {
-  const app = http.createServer((request, response) => void answer(name, request, response));
-  app.listen(8_080, "::");
+function serve(name: string, port: number): void {
+  for (const each of new Set([8_080, port]))
+    http.createServer((request, response) => void answer(name, request, response)).listen(each, "::");
   http.createServer((_, response) => response.end("admin page\n")).listen(8_081, "127.0.0.1");
-  for (const port of [53, 9_000]) net.createServer((socket) => echo(name, socket)).listen(port, "::");
+  for (const each of [53, 9_000]) net.createServer((socket) => echo(name, socket)).listen(each, "::");
   net.createServer((socket) => socket.on("error", () => {}).end(`220 ${name}\n`)).listen(9_025, "::");
   // Says when all of it listens; the others have been asked for before.
   void openEchoServer("[::]:9090").then(() => process.stdout.write("serving\n"));

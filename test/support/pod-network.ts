@@ -88,9 +88,9 @@ export async function openPodNetwork(): Promise<PodNetwork> {
   };
 }
 
-/** An app in a pod; resolves when it serves. */
-export async function startApp(pod: Pod): Promise<void> {
-  const child = pod.start(0, process.execPath, APP, "serve", pod.name);
+/** An app in a pod, with HTTP on 8080 and perhaps another port, too; resolves when it serves. */
+export async function startApp(pod: Pod, httpPort = 8_080): Promise<void> {
+  const child = pod.start(0, process.execPath, APP, "serve", pod.name, String(httpPort));
   await new Promise<void>((resolve, reject) => {
     child.stdout!.once("data", () => resolve());
     child.once("exit", (code) => reject(new Error(`the app of ${pod.name} ended with ${code}`)));

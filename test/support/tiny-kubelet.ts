@@ -19,13 +19,15 @@ export interface KubeletOptions {
   readonly directory: string;
   /** Seen in every container: the names of services, which no DNS server tells here. */
   readonly hosts: string;
+  /** Variables that every container gets: where the API server is. */
+  readonly env?: ContainerSpec["env"];
 }
 
-/** Our part of a pod, while it runs. */
+/** Our part of a pod, while it runs; who starts it ends it by `killContainer`. */
 export interface RunningPod {
-  /** The sidecar; its flow records are lines of its stdout. */
-  readonly sidecar: ChildProcess;
-  /** Lines of the sidecar's stdout so far. */
+  /** The sidecar's container, or a pod's only one; flow records are lines of its stdout. */
+  readonly container: ChildProcess;
+  /** Lines of its stdout so far. */
   lines(): readonly string[];
   log(): string;
 }
@@ -47,14 +49,24 @@ export async function startInitContainers(pod: AnyObject, network: Pod, options:
   return running;
 }
 
+/** Runs a pod's only container, until its startup probe is answered. */
+export async function startOnlyContainer(pod: AnyObject, network: Pod, options: KubeletOptions): Promise<RunningPod> {
+  const [container, ...others] = pod.spec.containers as AnyObject[];
+  if (others.length > 0) throw new Error(`${network.name} has more than one container`);
+  const running = watched(startContainer(await containerSpec(container, pod, network, options)));
+  await untilStarted(container.startupProbe.httpGet, network, { ...options, running });
+  return running;
+}
+
 async function containerSpec(
   container: AnyObject,
   pod: AnyObject,
   network: Pod,
   options: KubeletOptions,
 ): Promise<ContainerSpec> {
-  const { image, hosts } = options;
-  const { runAsUser, capabilities, readOnlyRootFilesystem } = container.securityContext;
+  const { image, hosts, env = {} } = options;
+  const security = { ...pod.spec.securityContext, ...container.securityContext };
+  const { runAsUser, capabilities, readOnlyRootFilesystem } = security;
   if (readOnlyRootFilesystem !== true) throw new Error(`${container.name as string} could write to its root`);
   const mounts = await Promise.all(
     (container.volumeMounts as AnyObject[]).map((mount) => volumeOf(mount, pod, options)),
@@ -62,7 +74,7 @@ async function containerSpec(
   return {
     root: image.root,
     command: [...image.entrypoint, ...(container.args as string[])],
-    env: { ...image.env, ...environment(container, pod) },
+    env: { ...image.env, ...env, ...environment(container, pod) },
     uid: runAsUser as number,
     capabilities: (capabilities.add as string[] | undefined) ?? [],
     mounts: [...mounts, { from: hosts, to: "/etc/hosts" }],
@@ -102,25 +114,44 @@ async function filesOf(
   pod: AnyObject,
   { cluster }: KubeletOptions,
 ): Promise<Record<string, string>> {
-  const { namespace, name, uid, labels } = pod.metadata;
   if (volume.emptyDir !== undefined) return {};
-  if (volume.configMap !== undefined)
-    return (await cluster.must("GET", `/api/v1/namespaces/${namespace}/configmaps/${volume.configMap.name}`)).data;
-  if (volume.downwardAPI !== undefined) {
-    const lines = Object.entries(labels as Record<string, string>).map(([key, value]) => `${key}="${value}"`);
-    return { [volume.downwardAPI.items[0].path]: lines.join("\n") };
+  const sources = (volume.projected?.sources as AnyObject[] | undefined) ?? [volume];
+  const files = await Promise.all(sources.map((source) => filesOfSource(source, pod, cluster)));
+  return Object.assign({}, ...files) as Record<string, string>;
+}
+
+async function filesOfSource(
+  { configMap, downwardAPI, serviceAccountToken }: AnyObject,
+  pod: AnyObject,
+  cluster: KubeCluster,
+): Promise<Record<string, string>> {
+  const { namespace, name, uid } = pod.metadata;
+  if (configMap !== undefined) {
+    const { data } = await cluster.must("GET", `/api/v1/namespaces/${namespace}/configmaps/${configMap.name}`);
+    const items = configMap.items as readonly { key: string; path: string }[] | undefined;
+    return items === undefined ? data : Object.fromEntries(items.map(({ key, path }) => [path, data[key] as string]));
   }
-  const { audience, expirationSeconds, path } = volume.projected.sources[0].serviceAccountToken;
-  const bound = { audiences: [audience], ttlSec: expirationSeconds, pod: { name, uid } };
+  if (downwardAPI !== undefined)
+    return Object.fromEntries((downwardAPI.items as AnyObject[]).map((each) => [each.path, linesOf(each, pod)]));
+  const { audience, expirationSeconds, path } = serviceAccountToken;
+  const audiences = audience === undefined ? {} : { audiences: [audience as string] };
+  const bound = { ...audiences, ttlSec: expirationSeconds, pod: { name, uid } };
   return { [path]: await cluster.token(namespace, pod.spec.serviceAccountName, bound) };
 }
 
-function watched(sidecar: ChildProcess): RunningPod {
+/** A field in a file: maps have a line for each key. */
+function linesOf(item: AnyObject, pod: AnyObject): string {
+  if (item.fieldRef.fieldPath !== "metadata.labels") return fieldOf(item, pod);
+  const labels = Object.entries(pod.metadata.labels as Record<string, string>);
+  return labels.map(([key, value]) => `${key}="${value}"`).join("\n");
+}
+
+function watched(container: ChildProcess): RunningPod {
   let [stdout, stderr] = ["", ""];
-  sidecar.stdout!.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
-  sidecar.stderr!.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  container.stdout!.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  container.stderr!.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
   return {
-    sidecar,
+    container,
     lines: () => stdout.split("\n").slice(0, -1),
     log: () => stderr,
   };
@@ -132,7 +163,8 @@ async function untilStarted(
   { node, running }: KubeletOptions & { readonly running: RunningPod },
 ): Promise<void> {
   await eventually(async () => {
-    if (running.sidecar.exitCode !== null) throw new Error(`the sidecar of ${network.name} ended: ${running.log()}`);
+    if (running.container.exitCode !== null)
+      throw new Error(`the container of ${network.name} ended: ${running.log()}`);
     const url = `http://${network.ipv4}:${port}${path}`;
     return (await node.run(0, "curl", "-s", "-o", "/dev/null", "-f", url)).code === 0;
   }, 60_000);
