@@ -96,6 +96,10 @@ const ACTION: Schema<PolicyAction> = (value, scope) => {
   return action;
 };
 
+/** Istio's sidecars pass a policy over that has one (ShouldAttachPolicy); half of its readers would think it holds. */
+const NO_TARGETS =
+  "is for gateways and waypoints, and no sidecar heeds a policy that has it: select workloads by `selector`";
+
 const DOCUMENT = object({
   apiVersion: required(oneOf(...SECURITY_API_VERSIONS)),
   kind: required(oneOf("AuthorizationPolicy")),
@@ -103,8 +107,8 @@ const DOCUMENT = object({
   spec: required(
     object({
       selector: optional(object({ matchLabels: optional(MATCH_LABELS) })),
-      targetRef: refused(NOT_YET),
-      targetRefs: refused(NOT_YET),
+      targetRef: refused(NO_TARGETS),
+      targetRefs: refused(NO_TARGETS),
       action: optional(ACTION),
       provider: refused(`is for the action CUSTOM, which ${NOT_YET}`),
       rules: optional(RULES),

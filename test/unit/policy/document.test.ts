@@ -188,8 +188,6 @@ describe("what is not yet supported is refused by its field", () => {
   test.each<[string, unknown, string]>([
     ["CUSTOM", { action: "CUSTOM", provider: { name: "x" }, rules: [{}] }, "spec.action: CUSTOM is not yet supported"],
     ["provider", { provider: { name: "x" } }, "spec.provider: is for the action CUSTOM"],
-    ["targetRefs", { targetRefs: [{ kind: "Service", name: "x" }] }, "spec.targetRefs: is not yet supported"],
-    ["targetRef", { targetRef: { kind: "Service", name: "x" } }, "spec.targetRef: is not yet supported"],
     ["requestPrincipals", source({ requestPrincipals: ["*"] }), "source.requestPrincipals: is not yet supported"],
     ["notRequestPrincipals", source({ notRequestPrincipals: ["*"] }), "source.notRequestPrincipals: is not yet"],
     ["request.auth.principal", condition("request.auth.principal"), "request.auth.principal is not yet supported"],
@@ -224,6 +222,24 @@ test.each([
   const { policy, faults } = read({ action, rules: [{}] }, { name: "p", annotations });
   expect(faults).toEqual([]);
   expect(policy).toMatchObject({ action, isDryRun });
+});
+
+// Read without it, a DENY policy for one gateway would be one for all workloads of the namespace.
+describe("what names gateways and waypoints is refused, whatever it names", () => {
+  const kinds = ["Service", "ServiceEntry", "Gateway", "GatewayClass"];
+  test.each(kinds.flatMap((kind) => [{ targetRefs: [{ kind, name: "x" }] }, { targetRef: { kind, name: "x" } }]))(
+    "%j",
+    (target) => {
+      const [field] = Object.keys(target);
+      const { policy, faults } = read({ ...target, action: "DENY", rules: [{}] });
+      expect(policy).toBeNull();
+      expect(faults).toEqual([expect.stringContaining(`spec.${field}: is for gateways and waypoints`)]);
+    },
+  );
+
+  test("an empty list of them too", () => {
+    expect(read({ targetRefs: [] }).faults).toHaveLength(1);
+  });
 });
 
 describe("mistyped documents", () => {
