@@ -3,7 +3,7 @@ import { findAbsentCrds } from "../control/install/find-absent-crds.ts";
 import { ISTIO_CRDS } from "../control/install/istio-crds.ts";
 import { makeManifests, namespaceManifest } from "../control/install/manifests.ts";
 import { parseValues, type Profile } from "../control/install/parse-values.ts";
-import { POLICY_TEST_CRD } from "../control/install/policy-test-crd.ts";
+import { OWN_CRDS } from "../control/install/own-crds.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json-value.ts";
 import { type Fault, formatFault } from "../core/located.ts";
@@ -48,7 +48,7 @@ export const command: Command = {
     const values = await readValues(args);
     const namespace = readNamespace(args);
     const crds = await chooseCrds(args, terminal);
-    const documents = [namespaceManifest(namespace), POLICY_TEST_CRD, ...crds, ...makeManifests({ values, namespace })];
+    const documents = [namespaceManifest(namespace), ...OWN_CRDS, ...crds, ...makeManifests({ values, namespace })];
     terminal.stdout(formatYaml(documents).trimEnd());
     return 0;
   },

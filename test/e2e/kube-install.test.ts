@@ -131,6 +131,16 @@ describe.skipIf(whyNoKube !== null)(`cardea install (skipped where ${whyNoKube ?
     expect([status, body.message]).toEqual([422, expect.stringContaining(why)]);
   });
 
+  test.each([
+    [{}, "needs either never, a list of rules, or unreachable"],
+    [{ never: [] }, "should have at least 1 items"],
+    [{ to: ["a/b"], unreachable: { from: ["a/b"], to: ["c/d"] } }, "to goes with never"],
+    [{ unreachable: { from: ["a/b"] } }, "Required value"],
+  ])("the API server itself refuses the invariant %j", async (spec, why) => {
+    const { status, body } = await create("Invariant", "cardea.dev/v1", "invariants", spec);
+    expect([status, body.message]).toEqual([422, expect.stringContaining(why)]);
+  });
+
   test("the sample policies and their tests are taken as they lie there", async () => {
     for (const namespace of ["shop", "payments", "ledger"]) await cluster.namespace(namespace);
     await cluster.kubectl(["delete", "validatingwebhookconfiguration", "cardea-validator"]);

@@ -41,6 +41,10 @@ spec:
 
   describe("before anybody has been granted anything", () => {
     it("a call is denied by the called pod's sidecar, which says under which id and nothing else", async () => {
+      // The first call of all says that web uses orders; where its workloads are is told upon that, or soon after.
+      await vi.waitFor(async () => expect((await get(mesh.web, `http://${mesh.orders.vip}/`)).status).not.toBe(503), {
+        timeout: 20_000,
+      });
       const before = mesh.orders.flows().length;
       const { status, headers, body } = await get(mesh.web, `http://${mesh.orders.vip}/`);
       expect(status).toBe(403);

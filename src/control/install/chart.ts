@@ -4,7 +4,7 @@ import { chartSchema } from "./chart-schema.ts";
 import { INSTALL_NAMESPACE } from "./install-namespace.ts";
 import { ISTIO_CRDS } from "./istio-crds.ts";
 import { MANIFESTS, makeManifests, namespaceManifest } from "./manifests.ts";
-import { POLICY_TEST_CRD } from "./policy-test-crd.ts";
+import { OWN_CRDS } from "./own-crds.ts";
 import { DEFAULT_VALUES, HA_PROFILE, joinValues, treeOf, VALUE_TABLE } from "./values.ts";
 import { writeHelm } from "./write-helm.ts";
 
@@ -21,7 +21,7 @@ export function makeChart(version: string): ReadonlyMap<string, string> {
     ["values.yaml", valuesText()],
     ["values-ha.yaml", formatYaml([treeOf(HA_PROFILE)], [...MADE, "helm install … -f values-ha.yaml"])],
     ["values.schema.json", `${JSON.stringify(chartSchema(), null, 2)}\n`],
-    ["crds/cardea.yaml", formatYaml([POLICY_TEST_CRD], MADE)],
+    ["crds/cardea.yaml", formatYaml(OWN_CRDS, MADE)],
     // Helm leaves a CRD that is there alone, as it should with Istio's own.
     ["crds/istio.yaml", formatYaml(ISTIO_CRDS, MADE)],
     ...templates,
@@ -43,7 +43,7 @@ export function makeRenderedManifests(): ReadonlyMap<string, string> {
 function rendered(values: JsonObject): readonly object[] {
   return [
     namespaceManifest(INSTALL_NAMESPACE),
-    POLICY_TEST_CRD,
+    ...OWN_CRDS,
     ...makeManifests({ values, namespace: INSTALL_NAMESPACE }),
   ];
 }

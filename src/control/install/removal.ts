@@ -7,7 +7,7 @@ import { ROOT_CONFIG_MAP } from "../kube/trust-bundle.ts";
 import { ISTIO_CRDS } from "./istio-crds.ts";
 import { makeManifests } from "./manifests.ts";
 import { DEFAULT_OWNER, OWNER_LABEL, PART_OF } from "./names.ts";
-import { POLICY_TEST_CRD } from "./policy-test-crd.ts";
+import { OWN_CRDS } from "./own-crds.ts";
 import { DEFAULT_VALUES, HA_PROFILE, joinValues, treeOf } from "./values.ts";
 
 export interface RemovalOptions {
@@ -122,7 +122,7 @@ async function sharedObjects({ kube, namespace, withPolicies }: RemovalOptions):
     labelSelector: selectorOf(PART_OF),
     fieldSelector: `metadata.name=${ROOT_CONFIG_MAP}`,
   });
-  const crds = [POLICY_TEST_CRD, ...(withPolicies ? ISTIO_CRDS : [])].map(placeOf);
+  const crds = [...OWN_CRDS, ...(withPolicies ? ISTIO_CRDS : [])].map(placeOf);
   const others = await present(kube, [
     { resource: KUBE.secrets, at: { namespace, name: "cardea-ca" } },
     { resource: KUBE.clusterTrustBundles, at: { name: ROOT_CONFIG_MAP } },
