@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { AnyObject, KubeCluster } from "./kube-cluster.ts";
 
 // What the controllers of a cluster do with Deployments and Services, where none run: the test calls it.
@@ -50,10 +51,12 @@ export function setPodReady(cluster: KubeCluster, pod: AnyObject): Promise<AnyOb
   return setPodStatus(cluster, pod, { phase: "Running", conditions: [{ type: "Ready", status: "True" }] });
 }
 
-/** What the Deployment's controller says of it. */
+/** What the Deployment's controller says of it, once that many pods of its template are ready. */
 export async function setReadyReplicas(cluster: KubeCluster, { metadata }: AnyObject, ready: number): Promise<void> {
+  const counts = { replicas: ready, updatedReplicas: ready, readyReplicas: ready, availableReplicas: ready };
+  const status = { observedGeneration: metadata.generation, ...counts };
   const at = `${APPS}/namespaces/${metadata.namespace}/deployments/${metadata.name}/status`;
-  await cluster.must("PATCH", at, { status: { replicas: ready, readyReplicas: ready } }, MERGE);
+  await cluster.must("PATCH", at, { status }, MERGE);
 }
 
 /** Makes a Service's endpoints anew of the pods that are behind it: one slice for each family of addresses. */
@@ -76,7 +79,7 @@ function setPodStatus(cluster: KubeCluster, { metadata }: AnyObject, status: obj
 }
 
 function replicaSetOf({ metadata: { name, uid }, spec: { selector, template, replicas } }: AnyObject): AnyObject {
-  const hash = "5c6f7d8b9d";
+  const hash = createHash("sha256").update(JSON.stringify(template)).digest("hex").slice(0, 10);
   const labels = { ...template.metadata.labels, [HASH]: hash };
   return {
     metadata: { name: `${name}-${hash}`, labels, ownerReferences: [owner("Deployment", name, uid)] },
