@@ -54,7 +54,7 @@ export const LIMIT_TABLE = {
   firstBytesTimeoutMs: limit(
     5_000,
     "ms",
-    "From accept to the first bytes on an inbound port, where the client begins.",
+    "From accept to the first three bytes on an inbound port, where the client begins; what cannot be TLS is refused sooner.",
   ),
   protocolDetectionMs: limit(
     1_000,

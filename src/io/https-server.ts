@@ -69,6 +69,7 @@ function serverOptions(material: TlsMaterial): ServerOptions {
     secureOptions: constants.SSL_OP_NO_TICKET,
     handshakeTimeout: LIMITS.handshakeTimeoutMs,
     maxHeaderSize: HEAD_BYTES_MAX,
+    // All that API servers offer to a webhook that is a Service: over HTTP/2 one replica would get all requests.
     ALPNProtocols: ["http/1.1"],
   };
 }
@@ -115,7 +116,9 @@ async function decideAndSend(request: IncomingMessage, response: ServerResponse,
     return;
   }
   const gone = new AbortController();
-  response.once("close", () => gone.abort());
+  response.once("close", () => {
+    if (!response.writableFinished) gone.abort();
+  });
   // Unread, the body stays with the sender: TCP holds it back.
   const release = await budget.take(declaredBytes(request) ?? options.bodyBytesMax, gone.signal);
   if (release === null) {

@@ -4,7 +4,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { Clock, Connection, Network, SecureConnection } from "../core/ports.ts";
 import { type FlowTls, NO_TLS } from "../observe/flow.ts";
 import { type AcceptGate, readFirstBytes } from "./accept.ts";
-import { CLIENT_HELLO_BYTES, isClientHello } from "./detect.ts";
+import { lookForTls } from "./detect.ts";
 import { type Caller, identifyCaller, type OwnIdentity } from "./identify.ts";
 
 /** What accepting takes of a sidecar. */
@@ -62,8 +62,9 @@ async function secureConnection(
   { network, clock }: AcceptScope,
   chooseAlpn: AcceptOptions["chooseAlpn"],
 ): Promise<SecureConnection> {
-  const head = await readFirstBytes(connection, CLIENT_HELLO_BYTES, clock);
-  if (!isClientHello(head)) throw new CardeaError("plaintext-refused", "the caller did not begin with TLS");
+  // Plaintext is refused at the first octet that gives it away: whoever sends one and waits would hold a place meanwhile.
+  const head = await readFirstBytes(connection, (first) => lookForTls(first) !== "undecided", clock);
+  if (lookForTls(head) === "plaintext") throw new CardeaError("plaintext-refused", "the caller did not begin with TLS");
   return network.serveTls(connection, head, {
     context: own.context,
     handshakeTimeoutMs: LIMITS.handshakeTimeoutMs,

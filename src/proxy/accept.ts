@@ -36,13 +36,18 @@ export class AcceptGate {
 }
 
 /**
- * The first bytes of a connection, at least `bytesMin`, with which it is left paused for another stage to take over.
+ * The first bytes of a connection, until they are enough to tell; it is left paused for another stage to take over.
  * Errors: `request-timeout`, `downstream-reset` when the caller goes away before.
  */
-export function readFirstBytes(connection: Connection, bytesMin: number, clock: Clock): Promise<Buffer> {
+export function readFirstBytes(
+  connection: Connection,
+  isEnough: (head: Buffer) => boolean,
+  clock: Clock,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    // From accept on, and never prolonged: drops of bytes hold no place for longer.
     const timer = clock.setTimer(LIMITS.firstBytesTimeoutMs, () =>
-      reject(new CardeaError("request-timeout", "nothing came")),
+      reject(new CardeaError("request-timeout", "nothing came, or too little")),
     );
     const gone = () => {
       timer.cancel();
@@ -52,7 +57,7 @@ export function readFirstBytes(connection: Connection, bytesMin: number, clock: 
     connection.setHandlers({
       onData(chunk) {
         head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
-        if (head.length < bytesMin) return;
+        if (!isEnough(head)) return;
         timer.cancel();
         connection.pause();
         connection.setHandlers(IGNORING);

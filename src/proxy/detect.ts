@@ -2,16 +2,20 @@ import { carriesRequests, type PortProtocol } from "../core/port-protocol.ts";
 import { PREFACE } from "../wire/http2-codes.ts";
 import type { HttpProtocol } from "./streams.ts";
 
-/** Bytes that `isClientHello` looks at: type and version of the first TLS record. */
-export const CLIENT_HELLO_BYTES = 3;
-
 /**
- * Whether a connection begins with a TLS handshake record (RFC 8446 section 5.1). The record's rest is the TLS
- * library's to read: a ClientHello with ML-KEM comes in several segments.
+ * Whether a connection begins with a TLS handshake record: by its type and version (RFC 8446 section 5.1), and no later
+ * than at the first octet that does not fit. The record's rest is the TLS library's to read: a ClientHello with ML-KEM
+ * comes in several segments.
  */
-export function isClientHello(head: Buffer): boolean {
-  return head.length >= CLIENT_HELLO_BYTES && head[0] === HANDSHAKE && head[1] === 3 && head[2]! <= 4;
+export function lookForTls(first: Buffer): "tls" | "plaintext" | "undecided" {
+  if (first.length > 0 && first[0] !== HANDSHAKE) return "plaintext";
+  if (first.length > 1 && first[1] !== 3) return "plaintext";
+  if (first.length < RECORD_START_BYTES) return "undecided";
+  return first[2]! <= 4 ? "tls" : "plaintext";
 }
+
+/** Type and version of a TLS record. */
+const RECORD_START_BYTES = 3;
 
 const HANDSHAKE = 0x16;
 

@@ -233,13 +233,16 @@ describe("the HBONE port", () => {
     expect(mesh.ledgerApp).toEqual([]);
   });
 
-  it("refuses plaintext, and answers nothing", async () => {
-    const mesh = await openSimMesh({ hbone: true });
-    const caller = await mesh.call(mesh.hbone!, "CONNECT 127.0.0.1:5432 HTTP/1.1\r\n\r\n");
-    expect(caller.bytes).toBe(0);
-    expect(caller.isClosed).toBe(true);
-    expect(mesh.orders.flows).toMatchObject([{ verdict: "denied", reason: "plaintext-refused" }]);
-  });
+  it.each(["CONNECT 127.0.0.1:5432 HTTP/1.1\r\n\r\n", "P"])(
+    "refuses plaintext, and answers nothing: %j",
+    async (text) => {
+      const mesh = await openSimMesh({ hbone: true });
+      const caller = await mesh.call(mesh.hbone!, text);
+      expect(caller.bytes).toBe(0);
+      expect(caller.isClosed).toBe(true);
+      expect(mesh.orders.flows).toMatchObject([{ verdict: "denied", reason: "plaintext-refused" }]);
+    },
+  );
 
   it("says that a stream may send a mebibyte ahead of its reader", async () => {
     const { caller } = await open({});

@@ -93,6 +93,26 @@ describe.each(BETWEEN)("the inbound side, with %s between the sidecars", (betwee
     expect(mesh.flows()).toMatchObject([{ verdict: "denied", reason: "plaintext-refused" }]);
   });
 
+  it.each(["x", "G", "\0", "\x16\x02", "\x17\x03"])("refuses plaintext of no more than %j at once", async (text) => {
+    const mesh = await openSimMesh({ between });
+    const caller = await mesh.call(mesh.ordersInbound, text);
+    expect(caller.isClosed).toBe(true);
+    expect(caller.bytes).toBe(0);
+    expect(mesh.flows()).toMatchObject([{ verdict: "denied", reason: "plaintext-refused" }]);
+  });
+
+  it("gives a caller that sends its first record drop by drop no more time for it", async () => {
+    const mesh = await openSimMesh({ between });
+    const caller = await mesh.call(mesh.ordersInbound, "\x16");
+    await mesh.pass(4_000);
+    say(caller, "\x03");
+    await mesh.pass(999);
+    expect(caller.isClosed).toBe(false);
+    await mesh.pass(1);
+    expect(caller.isClosed).toBe(true);
+    expect(mesh.flows()).toMatchObject([{ verdict: "error", reason: "request-timeout" }]);
+  });
+
   it.each(["\x16", "\x16\x03"])("waits a stated time for the rest of a first record that begins %j", async (text) => {
     const mesh = await openSimMesh({ between });
     const caller = await mesh.call(mesh.ordersInbound, text);

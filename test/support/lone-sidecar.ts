@@ -22,8 +22,8 @@ type PortName = (typeof PORT_NAMES)[number];
 
 const PORT_NAMES = ["outbound", "inbound", "admin", "metrics", "readiness", "control"] as const;
 
-/** Ports that were free just now, and the files. */
-export async function prepareLoneSidecar(): Promise<LoneSidecarPlace> {
+/** Ports that were free just now, and the files; `changes` to its configuration. */
+export async function prepareLoneSidecar(changes: object = {}): Promise<LoneSidecarPlace> {
   const directory = mkdtempSync(join(tmpdir(), "cardea-sidecar-"));
   const flowFile = join(directory, "flows.jsonl");
   const ports = await freePorts();
@@ -55,6 +55,7 @@ export async function prepareLoneSidecar(): Promise<LoneSidecarPlace> {
     drainTimeoutMs: 1_000,
     certTtlSec: 3_600,
     enforcement: null,
+    ...changes,
   };
   writeFileSync(join(directory, "web.json"), JSON.stringify(config));
   return { directory, flowFile, ports, remove: () => rmSync(directory, { recursive: true, force: true }) };

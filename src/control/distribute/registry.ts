@@ -34,7 +34,12 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   const { directory, logger } = options;
   const builder = createRegistryBuilder(options);
   const log = new ChangeLog();
-  const content = createLatest(builder.build("0", { services: [], workloads: [] }));
+  const withChanges = (built: RegistryContent): RegistryContent => ({
+    ...built,
+    changedSince: (version) => log.since(Number(version)),
+  });
+  // It is what there is for good where there are no files: streams ask it what has changed as well.
+  const content = createLatest(withChanges(builder.build("0", { services: [], workloads: [] })));
   const faults = createLatest<readonly Fault[]>([]);
   let goodFiles: ReadonlyMap<string, GoodFile> = new Map();
 
@@ -53,7 +58,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
     const changes = changesBetween(content.get(), next);
     if (changes === null) return;
     log.add(changes);
-    content.set({ ...next, changedSince: (version) => log.since(Number(version)) });
+    content.set(withChanges(next));
     logger.log("info", "registry-changed", { services: next.serviceCount, workloads: next.workloads.length });
   }
 

@@ -71,9 +71,12 @@ function decide(
   const injected = keepResources(made, removed.containers);
   return {
     kind: "inject",
-    patch: diffJson(given, injected),
+    // Reviews of injected pods ask what the pod should be, and never for the way there.
+    get patch() {
+      return diffJson(given, injected);
+    },
     pod: injected,
-    warnings: foreignWarnings(shape.annotations),
+    warnings: [...foreignWarnings(shape.annotations), ...startWarnings(shape, settings)],
   };
 }
 
@@ -128,6 +131,15 @@ function assertCompletes({ spec }: PodShape, { sidecar }: InjectSettings): void 
     `its restartPolicy is ${JSON.stringify(policy)}, and without native sidecars (Kubernetes 1.29) the pod would never complete`,
     "opt it out by the label cardea.dev/inject: disabled, or move to Kubernetes 1.29",
   );
+}
+
+/** A plain container starts after the pod's init containers, whose connections are redirected already. */
+function startWarnings({ initContainers }: PodShape, { sidecar }: InjectSettings): readonly string[] {
+  if (sidecar === "native" || initContainers.length === 0) return [];
+  const names = initContainers.map(nameOf).join(", ");
+  return [
+    `without native sidecars (Kubernetes 1.29) init containers run before the sidecar, and connect to nothing that is captured: ${names}`,
+  ];
 }
 
 function capturedBy({ inboundPorts, excludeInboundPorts }: PodOptions): IsCaptured {

@@ -5,7 +5,10 @@ import type { JsonPatch } from "./json-patch.ts";
 export type Injection =
   | {
       readonly kind: "inject";
-      /** From the pod that was given to the injected one; empty when it is injected as it should be already. */
+      /**
+       * From the pod that was given to the injected one; empty when it is injected as it should be already. Made each
+       * time that it is asked for.
+       */
       readonly patch: JsonPatch;
       readonly pod: JsonObject;
       /** What the author should know, each in one sentence. */

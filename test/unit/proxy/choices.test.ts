@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../../src/core/limits.ts";
 import { AcceptGate } from "../../../src/proxy/accept.ts";
-import { chooseHttpAlpn, chooseTcpAlpn, isClientHello, lookForHttp2 } from "../../../src/proxy/detect.ts";
+import { chooseHttpAlpn, chooseTcpAlpn, lookForTls, lookForHttp2 } from "../../../src/proxy/detect.ts";
 import { lifetimeOf } from "../../../src/proxy/lifetime.ts";
 import { LiveConnections } from "../../../src/proxy/live.ts";
 import { createTraceIds } from "../../../src/proxy/trace-ids.ts";
@@ -32,16 +32,20 @@ describe("the protocol of a port", () => {
   ])("TCP, offered %j: %s", (offered, chosen) => expect(chooseTcpAlpn(offered)).toBe(chosen));
 
   it.each([
-    ["160301", true],
-    ["160303ff", true],
-    ["1603", false],
-    ["160305", false],
-    ["160201", false],
-    ["170303", false],
-    ["474554", false],
-    ["", false],
-  ])("a connection that begins %s begins with TLS: %s", (hex, isTls) => {
-    expect(isClientHello(Buffer.from(hex, "hex"))).toBe(isTls);
+    ["160301", "tls"],
+    ["160303ff", "tls"],
+    ["", "undecided"],
+    ["16", "undecided"],
+    ["1603", "undecided"],
+    ["160305", "plaintext"],
+    ["1602", "plaintext"],
+    ["160201", "plaintext"],
+    ["17", "plaintext"],
+    ["170303", "plaintext"],
+    ["47", "plaintext"],
+    ["474554", "plaintext"],
+  ])("a connection that begins %s is %s", (hex, expected) => {
+    expect(lookForTls(Buffer.from(hex, "hex"))).toBe(expected);
   });
 
   it.each([

@@ -60,6 +60,13 @@ test("a file that was good counts as it was until it is good again or gone", asy
   expect(registry.content.get().serviceCount).toBe(1);
 });
 
+test("an empty registry knows that nothing has changed, so that streams which have all of it are served on", async () => {
+  files.clear();
+  const registry = await open();
+  const { version, changedSince } = registry.content.get();
+  expect(changedSince?.(version)).toEqual({ names: new Map(), identities: new Set() });
+});
+
 test("a name that moves to another file is taken over when the first file gives it up", async () => {
   const registry = await open();
   files.delete("b.json");

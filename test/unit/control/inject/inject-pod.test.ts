@@ -122,6 +122,20 @@ describe("the order of starting and ending", () => {
     expect(sidecar["startupProbe"]).toMatchObject({ httpGet: { path: "/healthz/ready", port: 15_021 } });
   });
 
+  test("a plain one comes with a warning for init containers, which would find no network", () => {
+    const pod = podOf({
+      initContainers: [
+        { name: "migrate", image: "m" },
+        { name: "seed", image: "s" },
+      ],
+    });
+    const { warnings, pod: injected } = mustInject(pod, { sidecar: "container" });
+    expect(warnings).toEqual([expect.stringMatching(/init containers run before the sidecar.*: migrate, seed$/)]);
+    expect(mustInject(injected, { sidecar: "container" }).warnings).toEqual(warnings);
+    expect(mustInject(pod).warnings).toEqual([]);
+    expect(mustInject(podOf(), { sidecar: "container" }).warnings).toEqual([]);
+  });
+
   test("a plain one holds the next container back by its hook, and outlives the app by a little", () => {
     const { pod } = mustInject(podOf(), { sidecar: "container" });
     expect(namesOf(pod, "containers")).toEqual(["cardea-proxy", "web"]);
