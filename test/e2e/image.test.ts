@@ -9,7 +9,13 @@ import { systemClock } from "../../src/io/clock.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
 import { openStateFiles } from "../../src/io/state-files.ts";
 import { type BuiltImage, buildImage, prepareBuildImage, whyNoImage } from "../support/built-image.ts";
-import { type ContainerSpec, runContainer, startContainer, whyNoContainers } from "../support/container.ts";
+import {
+  type ContainerSpec,
+  killContainer,
+  runContainer,
+  startContainer,
+  whyNoContainers,
+} from "../support/container.ts";
 import { runProgram } from "../support/programs.ts";
 
 // The image as a node would run it: built from nothing but packages, twice; read-only, without rights, by its own users.
@@ -274,11 +280,8 @@ describe.skipIf(why !== null)("in containers of the image", () => {
       container(["proxy", "--config", "/run/mesh/proxy/proxy.json"], { network: namespace, mounts: [mesh] }),
     );
     expect(await ask("30s")).toMatchObject({ code: 0, stderr: "" });
-    for (const each of [proxy, control]) {
-      const gone = new Promise((resolve) => void each.once("close", resolve));
-      each.kill("SIGKILL");
-      await gone;
-    }
+    await killContainer(proxy);
+    await killContainer(control);
   });
 });
 

@@ -63,8 +63,8 @@ test("a file that was good counts as it was until it is good again or gone", asy
 test("an empty registry knows that nothing has changed, so that streams which have all of it are served on", async () => {
   files.clear();
   const registry = await open();
-  const { version, changedSince } = registry.content.get();
-  expect(changedSince?.(version)).toEqual({ names: new Map(), identities: new Set() });
+  const content = registry.content.get();
+  expect(content.changedSince?.(content.version)).toEqual({ names: new Map(), identities: new Set() });
 });
 
 test("a name that moves to another file is taken over when the first file gives it up", async () => {
