@@ -57,7 +57,11 @@ describe("the command line", () => {
   test.concurrent.each<[string, string[], RegExp]>([
     ["no command", [], /^cardea: a command is missing: up, .*\n$/],
     ["an unknown command", ["upp"], /^cardea: unknown command "upp"; did you mean up\?\n$/],
-    ["half a command", ["policy"], /^cardea: policy what\? policy check, policy eval, policy test\n$/],
+    [
+      "half a command",
+      ["policy"],
+      /^cardea: policy what\? policy check, policy eval, policy test, policy diff, policy suggest, policy prove, policy blast-radius\n$/,
+    ],
     ["a mistyped half", ["policy", "chekc"], /^cardea: unknown command "policy chekc"; did you mean policy check\?\n$/],
     ["an unknown flag", ["up", "--onec"], /^cardea: unknown flag --onec; did you mean --once\?\n$/],
     ["a flag without its value", ["up", "--state"], /^cardea: --state needs a value: --state DIR\n$/],
