@@ -36,7 +36,7 @@ function lines(): readonly Record<string, unknown>[] {
 }
 
 test("it ends well, in time, and the last line is the summary", () => {
-  expect(finished).toMatchObject({ code: 0, signal: null });
+  expect(finished, finished.stderr).toMatchObject({ code: 0, signal: null });
   expect(tookMs).toBeLessThan(TIME_MAX_MS);
   const summary = lines().at(-1)!;
   expect(summary).toMatchObject({ unexpected: 0, failures: [] });
