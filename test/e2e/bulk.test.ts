@@ -18,10 +18,9 @@ import type { TestMesh } from "../support/local-mesh.ts";
 import { residentMiB } from "../support/processes.ts";
 import { openTunnel } from "../support/tunnel.ts";
 
-// A third of a gibibyte through two sidecars, with CARDEA_TEST_LONG a whole one, up by HTTP and down by TCP: it arrives as it
-// was sent, and nobody holds it in memory.
+// A gibibyte through two sidecars, up by HTTP and down by TCP: it arrives as it was sent, and nobody holds it in memory.
 
-const MEBIBYTES = process.env["CARDEA_TEST_LONG"] === undefined ? 384 : 1_024;
+const MEBIBYTES = 1_024;
 const BYTES = MEBIBYTES * 1024 ** 2;
 const PIECE_BYTES = 256 * 1024;
 const SAMPLE_MS = 100;
