@@ -18,6 +18,8 @@ export interface Changes {
   readonly names: ReadonlyMap<string, readonly About[]>;
   /** Identities with a workload that came, went or has other labels. */
   readonly identities: ReadonlySet<SpiffeId>;
+  /** Services, by resource name, that nothing served before and something serves now. */
+  readonly opened: ReadonlySet<string>;
 }
 
 /** A workload may be seen by whom any of its services may be seen by; one without services by all. */

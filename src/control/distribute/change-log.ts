@@ -37,12 +37,14 @@ function merged(entries: readonly { readonly changes: Changes }[]): Changes {
   if (entries.length === 1) return entries[0]!.changes;
   const names = new Map<string, readonly About[]>();
   const identities = new Set<SpiffeId>();
+  const opened = new Set<string>();
   for (const { changes } of entries) {
     for (const [name, abouts] of changes.names) names.set(name, [...(names.get(name) ?? []), ...abouts]);
     for (const identity of changes.identities) identities.add(identity);
+    for (const name of changes.opened) opened.add(name);
   }
-  return { names, identities };
+  return { names, identities, opened };
 }
 
 const NAMES_KEPT_MAX = 65_536;
-const NOTHING: Changes = { names: new Map(), identities: new Set() };
+const NOTHING: Changes = { names: new Map(), identities: new Set(), opened: new Set() };

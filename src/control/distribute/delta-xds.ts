@@ -29,8 +29,8 @@ export interface Discovery {
   push(): void;
   /**
    * The registry has changed. Told at once are those that have asked for a service that it concerns by name, the
-   * identities of its workloads, and everybody of a new or other service; of workloads the rest hears within
-   * `discoveryLaterMs`, of many changes at a time. Null: nobody knows what has changed.
+   * identities of its workloads, and everybody of a new or other service and of a service's first workload; of other
+   * workloads the rest hears within `discoveryLaterMs`, of many changes at a time. Null: nobody knows what has changed.
    */
   pushRegistry(changes: Changes | null): void;
   /** Ends every stream: the sidecars go on with what they have. */
@@ -120,8 +120,12 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   };
 }
 
-/** A service that nobody knows yet has nobody who could have asked for it. */
-function isForAll({ names }: Changes): boolean {
+/**
+ * A service that nobody knows yet has nobody who could have asked for it, and the first request to one without a workload
+ * fails, so that its caller is not to be the one who asks.
+ */
+function isForAll({ names, opened }: Changes): boolean {
+  if (opened.size > 0) return true;
   for (const abouts of names.values()) if (abouts.some(({ isService }) => isService)) return true;
   return false;
 }

@@ -5,6 +5,7 @@ import { type About, type Changes, isSameResource } from "./about.ts";
 import type { LabelSet } from "./policy-set.ts";
 import type { RegistryDocuments, ServiceEntry, ServiceEntryPort, WorkloadEntry } from "./registry-documents.ts";
 import type { Resource } from "./resource.ts";
+import { ServedServices } from "./served-services.ts";
 
 /** What the registry knows at one moment, as it is distributed. */
 export interface RegistryContent {
@@ -76,15 +77,20 @@ export function createRegistryBuilder(context: RegistryContext): RegistryBuilder
 /** What is different in a later content. Null: nothing. */
 export function changesBetween(before: RegistryContent, after: RegistryContent): Changes | null {
   const names = new Map<string, readonly About[]>();
+  const served = new ServedServices();
+  for (const { about } of before.resources.values()) served.note(null, about);
+  served.takeOpened();
   const note = (name: string, was: Resource | undefined, is: Resource | undefined): void => {
-    if (!isSameResource(was, is)) names.set(name, aboutsOf(was, is));
+    if (isSameResource(was, is)) return;
+    names.set(name, aboutsOf(was, is));
+    served.note(was?.about, is?.about);
   };
   for (const [name, resource] of after.resources) note(name, before.resources.get(name), resource);
   for (const [name, resource] of before.resources) if (!after.resources.has(name)) note(name, resource, undefined);
   // Labels are in no resource, but decide which policies a sidecar gets.
   const [was, is] = [labelsOf(before.workloads), labelsOf(after.workloads)];
   const identities = new Set([...was.keys(), ...is.keys()].filter((each) => was.get(each) !== is.get(each)));
-  return names.size === 0 && identities.size === 0 ? null : { names, identities };
+  return names.size === 0 && identities.size === 0 ? null : { names, identities, opened: served.takeOpened() };
 }
 
 /** What a resource that changed was about, and is. */

@@ -4,6 +4,7 @@ import { serviceMessage, type WorkloadMessage, workloadMessage } from "../distri
 import type { LabelSet } from "../distribute/policy-set.ts";
 import { aboutsOf, type RegistryContext, serviceResourceName } from "../distribute/registry-content.ts";
 import type { Resource } from "../distribute/resource.ts";
+import { ServedServices } from "../distribute/served-services.ts";
 import type { ServiceFacts, SliceFacts } from "./endpoint-facts.ts";
 import { LabelSets } from "./label-sets.ts";
 import type { PodFacts } from "./pod-facts.ts";
@@ -26,6 +27,7 @@ export class RegistryModel {
   readonly #slicesOfService = new Map<string, Set<string>>();
   readonly #slicesOfPod = new Map<string, Set<string>>();
   readonly #labelSets = new LabelSets();
+  readonly #served = new ServedServices();
   /** What is to be made again: keys of services, and of pods. */
   #staleServices = new Set<string>();
   #stalePods = new Set<string>();
@@ -86,7 +88,7 @@ export class RegistryModel {
     for (const key of this.#stalePods) this.#refresh(podResourceName(key), this.#workloadOf(key), changed);
     this.#staleServices = new Set();
     this.#stalePods = new Set();
-    return { names: changed, identities: this.#labelSets.takeChanged() };
+    return { names: changed, identities: this.#labelSets.takeChanged(), opened: this.#served.takeOpened() };
   }
 
   #refresh(name: string, resource: Resource | null, changed: Map<string, readonly About[]>): void {
@@ -96,6 +98,7 @@ export class RegistryModel {
     if (after === undefined) this.resources.delete(name);
     else this.resources.set(name, after);
     changed.set(name, aboutsOf(before, after));
+    this.#served.note(before?.about, after?.about);
   }
 
   #serviceName(key: string): string {

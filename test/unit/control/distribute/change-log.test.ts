@@ -16,8 +16,8 @@ test("what changed since a version is told, once each", () => {
 
 test("what something was about between two versions is told with what it is", () => {
   const log = new ChangeLog();
-  log.add({ names: new Map([["a", [about("shop")]]]), identities: new Set() });
-  log.add({ names: new Map([["a", [about("bank")]]]), identities: new Set() });
+  log.add({ names: new Map([["a", [about("shop")]]]), identities: new Set(), opened: new Set() });
+  log.add({ names: new Map([["a", [about("bank")]]]), identities: new Set(), opened: new Set() });
   expect(log.since(0)!.names.get("a")).toEqual([about("shop"), about("bank")]);
 });
 
@@ -44,7 +44,7 @@ function about(namespace: string) {
 }
 
 function changes(names: readonly string[]) {
-  return { names: new Map(names.map((name) => [name, []])), identities: new Set<never>() };
+  return { names: new Map(names.map((name) => [name, []])), identities: new Set<never>(), opened: new Set<never>() };
 }
 
 function namesSince(log: ChangeLog, version: number): readonly string[] {

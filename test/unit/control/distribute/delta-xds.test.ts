@@ -167,6 +167,7 @@ describe("of a workload that has changed", () => {
 describe("everybody hears at once", () => {
   test.each([
     ["of a service, which nobody can have asked for before it was there", changeOf({ isService: true })],
+    ["of the first workload behind a service", { ...changeOf({ services: ["shop/a"] }), opened: new Set(["shop/a"]) }],
     ["when nobody knows what has changed", null],
   ])("%s", async (_name, changes) => {
     const call = await inSync(ORDERS, ["*"]);
@@ -177,7 +178,7 @@ describe("everybody hears at once", () => {
 
 test("an identity whose labels have changed hears at once, and no other", async () => {
   const [own, other] = [await inSync(ORDERS, ["*"]), await inSync("spiffe://cluster.local/ns/shop/sa/web", ["*"])];
-  await change({ names: new Map(), identities: new Set([parseSpiffeId(ORDERS)]) });
+  await change({ names: new Map(), identities: new Set([parseSpiffeId(ORDERS)]), opened: new Set() });
   expect([own.written.length, other.written.length]).toEqual([2, 1]);
 });
 
@@ -197,7 +198,7 @@ function accept(caller: string | null): FakeCall {
 
 function changeOf(about: Partial<About>): Changes {
   const whole = { namespace: "shop", isService: false, services: [], spiffeId: null, exportTo: null, ...about };
-  return { names: new Map([["a", [whole]]]), identities: new Set() };
+  return { names: new Map([["a", [whole]]]), identities: new Set(), opened: new Set() };
 }
 
 /** A stream that has acknowledged all that there is. */

@@ -64,7 +64,23 @@ test("an empty registry knows that nothing has changed, so that streams which ha
   files.clear();
   const registry = await open();
   const content = registry.content.get();
-  expect(content.changedSince?.(content.version)).toEqual({ names: new Map(), identities: new Set() });
+  expect(content.changedSince?.(content.version)).toEqual({
+    names: new Map(),
+    identities: new Set(),
+    opened: new Set(),
+  });
+});
+
+test("a service's first workload is told apart from a change of it", async () => {
+  const registry = await open();
+  const before = registry.content.get();
+  await changeTo("c.json", registryOf("ledger", 4_004));
+  const added = registry.content.get();
+  expect(added.changedSince?.(before.version)?.opened).toEqual(new Set(["shop/ledger.shop.svc.cluster.local"]));
+  await changeTo("c.json", registryOf("ledger", 4_005));
+  const moved = registry.content.get();
+  expect(moved).not.toBe(added);
+  expect(moved.changedSince?.(added.version)?.opened).toEqual(new Set());
 });
 
 test("a name that moves to another file is taken over when the first file gives it up", async () => {

@@ -49,6 +49,10 @@ async function settled(): Promise<RegistryContent> {
   return registry.content.get();
 }
 
+function openedSince(content: RegistryContent, version: string): ReadonlySet<string> | undefined {
+  return content.changedSince?.(version)?.opened;
+}
+
 /** What a sidecar reads of a resource. */
 function read(content: RegistryContent, name: string) {
   const resource = content.resources.get(name);
@@ -71,6 +75,22 @@ test("a service, its named target port, and the meshed pod behind it", async () 
   expect(found).toMatchObject({ address: "10.0.0.1", takesMutualTls: true, hbonePort: 15_008 });
   expect(found.spiffeId).toBe("spiffe://cluster.local/ns/shop/sa/web");
   expect(found.services).toEqual(new Map([[SERVICE, new Map([[80, 8_080]])]]));
+});
+
+test("a service's first ready pod is told apart from its second", async () => {
+  kube.put(KUBE.endpointSlices, sliceObject("web", [], [{ name: "http", port: 8_080 }]));
+  const { version } = await open();
+  kube.put(KUBE.endpointSlices, sliceObject("web", [{ pod: "web-1" }], [{ name: "http", port: 8_080 }]));
+  const first = await settled();
+  expect(openedSince(first, version)).toEqual(new Set([SERVICE]));
+  kube.put(KUBE.pods, podObject("web-2", { ip: "10.0.0.2" }));
+  kube.put(
+    KUBE.endpointSlices,
+    sliceObject("web", [{ pod: "web-1" }, { pod: "web-2" }], [{ name: "http", port: 8_080 }]),
+  );
+  const second = await settled();
+  expect(openedSince(second, first.version)).toEqual(new Set());
+  expect(openedSince(second, version)).toEqual(new Set([SERVICE]));
 });
 
 describe("a pod gets no traffic of a service", () => {
