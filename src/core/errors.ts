@@ -24,6 +24,15 @@ interface ErrorEntry {
  */
 export const ERROR_TABLE = {
   "denied-by-policy": entry(403, 7, "keep", "downstream", "info", "UAEX", "A loaded policy denies the request."),
+  "admission-timeout": entry(
+    503,
+    14,
+    "keep",
+    "internal",
+    "warn",
+    "UAEX",
+    "Whoever has to be asked before the request is decided did not answer in time.",
+  ),
   "policy-not-loaded": entry(
     503,
     14,

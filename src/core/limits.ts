@@ -26,6 +26,12 @@ export const LIMIT_TABLE = {
   ),
   connectionsMax: limit(10_000, "count", "Downstream connections of one sidecar."),
   pendingRequestsMax: limit(1_024, "count", "Requests of one upstream key that wait for a connection."),
+  admissionWaitMs: limit(
+    30_000,
+    "ms",
+    "How long a request waits to be decided where somebody has to be asked first, with all that is asked for it.",
+  ),
+  admissionWaitsMax: limit(1_024, "count", "Requests of one sidecar that wait to be decided; more are refused."),
   upstreamConnectionsMax: limit(1_024, "count", "Connections to one upstream key; Envoy's default circuit breaker."),
   retryBodyBytesMax: limit(
     65_536,

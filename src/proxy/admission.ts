@@ -2,6 +2,7 @@ import type { CardeaError } from "../core/errors.ts";
 import type { RequestFacts } from "../policy/facts.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
+import type { AdmissionWait } from "./admission-wait.ts";
 import type { Denial, Grant, Permit } from "./authorize.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Forward } from "./forward.ts";
@@ -19,7 +20,20 @@ export interface RouteAnswer {
 }
 
 /** What a side (inbound or outbound) makes of a request head. */
-export type Admission =
+export type Admission = SettledAdmission | WaitingAdmission;
+
+/** Somebody has to be asked first. */
+export interface WaitingAdmission {
+  readonly at: "waits";
+  readonly wait: AdmissionWait;
+  // For the record of a request whose caller does not wait so long.
+  readonly path: string;
+  readonly pair: Pair;
+  readonly servicePort: number | null;
+  readonly trace: Trace;
+}
+
+export type SettledAdmission =
   | {
       readonly at: "admitted";
       readonly permit: Permit;
@@ -48,6 +62,8 @@ export type Admission =
       readonly at: "refused";
       readonly error: CardeaError;
       readonly denial: Denial | null;
+      /** What the caller gets, by the id of the denial; left out: what the error's code stands for. */
+      readonly answer?: ((denialId: string) => LocalAnswer) | null;
       readonly path: string | null;
       readonly pair: Pair;
       readonly servicePort: number | null;
@@ -65,6 +81,8 @@ export interface ExchangeSide {
   /** Whose TLS the record tells of: the caller's on the inbound side, the upstream's on the outbound side. */
   readonly tlsFrom: "downstream" | "upstream";
   admit(head: RequestHead): Admission;
+  /** A request that had to wait was admitted, and is on its way. */
+  onAdmittedLate(exchange: Exchange): void;
   /** The exchange is over. */
   onDone(exchange: Exchange): void;
 }

@@ -94,8 +94,8 @@ export class PeerAuthorizer {
     this.#rules = rules;
   }
 
-  /** One HTTP request. */
-  authorizeRequest(request: RequestFacts): Authorization {
+  /** One HTTP request. `denied`: a step before the decision has said no already. */
+  authorizeRequest(request: RequestFacts, denied: Decision | null = null): Authorization {
     const set = this.#rules.policy.get();
     if (set === null) return NOT_LOADED;
     if (set !== this.#set || this.#bound === null) {
@@ -104,7 +104,7 @@ export class PeerAuthorizer {
     }
     const { target, grpcTarget } = this.#rules;
     const isGrpc = grpcTarget !== null && isGrpcType(request.header("content-type") ?? "");
-    const decision = decideBound(this.#bound, request);
+    const decision = denied ?? decideBound(this.#bound, request);
     const observation = observeBound(this.#bound, request, decision);
     return this.#conclude(decision, observation, set, isGrpc ? grpcTarget : target);
   }

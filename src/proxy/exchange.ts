@@ -5,14 +5,16 @@ import type { Headers } from "../wire/headers.ts";
 import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
-import type { ExchangeSide, RouteAnswer } from "./admission.ts";
+import type { ExchangeSide, RouteAnswer, SettledAdmission, WaitingAdmission } from "./admission.ts";
+import type { AdmissionWait } from "./admission-wait.ts";
+import { AnswerPassing } from "./answer-passing.ts";
 import type { Denial, Permit } from "./authorize.ts";
 import type { Forwarding } from "./forward.ts";
-import { grpcOutcome, grpcStatusIn, grpcTrailersFor, isGrpcCall } from "./grpc.ts";
-import { answerHeadersOf } from "./headers.ts";
-import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
+import { grpcStatusIn, isGrpcCall } from "./grpc.ts";
+import { HeldBody } from "./held-body.ts";
+import type { LocalAnswer } from "./local-answer.ts";
 import type { ChannelWaiter, Want } from "./pool.ts";
-import { enderOf, isDenial, type Pair, type RequestSeen } from "./record.ts";
+import { enderOf, type Pair, type RequestSeen } from "./record.ts";
 import type {
   AnswerEvents,
   Channel,
@@ -22,12 +24,15 @@ import type {
   RequestFate,
   UpstreamStream,
 } from "./streams.ts";
-import type { KeptBody } from "./traffic/kept-body.ts";
 import type { NextTry, Tries, TriesOwner, TryFailure } from "./tries.ts";
 import { Tunnel } from "./tunnel.ts";
+import { asksForUpgrade } from "./upgrade.ts";
 
-/** `waiting`: for a channel. `open`: a request is on its way. `tunnel`: upgraded. `done`: recorded. */
-type State = "deciding" | "waiting" | "open" | "tunnel" | "done";
+/**
+ * `asking`: somebody is asked before it is decided. `waiting`: for a channel. `open`: a request is on its way. `tunnel`:
+ * upgraded. `done`: recorded.
+ */
+type State = "deciding" | "asking" | "waiting" | "open" | "tunnel" | "done";
 
 /**
  * One request and its answer, between two connections and whatever protocols they speak: decided, forwarded, answered
@@ -38,16 +43,14 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Where its side keeps it while it is forwarded; -1: nowhere. */
   place = -1;
   path: string | null = null;
-  status: number | null = null;
   trace: Trace | null = null;
   facts: RequestFacts | null = null;
-  grpcStatus: number | null = null;
   bytesReceived = 0;
   bytesSent = 0;
   readonly #side: ExchangeSide;
   readonly #downstream: DownstreamStream;
   readonly #startedMs: number;
-  readonly #isGrpc: boolean;
+  readonly #answer: AnswerPassing;
   #state: State = "deciding";
   #permit: Permit | null = null;
   #denial: Denial | null = null;
@@ -57,19 +60,14 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Entries of the request's headers; channels add to them with each try. */
   #headerLength = 0;
   #tries: Tries | null = null;
-  #changeAnswer: ((headers: string[]) => void) | null = null;
-  #kept: KeptBody | null = null;
+  #wait: AdmissionWait | null = null;
   #routeAnswer: RouteAnswer | null = null;
   #forwarding: Forwarding | null = null;
   #channel: Channel | null = null;
   #upstream: UpstreamStream | null = null;
   #tunnel: Tunnel | null = null;
-  /** Body that came before there was a channel: no more than one read. */
-  #queue: Buffer[] = [];
-  #trailers: Headers | null = null;
-  #isAnswerBegun = false;
-  #hasLeave = false;
-  #endsInTrailers = false;
+  /** Null: nothing of the body waits or is kept. */
+  #held: HeldBody | null = null;
   #isRequestWhole: boolean;
 
   constructor(side: ExchangeSide, head: RequestHead, downstream: DownstreamStream) {
@@ -77,17 +75,45 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.head = head;
     this.#downstream = downstream;
     this.#startedMs = side.recorder.nowMs();
-    this.#isGrpc = isGrpcCall(head);
+    this.#answer = new AnswerPassing({ downstream, ownHeaders: side.ownHeaders, isGrpc: isGrpcCall(head) });
     this.#isRequestWhole = !hasBody(head.framing);
+  }
+
+  get status(): number | null {
+    return this.#answer.status;
+  }
+
+  get grpcStatus(): number | null {
+    return this.#answer.grpcStatus;
   }
 
   /** Decides the request, and either sends it on its way or answers it at once. */
   begin(): void {
     const admission = this.#side.admit(this.head);
-    this.path = admission.path;
-    this.#pair = admission.pair;
-    this.#servicePort = admission.servicePort;
-    this.trace = admission.trace;
+    if (admission.at === "waits") this.#askFirst(admission);
+    else this.#proceed(admission);
+  }
+
+  #askFirst(admission: WaitingAdmission): void {
+    this.#note(admission);
+    this.#state = "asking";
+    this.#wait = admission.wait;
+    admission.wait.begin((settled) => {
+      this.#wait = null;
+      this.#proceed(settled);
+      if (this.isForwarding) this.#side.onAdmittedLate(this);
+    });
+  }
+
+  #note({ path, pair, servicePort, trace }: SettledAdmission | WaitingAdmission): void {
+    this.path = path;
+    this.#pair = pair;
+    this.#servicePort = servicePort;
+    this.trace = trace;
+  }
+
+  #proceed(admission: SettledAdmission): void {
+    this.#note(admission);
     if (admission.at === "answered") {
       this.#routeAnswer = admission.answer;
       this.#answerWith(admission.answer.local, this.#side.recorder.newId(), null);
@@ -95,17 +121,17 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     }
     if (admission.at === "refused") {
       this.#denial = admission.denial;
-      this.#answerLocally(admission.error);
+      this.#answerLocally(admission.error, admission.answer);
       return;
     }
     this.facts = admission.facts;
     this.#permit = admission.permit;
     this.#request = admission.request;
     this.#headerLength = admission.request.headers.length;
-    this.#changeAnswer = admission.changeAnswer;
+    this.#answer.change = admission.changeAnswer;
     this.#tries = admission.tries;
     this.#state = "waiting";
-    if (!this.#isRequestWhole && admission.tries.bodies !== null) this.#kept = admission.tries.bodies.open();
+    if (hasBody(this.head.framing) && admission.tries.bodies !== null) this.#hold().keepIn(admission.tries.bodies);
     try {
       if (admission.tries.isWatching) admission.tries.begin(this, this.#isRequestWhole);
       this.#ask(admission.request.upgrade === null ? "any" : "upgrade");
@@ -133,24 +159,14 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#channel = channel;
     this.#state = "open";
     if (this.#side.tlsFrom === "upstream") this.#pair = { ...this.#pair!, tls: channel.tls };
-    const upstream = this.#send(channel);
-    if (upstream === null) return;
-    const queue = this.#queue;
-    this.#queue = [];
-    let isTaken = true;
-    for (const piece of queue) isTaken = upstream.sendBody(piece);
-    if (this.#trailers !== null) upstream.sendEnd(this.#trailers);
-    else if (isTaken) this.#downstream.resumeBody();
-  }
-
-  #send(channel: Channel): UpstreamStream | null {
     try {
       this.#upstream = channel.send(this.#request!, this);
     } catch (thrown) {
       // The channel falls idle and is closed in time.
       this.#stop(toCardeaError(thrown));
+      return;
     }
-    return this.#upstream;
+    if (this.#held === null || this.#held.sendTo(this.#upstream)) this.#downstream.resumeBody();
   }
 
   onNoChannel(error: CardeaError): void {
@@ -159,7 +175,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   onTimeout(scope: "try" | "request", error: CardeaError): void {
     // A tunnel has time-outs of its own.
-    if (this.#state === "done" || this.#state === "tunnel" || (scope === "try" && this.#isAnswerBegun)) return;
+    if (this.#state === "done" || this.#state === "tunnel" || (scope === "try" && this.#answer.hasBegun)) return;
     this.#upstream?.abort();
     this.#upstream = null;
     if (scope === "try" && this.#tryAgain(error, "unknown")) return;
@@ -170,7 +186,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Whether the request, whose try has failed, is sent once more. */
   #tryAgain(error: CardeaError, fate: RequestFate): boolean {
     const tries = this.#tries!;
-    const mayRepeat = !this.#isAnswerBegun && this.#isBodyInHand();
+    const mayRepeat = !this.#answer.hasBegun && this.#isBodyInHand();
     const next = mayRepeat ? tries.afterFailure(this.#failure(error, fate)) : null;
     if (next !== null) this.#follow(next);
     else if (tries.isWatching && !mayRepeat) tries.onLastFailure(this.#failure(error, fate));
@@ -183,7 +199,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   /** Whether all that has come of the request's body can be sent again. */
   #isBodyInHand(): boolean {
-    return this.#channel === null || !hasBody(this.head.framing) || (this.#kept !== null && this.#kept.isWhole);
+    return this.#channel === null || !hasBody(this.head.framing) || (this.#held !== null && this.#held.isWhole);
   }
 
   #follow(next: NextTry): void {
@@ -195,7 +211,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#tries = next.tries;
     this.#request!.headers.length = this.#headerLength;
     // Without a channel so far, all that has come waits in the queue anyway.
-    if (this.#channel !== null && this.#kept !== null) this.#queue = this.#kept.pieces();
+    if (this.#channel !== null) this.#held?.sendAgain();
     this.#state = "waiting";
     if (next.waitMs === 0) this.#ask(next.want);
     else next.tries.wait(next.waitMs, () => this.#ask(next.want));
@@ -205,18 +221,23 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   onRequestBody(piece: Buffer): void {
     this.bytesReceived += piece.length;
-    this.#kept?.keep(piece);
     if (this.#upstream !== null) {
+      this.#held?.keep(piece);
       if (!this.#upstream.sendBody(piece)) this.#downstream.pauseBody();
-    } else if (this.#state === "waiting") {
-      this.#queue.push(piece);
+    } else if (this.#state === "waiting" || this.#state === "asking") {
+      this.#hold().add(piece);
       this.#downstream.pauseBody();
     }
   }
 
+  #hold(): HeldBody {
+    this.#held ??= new HeldBody();
+    return this.#held;
+  }
+
   onRequestEnd(trailers: Headers): void {
     this.#isRequestWhole = true;
-    if (this.#upstream === null || this.#kept !== null) this.#trailers = trailers;
+    if (this.#upstream === null || this.#held !== null) this.#hold().end(trailers);
     this.#upstream?.sendEnd(trailers);
     if (this.#tries?.isWatching === true) this.#tries.onRequestWhole();
   }
@@ -226,7 +247,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   mayHoldEarlyData(): boolean {
-    return !this.#asksForUpgrade();
+    return !asksForUpgrade(this.head);
   }
 
   onRequestFailure(error: CardeaError): void {
@@ -245,11 +266,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   // The upstream.
 
   onInformational(head: ResponseHead): void {
-    const { status, reason } = head;
-    // A try that is made again asks for leave again; the caller, who has it, is not to send its body twice.
-    if (status === 100 && this.#hasLeave) return;
-    this.#hasLeave ||= status === 100;
-    this.#downstream.sendInformational({ status, reason, headers: answerHeadersOf(head, this.#side.ownHeaders) });
+    this.#answer.sendInformational(head);
   }
 
   onAnswer(head: ResponseHead): void {
@@ -259,7 +276,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   /** Whether an answer is dropped, and another asked for. */
   #isAnsweredAgain(head: ResponseHead): boolean {
-    const grpcStatus = this.#isGrpc ? grpcStatusIn(head.headers) : null;
+    const grpcStatus = this.#answer.isGrpc ? grpcStatusIn(head.headers) : null;
     // What can't be repeated is told all the same: it counts for the workload's health.
     const sent = { permit: this.#permit!, pair: this.#pair!, mayRepeat: this.#isBodyInHand() };
     const next = this.#tries!.afterAnswer(head, { ...sent, grpcStatus });
@@ -275,13 +292,13 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   onAnswerEnd(trailers: Headers): void {
-    if (this.#isGrpc) {
-      this.grpcStatus ??= grpcStatusIn(trailers);
+    if (this.#answer.isGrpc) {
+      this.#answer.grpcStatus ??= grpcStatusIn(trailers);
       if (this.#tries!.isWatching) this.#tries!.onGrpcStatus(this.grpcStatus);
     }
     // Recorded first: the caller's next request may begin before `sendEnd` returns.
     this.#finish(null, "upstream");
-    this.#downstream.sendEnd(trailers);
+    this.#answer.sendEnd(trailers);
   }
 
   onUpstreamDrain(): void {
@@ -294,20 +311,12 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   #sendHead(head: ResponseHead): void {
-    const { status, reason, framing, neverIndexed = null } = head;
-    this.#isAnswerBegun = true;
-    this.#kept?.drop();
-    this.status = status;
-    if (this.#isGrpc) this.grpcStatus = grpcStatusIn(head.headers);
-    this.#endsInTrailers = this.#isGrpc && framing.kind === "chunked";
-    const headers = answerHeadersOf(head, this.#side.ownHeaders);
-    this.#changeAnswer?.(headers);
-    if (head.upgrade !== null) headers.push("upgrade", head.upgrade);
-    this.#downstream.sendAnswer({ status, reason, headers, framing, isLast: false, neverIndexed });
+    this.#held?.drop();
+    this.#answer.sendHead(head);
   }
 
   #switchProtocols(head: ResponseHead): void {
-    if (!this.#asksForUpgrade() || head.upgrade !== this.head.upgrade) {
+    if (!asksForUpgrade(this.head) || head.upgrade !== this.head.upgrade) {
       this.#stop(new CardeaError("upstream-protocol-error", "the upstream switches to a protocol nobody asked for"));
       return;
     }
@@ -326,10 +335,6 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#tunnel.begin();
   }
 
-  #asksForUpgrade(): boolean {
-    return this.#request !== null && this.#request.upgrade !== null;
-  }
-
   /** Something went wrong: an answer of ours if none has begun, else a cut. */
   #stop(error: CardeaError): void {
     if (this.#state === "done") return;
@@ -339,33 +344,25 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       this.#tunnel!.endNow(error);
       return;
     }
-    if (!this.#isAnswerBegun) {
+    if (!this.#answer.hasBegun) {
       this.#answerLocally(error);
       return;
     }
     this.#finish(error, enderOf(error.code));
-    // A gRPC caller learns of a lost permission as of any: by the call's status.
-    if (this.#endsInTrailers && error.code === "permission-lost") this.#downstream.sendEnd(grpcTrailersFor(error.code));
-    else this.#downstream.abort(error);
+    this.#answer.cut(error);
   }
 
-  #answerLocally(error: CardeaError): void {
+  #answerLocally(error: CardeaError, answer: ((denialId: string) => LocalAnswer) | null = null): void {
     const id = this.#side.recorder.newId();
-    const local = makeLocalAnswer({
-      code: error.code,
-      denialId: isDenial(error.code) ? id : null,
-      method: this.head.method,
-      isGrpc: this.#isGrpc,
-    });
+    const local = answer?.(id) ?? this.#answer.refusalOf(error.code, { id, method: this.head.method });
     this.#answerWith(local, id, error);
   }
 
   #answerWith(local: LocalAnswer, id: string, error: CardeaError | null): void {
-    this.#isAnswerBegun = true;
-    this.status = local.status;
+    this.#answer.status = local.status;
     this.bytesSent = local.body.length;
     this.#finishAs(id, error, error === null ? "sidecar" : enderOf(error.code));
-    sendLocalAnswer(this.#downstream, local);
+    this.#answer.sendLocal(local);
   }
 
   #finish(error: CardeaError | null, endedBy: EndedBy): void {
@@ -374,11 +371,12 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   #finishAs(id: string, error: CardeaError | null, endedBy: EndedBy): void {
     this.#state = "done";
-    if (this.#isGrpc) this.grpcStatus = grpcOutcome(error === null ? this.grpcStatus : null, error?.code ?? null);
+    this.#wait?.cancel();
+    this.#answer.settle(error);
     this.#forwarding?.release();
     this.#forwarding = null;
     this.#upstream = null;
-    this.#kept?.drop();
+    this.#held?.drop();
     if (this.#tries?.isWatching === true) this.#tries.onDone();
     this.#side.recorder.request(this, {
       id,

@@ -3,7 +3,9 @@ import type { Latest } from "../core/latest.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import { normalizePath } from "../wire/path.ts";
 import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
-import type { Admission, ExchangeSide } from "./admission.ts";
+import type { Admission, ExchangeSide, SettledAdmission } from "./admission.ts";
+import type { StepAnswer } from "./admission-steps.ts";
+import type { AdmissionWaits } from "./admission-wait.ts";
 import type { Denial, PeerAuthorizer } from "./authorize.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import { Exchange } from "./exchange.ts";
@@ -25,6 +27,7 @@ interface InboundCallerOptions {
   readonly policy: Latest<PolicySet | null>;
   readonly traceIds: TraceIds;
   readonly tries: Tries;
+  readonly waits: AdmissionWaits;
   readonly pair: Pair;
   /** The value of x-forwarded-client-cert. */
   readonly xfcc: string;
@@ -32,7 +35,14 @@ interface InboundCallerOptions {
   readonly onOver: () => void;
 }
 
-type Refusal = Extract<Admission, { at: "refused" }>;
+type Refusal = Extract<SettledAdmission, { at: "refused" }>;
+
+/** What is forwarded, and the path that it is known by. */
+interface Forwarded {
+  readonly headers: string[];
+  readonly target: string;
+  readonly path: string;
+}
 
 /** The requests of one caller, whose identity has been proved by its connection. */
 export class InboundCaller implements RequestHandler, ExchangeSide {
@@ -57,8 +67,12 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
   begin(head: RequestHead, stream: DownstreamStream): RequestEvents {
     const exchange = new Exchange(this, head, stream);
     exchange.begin();
-    if (exchange.isForwarding) exchange.place = this.#open.push(exchange) - 1;
+    if (exchange.isForwarding) this.onAdmittedLate(exchange);
     return exchange;
+  }
+
+  onAdmittedLate(exchange: Exchange): void {
+    exchange.place = this.#open.push(exchange) - 1;
   }
 
   refuse(error: CardeaError, stream: DownstreamStream, isGrpc: boolean): void {
@@ -92,11 +106,29 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     if (head.method === "CONNECT") return this.#refused(head, new CardeaError("method-not-allowed", ""));
     const normalized = normalizePath(head.path, set.settings.pathNormalization);
     if (!normalized.ok) return this.#refused(head, normalized.error);
+    const { path: target, pathForMatch: path } = normalized;
     try {
-      return this.#decide(head, normalized);
+      const forwarded = { headers: requestHeadersOf(head), target, path };
+      return set.steps === null ? this.#decide(head, forwarded, null) : this.#askFirst(head, forwarded, set);
     } catch (thrown) {
-      return { ...this.#refused(head, toCardeaError(thrown)), path: normalized.pathForMatch };
+      return { ...this.#refused(head, toCardeaError(thrown)), path };
     }
+  }
+
+  /** The steps that come before the decision; where one has to wait, so does the request. */
+  #askFirst(head: RequestHead, forwarded: Forwarded, set: PolicySet): Admission {
+    const { authorizer, policy, waits, pair, traceIds } = this.#options;
+    const side = {
+      waits,
+      peer: authorizer.peer,
+      pair,
+      trace: () => traceThrough(requestHeadersOf(head), traceIds),
+      isInForce: () => policy.get() === set,
+      decide: (asked: Forwarded, answer: StepAnswer) => this.#decide(head, asked, answer),
+      beginAnew: () => this.admit(head),
+      refuse: (error: CardeaError) => ({ ...this.#refused(head, error), path: forwarded.path }),
+    };
+    return set.steps!.admit({ head, ...forwarded }, side);
   }
 
   /** The last takes its place: a set would give each exchange a hash first, which costs more than all else here. */
@@ -109,19 +141,18 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     exchange.place = -1;
   }
 
-  #decide(head: RequestHead, { path, pathForMatch }: { path: string; pathForMatch: string }): Admission {
+  #decide(head: RequestHead, { headers, target, path }: Forwarded, before: StepAnswer): SettledAdmission {
     const { authorizer, pair, traceIds, xfcc } = this.#options;
-    const headers = requestHeadersOf(head);
     const { method, framing, neverIndexed = null } = head;
-    const seen = new SeenRequest({ method, path: pathForMatch, host: head.host ?? "", headers });
-    const authorization = authorizer.authorizeRequest(seen);
+    const seen = new SeenRequest({ method, path, host: head.host ?? "", headers });
+    const authorization = authorizer.authorizeRequest(seen, before === null ? null : before.decision);
     const trace = traceThrough(headers, traceIds);
-    if (!authorization.allow) return { ...this.#denied(authorization.denial, trace), path: pathForMatch };
+    if (!authorization.allow) return { ...this.#denied(authorization.denial, trace, before), path };
     const upgrade = allowedUpgradeOf(head);
     headers.push("x-forwarded-client-cert", xfcc);
     const request = {
       method,
-      target: path,
+      target,
       headers,
       framing,
       upgrade,
@@ -129,14 +160,16 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
       neverIndexed,
     };
     const { permit } = authorization;
-    const seenAs = { facts: seen, path: pathForMatch, pair, servicePort: null, trace };
+    const seenAs = { facts: seen, path, pair, servicePort: null, trace };
     return { at: "admitted", permit, request, ...seenAs, tries: this.#options.tries, changeAnswer: null };
   }
 
-  #denied(denial: Denial, trace: Trace): Refusal {
+  #denied(denial: Denial, trace: Trace, before: StepAnswer): Refusal {
     const code = denial.decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
+    const error = before === null ? new CardeaError(code, "") : before.error;
+    const answer = before === null ? null : before.answer;
     const { pair } = this.#options;
-    return { at: "refused", error: new CardeaError(code, ""), denial, path: null, pair, servicePort: null, trace };
+    return { at: "refused", error, denial, answer, path: null, pair, servicePort: null, trace };
   }
 
   #refused(head: RequestHead, error: CardeaError): Refusal {

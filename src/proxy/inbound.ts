@@ -5,6 +5,7 @@ import type { Address, Clock, Connection, Listening, Network, SecureConnection }
 import type { FlowPeer, FlowTls } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import type { AcceptGate } from "./accept.ts";
+import type { AdmissionWaits } from "./admission-wait.ts";
 import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
 import { PeerAuthorizer } from "./authorize.ts";
 import { httpProtocolOf, isHttpAlpn } from "./detect.ts";
@@ -41,6 +42,7 @@ export interface InboundScope {
   readonly protocolDetectionMs: number;
   /** What happens when the app loses a request. */
   readonly tries: Tries;
+  readonly waits: AdmissionWaits;
 }
 
 /** Which port of the workload a connection is for. Errors: as they are to be recorded. */

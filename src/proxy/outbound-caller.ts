@@ -60,6 +60,8 @@ export class OutboundCaller implements RequestHandler, ExchangeSide {
 
   onDone(): void {}
 
+  onAdmittedLate(): void {}
+
   admit(head: RequestHead): Admission {
     const { egress, fixed, source, traceIds } = this.#options;
     const headers = requestHeadersOf(head);

@@ -143,6 +143,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   const inbound = {
     ...shared,
     tries: new OnceMore(bodies),
+    waits: { clock, count: 0 },
     enforcement,
     registry,
     policy,

@@ -7,9 +7,14 @@ import type { RequestHead } from "../wire/http1-head.ts";
  * whose end some servers do not wait for.
  */
 export function allowedUpgradeOf(head: RequestHead): string | null {
+  if (!asksForUpgrade(head)) return null;
   const { upgrade } = head;
-  if (upgrade === null || upgrade === "h2c") return null;
   if (upgrade !== "websocket") throw new CardeaError("upgrade-not-allowed", `no upgrade to ${upgrade}`);
   if (head.framing.kind !== "none") throw new CardeaError("bad-request", "an upgrade has a body");
   return upgrade;
+}
+
+/** Whether a request asks for another protocol, allowed or not. */
+export function asksForUpgrade({ upgrade }: RequestHead): boolean {
+  return upgrade !== null && upgrade !== "h2c";
 }

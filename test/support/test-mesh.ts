@@ -9,6 +9,7 @@ import { createDataPathMetrics, type DataPathMetrics } from "../../src/observe/m
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../src/policy/mesh-settings.ts";
+import { type AdmissionStep, AdmissionSteps } from "../../src/proxy/admission-steps.ts";
 import type { PolicySet } from "../../src/proxy/discovery/policy-sinks.ts";
 import {
   createRegistrySnapshot,
@@ -98,11 +99,12 @@ export function policySetOf(
   policies: readonly object[],
   settings: Partial<MeshSettings> = {},
   revision = "test-revision",
+  steps: readonly AdmissionStep[] = [],
 ): PolicySet {
   const all = { ...DEFAULT_MESH_SETTINGS, ...settings };
   const documents = policies.map(parsePolicy);
   const compiled = compilePolicy(documents, { namespace: "shop", labels: { app: "orders" } }, all);
-  return { revision, settings: all, compiled, documents };
+  return { revision, settings: all, compiled, documents, steps: steps.length === 0 ? null : new AdmissionSteps(steps) };
 }
 
 /** An AuthorizationPolicy in namespace shop. */

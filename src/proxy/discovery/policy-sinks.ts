@@ -11,6 +11,7 @@ import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { type CompiledTraffic, trafficSteps } from "../../traffic/compile.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
+import type { AdmissionSteps } from "../admission-steps.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import { readWirePolicy, readWirePolicySet, type WirePolicy, type WirePolicySet } from "./wire-policy.ts";
 
@@ -20,6 +21,8 @@ export interface PolicySet {
   readonly settings: MeshSettings;
   readonly compiled: CompiledPolicy;
   readonly documents: readonly AuthorizationPolicy[];
+  /** What is asked before a request is decided; null, as it mostly is: nothing. */
+  readonly steps: AdmissionSteps | null;
 }
 
 export interface PolicySinks {
@@ -117,7 +120,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       versionInForce = version;
       compiledTraffic = nextTraffic;
       traffic.set(nextTraffic.set);
-      inForce.set({ revision, settings, compiled, documents: documents.policies });
+      inForce.set({ revision, settings, compiled, documents: documents.policies, steps: null });
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
       return null;

@@ -1,0 +1,148 @@
+import type { CardeaError } from "../core/errors.ts";
+import type { Decision } from "../policy/decision.ts";
+import type { PeerFacts } from "../policy/facts.ts";
+import type { RequestHead } from "../wire/http1-head.ts";
+import type { Trace } from "../wire/traceparent.ts";
+import type { Admission, SettledAdmission } from "./admission.ts";
+import { AdmissionWait, type AdmissionWaits } from "./admission-wait.ts";
+import type { LocalAnswer } from "./local-answer.ts";
+import type { Pair } from "./record.ts";
+import { SeenRequest } from "./request-facts.ts";
+
+interface AskedParts {
+  readonly head: RequestHead;
+  readonly peer: PeerFacts;
+  readonly headers: string[];
+  readonly target: string;
+  readonly path: string;
+}
+
+/**
+ * A request before it is decided, as its steps find it and leave it. What they make of it is both what is decided on and
+ * what is forwarded, so a step changes it here or nowhere.
+ */
+export class AskedRequest {
+  /** As the caller sent it. */
+  readonly head: RequestHead;
+  readonly peer: PeerFacts;
+  /** Normalised, without query. No step changes it: what follows was routed by it. */
+  readonly path: string;
+  /** Normalised, with its query. */
+  target: string;
+  /** As they will be forwarded, `host` first; what we add ourselves comes later. */
+  headers: string[];
+
+  constructor({ head, peer, headers, target, path }: AskedParts) {
+    this.head = head;
+    this.peer = peer;
+    this.headers = headers;
+    this.target = target;
+    this.path = path;
+  }
+
+  /** What policies see of it as it is now. */
+  facts(): SeenRequest {
+    const { head, path, headers } = this;
+    return new SeenRequest({ method: head.method, path, host: head.host ?? "", headers });
+  }
+}
+
+/** A step says no: nothing after it is asked, and the decision is the request's. */
+export interface StepDenial {
+  readonly decision: Decision;
+  readonly error: CardeaError;
+  /** What the caller gets, by the id of the denial; null: what the error's code stands for. */
+  readonly answer: ((denialId: string) => LocalAnswer) | null;
+}
+
+/** Null: go on. */
+export type StepAnswer = StepDenial | null;
+
+/** Whoever asks outside while a request waits. */
+export class Asking {
+  #controller: AbortController | null = null;
+  #isOver = false;
+
+  /** Aborted once nobody waits any more: the caller has gone, or its time is up. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isOver) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#controller?.abort();
+  }
+}
+
+/** Something that comes before the decision: authenticate, then whoever is to be asked outside. Belongs to a policy set. */
+export interface AdmissionStep {
+  /**
+   * Answers at once where it can: a request waits for promises alone. Whatever it throws or rejects with refuses the
+   * request, by the error's code.
+   */
+  ask(asked: AskedRequest, asking: Asking): StepAnswer | Promise<StepAnswer>;
+}
+
+/** What a request's side does for it while its steps are asked. */
+interface AskingSide {
+  readonly waits: AdmissionWaits;
+  readonly peer: PeerFacts;
+  /** For the record of a request whose caller does not wait so long. */
+  readonly pair: Pair;
+  trace(): Trace;
+  /** Whether the policies that these steps belong to are still in force. */
+  isInForce(): boolean;
+  decide(asked: AskedRequest, answer: StepAnswer): SettledAdmission;
+  /** From the beginning, by the policies that are in force now. */
+  beginAnew(): Admission;
+  refuse(error: CardeaError): SettledAdmission;
+}
+
+/** The steps of a policy set, in order. Made when the first policy comes that has one. */
+export class AdmissionSteps {
+  readonly #steps: readonly AdmissionStep[];
+
+  constructor(steps: readonly AdmissionStep[]) {
+    this.#steps = steps;
+  }
+
+  /** Asks them, and decides; where one of them has to wait, so does the request. */
+  admit(parts: Omit<AskedParts, "peer">, side: AskingSide): Admission {
+    const { waits, peer, pair } = side;
+    const asked = new AskedRequest({ ...parts, peer });
+    const asking = new Asking();
+    const answer = askSteps(this.#steps, asked, asking);
+    if (!(answer instanceof Promise)) return side.decide(asked, answer);
+    const wait = new AdmissionWait(waits, {
+      asking,
+      answer,
+      conclude: (given) => (side.isInForce() ? side.decide(asked, given) : side.beginAnew()),
+      refuse: (error) => side.refuse(error),
+    });
+    return { at: "waits", wait, path: asked.path, pair, servicePort: null, trace: side.trace() };
+  }
+}
+
+/** Asks the steps in turn, up to the first that says no. A promise only if one of them gave one. */
+function askSteps(
+  steps: readonly AdmissionStep[],
+  asked: AskedRequest,
+  asking: Asking,
+): StepAnswer | Promise<StepAnswer> {
+  for (const [index, step] of steps.entries()) {
+    const answer = step.ask(asked, asking);
+    if (answer instanceof Promise) return askRest(answer, steps.slice(index + 1), { asked, asking });
+    if (answer !== null) return answer;
+  }
+  return null;
+}
+
+async function askRest(
+  first: Promise<StepAnswer>,
+  rest: readonly AdmissionStep[],
+  { asked, asking }: { readonly asked: AskedRequest; readonly asking: Asking },
+): Promise<StepAnswer> {
+  return (await first) ?? askSteps(rest, asked, asking);
+}
