@@ -7,6 +7,7 @@ import { parseRegistryFile, type RegistryDocuments } from "../../src/control/dis
 import { createScope } from "../../src/control/distribute/scope.ts";
 import { createLatest } from "../../src/core/latest.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
+import type { AuthorizationPolicy } from "../../src/policy/document.ts";
 import { DEFAULT_MESH_SETTINGS } from "../../src/policy/mesh-settings.ts";
 import { selectPolicies } from "../../src/policy/select.ts";
 import type { ScaleArguments } from "./arguments.ts";
@@ -53,8 +54,9 @@ export function runCompile(args: ScaleArguments): CompileResult {
   policies.set(encodeAgain.value);
   const selectAgain = timed(viewAll);
   const documents = read.value.documents;
+  const byNamespace = Map.groupBy(documents, ({ namespace }) => namespace);
   const own = timed(() => {
-    for (const sidecar of world.sidecars) compileFor(sidecar, encoded.value.byNamespace.get(sidecar.namespace) ?? []);
+    for (const sidecar of world.sidecars) compileFor(sidecar, byNamespace.get(sidecar.namespace) ?? []);
   });
   const everywhere = documents.map((each) => ({
     ...each,
@@ -74,7 +76,7 @@ export function runCompile(args: ScaleArguments): CompileResult {
   };
 }
 
-function compileFor({ name, namespace }: WorldSidecar, documents: Parameters<typeof selectPolicies>[0]): void {
+function compileFor({ name, namespace }: WorldSidecar, documents: readonly AuthorizationPolicy[]): void {
   const workload = { namespace, labels: { app: name.slice(0, name.lastIndexOf("-")), version: "v1" } };
   const { rootNamespace } = DEFAULT_MESH_SETTINGS;
   const selected = selectPolicies(documents, workload, rootNamespace);

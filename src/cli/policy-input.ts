@@ -1,5 +1,5 @@
 import { type Mesh, parseMesh } from "../config/mesh.ts";
-import { type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
+import { NO_DOCUMENTS, type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
@@ -25,9 +25,7 @@ export async function readPolicyVersion(where: string): Promise<PolicyFiles> {
 export async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
   const { files, faults } = await readPolicyTexts(paths);
   const parsed = parsePolicyFiles(files);
-  return faults.length === 0
-    ? parsed
-    : { ...parsed, documents: [], traffic: [], tests: [], invariants: [], faults: [...faults, ...parsed.faults] };
+  return faults.length === 0 ? parsed : { ...parsed, ...NO_DOCUMENTS, faults: [...faults, ...parsed.faults] };
 }
 
 /** The same for a command that can do nothing with a bad set. Errors: `bad-input`, every fault on its own line. */

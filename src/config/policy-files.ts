@@ -4,6 +4,8 @@ import { type Fault, type Located, locatePlain } from "../core/located.ts";
 import { lookUp } from "../core/schema.ts";
 import { type Invariant, parseInvariant } from "../policy/analysis/invariant.ts";
 import { type PolicyTest, parsePolicyTest } from "../policy/analysis/policy-test.ts";
+import { type AuthenticationDocument, parseAuthenticationDocument } from "../policy/authentication/document.ts";
+import { AUTHENTICATION_KINDS, isAuthenticationKind } from "../policy/authentication/kinds.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../policy/document.ts";
 import { isTrafficKind, parseTrafficDocument, TRAFFIC_KINDS, type TrafficDocument } from "../traffic/document.ts";
 import { parseYaml } from "./yaml.ts";
@@ -17,6 +19,8 @@ export interface PolicyFile {
 /** What a set of policy files says. A set with any fault is refused whole: it then has no documents and no tests. */
 export interface PolicyFiles {
   readonly documents: readonly AuthorizationPolicy[];
+  /** How workloads learn of their callers: RequestAuthentication. */
+  readonly authentication: readonly AuthenticationDocument[];
   /** What is said of traffic: DestinationRule, VirtualService, HTTPRoute, GRPCRoute. */
   readonly traffic: readonly TrafficDocument[];
   readonly tests: readonly PolicyTest[];
@@ -26,6 +30,15 @@ export interface PolicyFiles {
   /** Twelve hexadecimal digits that change when a text, or a file's name below the files' common directory, does. */
   readonly revision: string;
 }
+
+/** What a set says that is refused, or has no texts at all. */
+export const NO_DOCUMENTS: Omit<PolicyFiles, "faults" | "revision"> = {
+  documents: [],
+  authentication: [],
+  traffic: [],
+  tests: [],
+  invariants: [],
+};
 
 /** What good files said when they were last read, by path: whoever reads a set again and again reads the changed ones alone. */
 export type PolicyReadings = Map<string, { readonly text: string; readonly found: Found }>;
@@ -40,25 +53,22 @@ export function parsePolicyFiles(files: readonly PolicyFile[], readings: PolicyR
   for (const { file, found } of all) if (found.faults.length === 0) readings.set(file.path, { text: file.text, found });
   const faults = all.flatMap(({ found }) => found.faults);
   const documents = all.flatMap(({ found }) => found.documents);
+  const authentication = all.flatMap(({ found }) => found.authentication);
   const traffic = all.flatMap(({ found }) => found.traffic);
   const tests = all.flatMap(({ found }) => found.tests);
   const invariants = all.flatMap(({ found }) => found.invariants);
   addDuplicates(documents, "policies", faults);
-  for (const kind of TRAFFIC_KINDS)
-    addDuplicates(
-      traffic.filter((each) => each.kind === kind),
-      `${kind}s`,
-      faults,
-    );
+  for (const [kind, same] of Map.groupBy([...authentication, ...traffic], (each) => each.kind))
+    addDuplicates(same, `${kind}s`, faults);
   const revision = revisionOf(files);
-  if (faults.length > 0) return { documents: [], traffic: [], tests: [], invariants: [], faults, revision };
-  return { documents, traffic, tests, invariants, faults, revision };
+  if (faults.length > 0) return { ...NO_DOCUMENTS, faults, revision };
+  return { documents, authentication, traffic, tests, invariants, faults, revision };
 }
 
 function readFile({ path, text }: PolicyFile, readings: PolicyReadings): Found {
   const known = readings.get(path);
   if (known?.text === text) return known.found;
-  const found: Found = { faults: [], documents: [], traffic: [], tests: [], invariants: [] };
+  const found = nothingFound();
   for (const located of parseYaml(text, path, found.faults).flatMap(withoutList)) readDocument(located, path, found);
   return found;
 }
@@ -68,33 +78,29 @@ function readFile({ path, text }: PolicyFile, readings: PolicyReadings): Found {
  * that they name its field alone; `name` stands where a file's path would.
  */
 export function parsePolicyObject(object: unknown, name: string): Omit<PolicyFiles, "revision"> {
-  const found: Found = { faults: [], documents: [], traffic: [], tests: [], invariants: [] };
+  const found = nothingFound();
   readDocument(locatePlain(object), name, found);
-  return found.faults.length > 0
-    ? { documents: [], traffic: [], tests: [], invariants: [], faults: found.faults }
-    : found;
+  return found.faults.length > 0 ? { ...NO_DOCUMENTS, faults: found.faults } : found;
 }
 
 interface Found {
   readonly faults: Fault[];
   readonly documents: AuthorizationPolicy[];
+  readonly authentication: AuthenticationDocument[];
   readonly traffic: TrafficDocument[];
   readonly tests: PolicyTest[];
   readonly invariants: Invariant[];
 }
 
+function nothingFound(): Found {
+  return { faults: [], documents: [], authentication: [], traffic: [], tests: [], invariants: [] };
+}
+
 /** Istio's kinds that a later version reads; enforcing a set as if they were not there would be a lie. */
-const NOT_YET = [
-  "PeerAuthentication",
-  "RequestAuthentication",
-  "Telemetry",
-  "Gateway",
-  "ServiceEntry",
-  "TCPRoute",
-  "TLSRoute",
-];
-const KINDS = ["AuthorizationPolicy", "PolicyTest", "Invariant", ...TRAFFIC_KINDS, "List", ...NOT_YET];
-const EXPECTED = `AuthorizationPolicy, PolicyTest, Invariant, ${TRAFFIC_KINDS.join(", ")}`;
+const NOT_YET = ["PeerAuthentication", "Telemetry", "Gateway", "ServiceEntry", "TCPRoute", "TLSRoute"];
+const TAKEN = ["AuthorizationPolicy", ...AUTHENTICATION_KINDS, "PolicyTest", "Invariant", ...TRAFFIC_KINDS];
+const KINDS = [...TAKEN, "List", ...NOT_YET];
+const EXPECTED = TAKEN.join(", ");
 
 function readDocument(located: Located, file: string, found: Found): void {
   const kind = scalarOf(located, "kind");
@@ -107,6 +113,9 @@ function readDocument(located: Located, file: string, found: Found): void {
   } else if (kind === "Invariant") {
     const invariant = parseInvariant(located, { file }, found.faults);
     if (invariant !== null) found.invariants.push(invariant);
+  } else if (isAuthenticationKind(kind)) {
+    const document = parseAuthenticationDocument(kind, located, { file }, found.faults);
+    if (document !== null) found.authentication.push(document);
   } else if (isTrafficKind(kind)) {
     const document = parseTrafficDocument(kind, located, { file }, found.faults);
     if (document !== null) found.traffic.push(document);

@@ -29,6 +29,7 @@ export const KUBE = {
     false,
   ),
   authorizationPolicies: resource("security.istio.io", "v1", "authorizationpolicies", "AuthorizationPolicy"),
+  requestAuthentications: resource("security.istio.io", "v1", "requestauthentications", "RequestAuthentication"),
   destinationRules: resource("networking.istio.io", "v1", "destinationrules", "DestinationRule"),
   virtualServices: resource("networking.istio.io", "v1", "virtualservices", "VirtualService"),
   sidecars: resource("networking.istio.io", "v1", "sidecars", "Sidecar"),

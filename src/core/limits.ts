@@ -230,6 +230,12 @@ export const LIMIT_TABLE = {
   ),
   discoveryRetryMsMax: limit(10_000, "ms", "Longest wait of a sidecar between two tries to reach the control plane."),
   policiesMax: limit(20_000, "count", "Policies in one set."),
+  jwksBytesMax: limit(
+    131_072,
+    "bytes",
+    "One JWK Set, written in a policy or fetched; those of large providers have 10 KB.",
+  ),
+  jwksKeysMax: limit(64, "count", "Keys of one JWK Set: a token that names none may be tried against all of them."),
   regexLengthMax: limit(1_024, "count", "Characters of one regular expression in a traffic rule."),
   regexStepsMax: limit(
     1_024,

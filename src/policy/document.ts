@@ -4,7 +4,6 @@ import { NAMESPACE_WHEN_ABSENT } from "../core/object-metadata.ts";
 import {
   addFault,
   ignored,
-  mapOf,
   object,
   oneOf,
   optional,
@@ -13,9 +12,8 @@ import {
   required,
   type Schema,
   type Scope,
-  string,
 } from "../core/schema.ts";
-import { METADATA } from "./metadata.ts";
+import { METADATA, NO_TARGETS, SECURITY_API_VERSIONS, SELECTOR } from "./document-parts.ts";
 import { type Rule, RULES, type SourcePlace } from "./rule.ts";
 
 /** An AuthorizationPolicy as it was read: checked, in one form, and knowing where each part was written. */
@@ -38,9 +36,6 @@ export interface AuthorizationPolicy {
 }
 
 export type PolicyAction = "ALLOW" | "DENY" | "AUDIT";
-
-/** The versions of security.istio.io that are read; they mean the same. */
-export const SECURITY_API_VERSIONS = ["security.istio.io/v1", "security.istio.io/v1beta1"] as const;
 
 /** A document → AuthorizationPolicy, or null with every fault added. */
 export function parseAuthorizationPolicy(
@@ -79,26 +74,11 @@ export function parseAuthorizationPolicy(
   };
 }
 
-/** Istio refuses wildcards in labels, since they would look as if they worked. */
-const MATCH_LABELS: Schema<ReadonlyMap<string, string>> = (value, scope) => {
-  const labels = mapOf(string({ allowEmpty: true }))(value, scope);
-  for (const [key, label] of labels ?? []) {
-    if (key === "") addFault(scope, value.at, "a label's name must not be empty");
-    if (key.includes("*") || label.includes("*"))
-      addFault(scope, value.at, `wildcards have no meaning in a selector: ${key}=${label}`);
-  }
-  return labels;
-};
-
 const ACTION: Schema<PolicyAction> = (value, scope) => {
   const action = oneOf("ALLOW", "DENY", "AUDIT", "CUSTOM")(value, scope);
   if (action === "CUSTOM") return addFault(scope, value.at, `${action} ${NOT_YET}`);
   return action;
 };
-
-/** Istio's sidecars pass a policy over that has one (ShouldAttachPolicy); half of its readers would think it holds. */
-const NO_TARGETS =
-  "is for gateways and waypoints, and no sidecar heeds a policy that has it: select workloads by `selector`";
 
 const DOCUMENT = object({
   apiVersion: required(oneOf(...SECURITY_API_VERSIONS)),
@@ -106,7 +86,7 @@ const DOCUMENT = object({
   metadata: required(METADATA),
   spec: required(
     object({
-      selector: optional(object({ matchLabels: optional(MATCH_LABELS) })),
+      selector: optional(SELECTOR),
       targetRef: refused(NO_TARGETS),
       targetRefs: refused(NO_TARGETS),
       action: optional(ACTION),

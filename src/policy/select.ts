@@ -1,15 +1,18 @@
 import type { AuthorizationPolicy } from "./document.ts";
 import type { Workload } from "./facts.ts";
 
+/** Any security document that selects workloads. */
+export type Selecting = Pick<AuthorizationPolicy, "id" | "namespace" | "matchLabels">;
+
 /**
  * The policies that hold for a workload: those of its namespace and of the root namespace whose labels it has
  * all of. In the order in which they are reported: by namespace, then name, whatever order they came in.
  */
-export function selectPolicies(
-  documents: readonly AuthorizationPolicy[],
+export function selectPolicies<Document extends Selecting>(
+  documents: readonly Document[],
   workload: Workload,
   rootNamespace: string,
-): readonly AuthorizationPolicy[] {
+): readonly Document[] {
   return documents.filter((policy) => selects(policy, workload, rootNamespace)).toSorted(byId);
 }
 
@@ -18,7 +21,7 @@ export function isEnforcedAs(action: "ALLOW" | "DENY", policy: AuthorizationPoli
   return policy.action === action && !policy.isDryRun;
 }
 
-function selects(policy: AuthorizationPolicy, workload: Workload, rootNamespace: string): boolean {
+function selects(policy: Selecting, workload: Workload, rootNamespace: string): boolean {
   if (policy.namespace !== workload.namespace && policy.namespace !== rootNamespace) return false;
   for (const [name, value] of policy.matchLabels) {
     if (workload.labels[name] !== value) return false;
@@ -27,7 +30,7 @@ function selects(policy: AuthorizationPolicy, workload: Workload, rootNamespace:
 }
 
 /** By code unit, not by locale: the same everywhere. A slash cannot stand in either part. */
-function byId(a: AuthorizationPolicy, b: AuthorizationPolicy): number {
+function byId(a: Selecting, b: Selecting): number {
   if (a.id === b.id) return 0;
   return a.id < b.id ? -1 : 1;
 }

@@ -2,7 +2,7 @@ import { NOT_YET } from "../core/not-yet.ts";
 import { boolean, integer, object, oneOf, optional, parsed, refused, type ValueOf } from "../core/schema.ts";
 import { DEFAULT_TRAFFIC_POLICY } from "./default-traffic.ts";
 import type { ConnectionPool } from "./service-traffic.ts";
-import { DURATION, POSITIVE_DURATION } from "./time.ts";
+import { DURATION, POSITIVE_DURATION } from "../core/duration-schema.ts";
 
 const COUNT = integer({ min: 0, max: 2 ** 31 - 1 });
 

@@ -9,7 +9,7 @@ import {
   type ValueOf,
   withDefault,
 } from "../core/schema.ts";
-import { HEADER_NAME } from "./header-names.ts";
+import { HEADER_NAME } from "../core/header-names.ts";
 import type { HttpMatch, NamedMatch, StringMatch } from "./service-traffic.ts";
 import { regexMatch } from "./string-match.ts";
 

@@ -23,7 +23,7 @@ import { serviceHost } from "./hosts.ts";
 import { TRAFFIC_METADATA } from "./metadata.ts";
 import { PORT } from "./ports.ts";
 import type { HttpRoute, RetryPolicy, RouteAction, WeightedDestination } from "./service-traffic.ts";
-import { GATEWAY_DURATION } from "./time.ts";
+import { GATEWAY_DURATION } from "../core/duration-schema.ts";
 
 /** An HTTPRoute or GRPCRoute as it was read. */
 export interface GatewayRoute {

@@ -11,7 +11,7 @@ import {
   type ValueOf,
 } from "../core/schema.ts";
 import { NO_HEADER_CHANGES } from "./default-traffic.ts";
-import { assertChangeable, HEADER_NAME } from "./header-names.ts";
+import { assertChangeable, HEADER_NAME } from "../core/header-names.ts";
 import type { HeaderChanges } from "./service-traffic.ts";
 
 const VALUE_LENGTH_MAX = 4_096;

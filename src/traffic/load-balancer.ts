@@ -12,9 +12,9 @@ import {
   string,
   type ValueOf,
 } from "../core/schema.ts";
-import { HEADER_NAME } from "./header-names.ts";
+import { HEADER_NAME } from "../core/header-names.ts";
 import type { HashKey, HashTable, LoadBalancer } from "./service-traffic.ts";
-import { DURATION, POSITIVE_DURATION } from "./time.ts";
+import { DURATION, POSITIVE_DURATION } from "../core/duration-schema.ts";
 
 /** Envoy's default, which Istio keeps. */
 const RING_SIZE_WHEN_ABSENT = 1_024;

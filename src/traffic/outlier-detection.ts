@@ -1,7 +1,7 @@
 import { NOT_YET } from "../core/not-yet.ts";
 import { boolean, integer, object, optional, parsed, refused, withDefault } from "../core/schema.ts";
 import type { OutlierDetection } from "./service-traffic.ts";
-import { POSITIVE_DURATION } from "./time.ts";
+import { POSITIVE_DURATION } from "../core/duration-schema.ts";
 
 const COUNT = integer({ min: 0, max: 2 ** 31 - 1 });
 const PERCENT = integer({ min: 0, max: 100 });

@@ -4,7 +4,7 @@ import { NOT_YET } from "../core/not-yet.ts";
 import { boolean, integer, object, optional, parsed, required, string } from "../core/schema.ts";
 import { DEFAULT_RETRY } from "./default-traffic.ts";
 import { RETRY_CONDITIONS, type RetryCondition, type RetryPolicy } from "./service-traffic.ts";
-import { POSITIVE_DURATION } from "./time.ts";
+import { POSITIVE_DURATION } from "../core/duration-schema.ts";
 
 interface RetryOn {
   readonly retryOn: ReadonlySet<RetryCondition>;

@@ -12,7 +12,7 @@ import {
   type Schema,
   string,
 } from "../core/schema.ts";
-import { HEADER_NAME } from "./header-names.ts";
+import { HEADER_NAME } from "../core/header-names.ts";
 import { PORT } from "./ports.ts";
 import type { HttpMatch, NamedMatch } from "./service-traffic.ts";
 import { HEADER_MATCH, STRING_MATCH } from "./string-match.ts";

@@ -21,7 +21,7 @@ import { TRAFFIC_METADATA } from "./metadata.ts";
 import { PORT_SELECTOR } from "./ports.ts";
 import { RETRIES } from "./retries.ts";
 import type { HttpRoute, RouteAction, WeightedDestination } from "./service-traffic.ts";
-import { DURATION } from "./time.ts";
+import { DURATION } from "../core/duration-schema.ts";
 import { DIRECT_RESPONSE, REDIRECT, REWRITE } from "./virtual-actions.ts";
 import { GATEWAYS, VIRTUAL_MATCH } from "./virtual-match.ts";
 

@@ -104,7 +104,8 @@ export function policySetOf(
   const all = { ...DEFAULT_MESH_SETTINGS, ...settings };
   const documents = policies.map(parsePolicy);
   const compiled = compilePolicy(documents, { namespace: "shop", labels: { app: "orders" } }, all);
-  return { revision, settings: all, compiled, documents, steps: steps.length === 0 ? null : new AdmissionSteps(steps) };
+  const asked = steps.length === 0 ? null : new AdmissionSteps(steps);
+  return { revision, settings: all, compiled, documents, authentication: [], steps: asked };
 }
 
 /** An AuthorizationPolicy in namespace shop. */

@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject, memberOf } from "../../core/json-value.t
 import { lintPolicies } from "../../policy/analysis/lint.ts";
 import { lintTraffic } from "../../traffic/lint.ts";
 import type { AdmissionRequest } from "./review.ts";
-import { type PolicyWorld, reportPolicy } from "./staged-report.ts";
+import { type PolicyWorld, reportPolicy, reportSelection } from "./staged-report.ts";
 import { admitted, type Verdict } from "./verdict.ts";
 
 /**
@@ -19,12 +19,14 @@ export function reviewPolicy(request: AdmissionRequest, world: PolicyWorld): Ver
   const faults = parsed.faults.map(describe);
   if (faults.length > 0) return refuse(faults, oldObject, request);
   const [policy] = parsed.documents;
+  const [authentication] = parsed.authentication;
   const [rule] = parsed.traffic;
   if (policy !== undefined) {
     const before = oldObject === null ? [] : parsePolicyObject(withName(oldObject, request), kind.kind).documents;
     const warnings = lintPolicies([policy]).map(describe);
     return admitted([...reportPolicy(policy, before[0] ?? null, world), ...warnings]);
   }
+  if (authentication !== undefined) return admitted(reportSelection(authentication, world));
   if (rule === undefined) return { allowed: false, code: 400, message: `${kind.kind} is not reviewed`, warnings: [] };
   // The others are there so that subsets and other routes of the same host are known.
   const others = world.traffic().filter((each) => each.kind !== rule.kind || each.id !== rule.id);

@@ -1,6 +1,6 @@
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
-import { isEnforcedAs, selectPolicies } from "../../policy/select.ts";
+import { isEnforcedAs, type Selecting, selectPolicies } from "../../policy/select.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
 import type { RegisteredWorkload } from "../distribute/registry-content.ts";
 
@@ -24,15 +24,22 @@ export function reportPolicy(
 ): readonly string[] {
   const workloads = world.workloads();
   const touched = selectedBy(policy, workloads, world);
-  if (touched.length === 0)
-    return [`selects none of the ${workloads.length} workloads that are there (${scopeOf(policy, world)})`];
+  if (touched.length === 0) return reportSelection(policy, world);
   const lost = before === null ? [] : selectedBy(before, workloads, world).filter((each) => !touched.includes(each));
   return [
-    `selects ${countOf(touched)} (${scopeOf(policy, world)})`,
+    ...reportSelection(policy, world),
     ...(lost.length === 0 ? [] : [`no longer selects ${countOf(lost)}`]),
     ...reportForce(policy, before),
     ...reportClosed(policy, touched, world),
   ];
+}
+
+/** Which workloads a document of any security kind selects. */
+export function reportSelection(document: Selecting, world: PolicyWorld): readonly string[] {
+  const workloads = world.workloads();
+  const touched = selectedBy(document, workloads, world);
+  if (touched.length > 0) return [`selects ${countOf(touched)} (${scopeOf(document, world)})`];
+  return [`selects none of the ${workloads.length} workloads that are there (${scopeOf(document, world)})`];
 }
 
 /** A policy that decides nothing must not be taken for one that does. */
@@ -58,14 +65,14 @@ function reportClosed(
 }
 
 function selectedBy(
-  policy: AuthorizationPolicy,
+  policy: Selecting,
   workloads: readonly RegisteredWorkload[],
   { settings }: PolicyWorld,
 ): readonly RegisteredWorkload[] {
   return workloads.filter((workload) => selectPolicies([policy], workload, settings.rootNamespace).length > 0);
 }
 
-function scopeOf({ namespace, matchLabels }: AuthorizationPolicy, { settings }: PolicyWorld): string {
+function scopeOf({ namespace, matchLabels }: Selecting, { settings }: PolicyWorld): string {
   const labels = [...matchLabels].map(([name, value]) => `${name}=${value}`).join(", ");
   const where = namespace === settings.rootNamespace ? "all namespaces" : `namespace ${namespace}`;
   return labels === "" ? `all of ${where}` : `${labels} in ${where}`;

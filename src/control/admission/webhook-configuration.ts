@@ -1,5 +1,5 @@
 import { GATEWAY_API_VERSIONS, NETWORKING_API_VERSIONS } from "../../traffic/api-versions.ts";
-import { SECURITY_API_VERSIONS } from "../../policy/document.ts";
+import { SECURITY_API_VERSIONS } from "../../policy/document-parts.ts";
 
 export interface WebhookOptions {
   /** Of the control plane, where policies hold for the whole mesh. */
@@ -165,7 +165,7 @@ function podValidators(options: WebhookOptions): readonly object[] {
 function policyValidators(options: WebhookOptions): readonly object[] {
   const elsewhere = selector([outside([...options.excludedNamespaces, options.rootNamespace])]);
   const kinds = [
-    policies("authorization", SECURITY_API_VERSIONS, ["authorizationpolicies"], []),
+    policies("authorization", SECURITY_API_VERSIONS, ["authorizationpolicies", "requestauthentications"], []),
     // Those of Istio's gateways alone are not for sidecars; a rule without gateways is.
     policies("traffic", NETWORKING_API_VERSIONS, ["destinationrules", "virtualservices", "sidecars"], [FOR_SIDECARS]),
     policies("routes", GATEWAY_API_VERSIONS, ["httproutes", "grpcroutes"], [FOR_SERVICES]),

@@ -1,5 +1,11 @@
 import type { MeshApi } from "../../api/load.ts";
-import { type PolicyFile, type PolicyFiles, type PolicyReadings, parsePolicyFiles } from "../../config/policy-files.ts";
+import {
+  NO_DOCUMENTS,
+  type PolicyFile,
+  type PolicyFiles,
+  type PolicyReadings,
+  parsePolicyFiles,
+} from "../../config/policy-files.ts";
 import { toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest, type LatestSource } from "../../core/latest.ts";
 import { LIMITS } from "../../core/limits.ts";
@@ -88,8 +94,7 @@ interface ReadPolicies {
 /** Whatever cannot be read is a fault like one in a text. */
 async function readPolicies(source: PolicySource, readings: PolicyReadings): Promise<ReadPolicies> {
   const { files, faults } = await source.read();
-  if (faults.length > 0)
-    return { files: [], set: { documents: [], traffic: [], tests: [], invariants: [], faults, revision: "" } };
+  if (faults.length > 0) return { files: [], set: { ...NO_DOCUMENTS, faults, revision: "" } };
   return { files, set: parsePolicyFiles(files, readings) };
 }
 

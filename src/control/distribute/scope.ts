@@ -2,6 +2,7 @@ import type { MeshApi } from "../../api/load.ts";
 import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resource-types.ts";
 import type { Latest } from "../../core/latest.ts";
 import { type SpiffeId, workloadNameOf } from "../../core/spiffe-id.ts";
+import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { selectPolicies } from "../../policy/select.ts";
@@ -109,7 +110,7 @@ function selectFor(
   scope: readonly LabelSet[],
   { byNamespace }: PolicyContent,
   rootNamespace: string,
-): readonly AuthorizationPolicy[] {
+): readonly (AuthorizationPolicy | AuthenticationDocument)[] {
   const namespace = workloadNameOf(caller)?.namespace;
   if (namespace === undefined) return [];
   const near = [...new Set([namespace, rootNamespace])].flatMap((each) => byNamespace.get(each) ?? []);

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../../core/json-value.ts";
-import { SECURITY_API_VERSIONS } from "../../policy/document.ts";
+import { SECURITY_API_VERSIONS } from "../../policy/document-parts.ts";
 import { NETWORKING_API_VERSIONS } from "../../traffic/api-versions.ts";
 import { bounded, crd, listOfAtMost, rule } from "./crd.ts";
 
@@ -69,6 +69,40 @@ const AUTHORIZATION_POLICY = open(
   },
 );
 
+const JWT_RULE = open(
+  {
+    issuer: bounded(2_048, { minLength: 1 }),
+    audiences: TEXTS,
+    jwksUri: bounded(2_048, { minLength: 1 }),
+    jwks: bounded(131_072),
+    fromHeaders: listOfAtMost(64, open({ name: bounded(256, { minLength: 1 }), prefix: bounded(256) })),
+    fromParams: TEXTS,
+    fromCookies: TEXTS,
+    outputPayloadToHeader: bounded(256),
+    outputClaimToHeaders: listOfAtMost(
+      64,
+      open({ header: bounded(256, { minLength: 1 }), claim: bounded(1_024, { minLength: 1 }) }),
+    ),
+    forwardOriginalToken: { type: "boolean" },
+    timeout: bounded(64),
+    spaceDelimitedClaims: listOfAtMost(64, bounded(1_024)),
+    presence: { type: "string", enum: ["OPTIONAL", "REQUIRED"] },
+  },
+  {
+    "x-kubernetes-validations": [
+      rule("!has(self.jwks) || !has(self.jwksUri)", "only one of jwks or jwksUri can be set"),
+      rule("has(self.issuer) || has(self.jwksUri)", "issuer is needed where there is no jwksUri"),
+    ],
+  },
+);
+
+const REQUEST_AUTHENTICATION = open({
+  selector: SELECTOR,
+  targetRef: ANYTHING,
+  targetRefs: listOfAtMost(16, ANYTHING),
+  jwtRules: listOfAtMost(4_096, JWT_RULE),
+});
+
 const HOST = bounded(253, { minLength: 1 });
 const EXPORT_TO = listOfAtMost(64, bounded(63));
 
@@ -126,6 +160,17 @@ export const ISTIO_CRDS: readonly JsonObject[] = [
     spec: AUTHORIZATION_POLICY,
     hasStatus: true,
     columns: [{ name: "Action", type: "string", jsonPath: ".spec.action" }],
+  }),
+  crd({
+    group: "security.istio.io",
+    kind: "RequestAuthentication",
+    plural: "requestauthentications",
+    shortNames: ["ra"],
+    categories: ["istio-io", "security-istio-io"],
+    versions: versionsOf(SECURITY_API_VERSIONS),
+    spec: REQUEST_AUTHENTICATION,
+    hasStatus: true,
+    columns: [],
   }),
   crd({
     group: "networking.istio.io",

@@ -22,6 +22,7 @@ export interface KubePolicySource extends PolicySource {
 /** What says something to sidecars. A cluster may have any of these kinds, or none. */
 export const POLICY_KINDS: readonly KubeResource[] = [
   KUBE.authorizationPolicies,
+  KUBE.requestAuthentications,
   KUBE.destinationRules,
   KUBE.virtualServices,
   KUBE.sidecars,

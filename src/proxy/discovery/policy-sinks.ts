@@ -5,15 +5,23 @@ import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
 import { runInSlices } from "../../core/slices.ts";
 import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
+import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
+import { selectPolicies } from "../../policy/select.ts";
 import { type CompiledTraffic, trafficSteps } from "../../traffic/compile.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
 import type { AdmissionSteps } from "../admission-steps.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
-import { readWirePolicy, readWirePolicySet, type WirePolicy, type WirePolicySet } from "./wire-policy.ts";
+import {
+  readWirePolicy,
+  readWirePolicySet,
+  type WireAuthentication,
+  type WirePolicy,
+  type WirePolicySet,
+} from "./wire-policy.ts";
 
 /** A policy revision in force at this sidecar. Never changed; a new revision is a new object. */
 export interface PolicySet {
@@ -23,6 +31,8 @@ export interface PolicySet {
   readonly documents: readonly AuthorizationPolicy[];
   /** What is asked before a request is decided; null, as it mostly is: nothing. */
   readonly steps: AdmissionSteps | null;
+  /** Those that select this workload, by namespace and name. */
+  readonly authentication: readonly AuthenticationDocument[];
 }
 
 export interface PolicySinks {
@@ -108,6 +118,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
     try {
       const compiled = await compileSliced(documents.policies, workload, settings, clock);
       const { rootNamespace } = settings;
+      const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
       const steps = trafficSteps(documents.traffic, {
         revision,
         client: workload,
@@ -120,7 +131,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       versionInForce = version;
       compiledTraffic = nextTraffic;
       traffic.set(nextTraffic.set);
-      inForce.set({ revision, settings, compiled, documents: documents.policies, steps: null });
+      inForce.set({ revision, settings, compiled, documents: documents.policies, authentication, steps: null });
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
       return null;
@@ -149,20 +160,39 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
 
 interface SetDocuments {
   readonly policies: readonly AuthorizationPolicy[];
+  readonly authentication: readonly WireAuthentication[];
   readonly traffic: readonly TrafficDocument[];
+}
+
+/** What reads them is loaded with the first of them. Errors: `bad-input`. */
+async function readAll(held: readonly WireAuthentication[]): Promise<readonly AuthenticationDocument[]> {
+  if (held.length === 0) return [];
+  const { readWireAuthentication } = await import("./wire-authentication.ts");
+  return held.map(readWireAuthentication);
 }
 
 /** The set's documents, or null while one is missing or has another version. */
 function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>): SetDocuments | null {
   const policies: AuthorizationPolicy[] = [];
+  const authentication: WireAuthentication[] = [];
   const traffic: TrafficDocument[] = [];
   for (const [name, version] of set.hashes) {
     const found = held.get(name);
     if (found?.version !== version) return null;
-    if (found.content.kind === "policy") policies.push(found.content.document);
-    else traffic.push(found.content.document);
+    const { content } = found;
+    switch (content.kind) {
+      case "policy":
+        policies.push(content.document);
+        break;
+      case "authentication":
+        authentication.push(content.document);
+        break;
+      case "traffic":
+        traffic.push(content.document);
+        break;
+    }
   }
-  return { policies, traffic };
+  return { policies, authentication, traffic };
 }
 
 /**

@@ -5,11 +5,12 @@ import { versionOf } from "../../api/resource-version.ts";
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { type Fault, formatFault, locatePlain } from "../../core/located.ts";
 import { parseTrustDomain } from "../../core/spiffe-id.ts";
+import { type AuthenticationKind, isAuthenticationKind } from "../../policy/authentication/kinds.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { isTrafficKind, parseTrafficDocument, type TrafficDocument } from "../../traffic/document.ts";
 
-/** A policy or traffic rule as it arrived, checked against its hash and its schema. */
+/** A document as it arrived, checked against its hash and its schema. */
 export interface WirePolicy {
   readonly name: string;
   /** SHA-256 of its bytes. */
@@ -19,7 +20,17 @@ export interface WirePolicy {
 
 export type WireContent =
   | { readonly kind: "policy"; readonly document: AuthorizationPolicy }
+  | { readonly kind: "authentication"; readonly document: WireAuthentication }
   | { readonly kind: "traffic"; readonly document: TrafficDocument };
+
+/** How callers are known: not yet read, since few sidecars ever load what reads it (wire-authentication.ts). */
+export interface WireAuthentication {
+  readonly kind: AuthenticationKind;
+  /** `kind/namespace/name`. */
+  readonly name: string;
+  readonly document: unknown;
+  readonly source: { readonly file: string; readonly line: number | null };
+}
 
 /** A policy set as it arrived: what it is made of, not yet the policies themselves. */
 export interface WirePolicySet {
@@ -37,6 +48,10 @@ export function readWirePolicy(resource: Resource): WirePolicy {
   const version = checkedVersion(resource);
   const policy = unpackAny(POLICY, POLICY_TYPE, resource.resource);
   const source = { file: policy.file, line: policy.line === 0 ? null : policy.line };
+  if (isAuthenticationKind(policy.kind)) {
+    const document = { kind: policy.kind, name: resource.name, document: parseJson(policy), source };
+    return { name: resource.name, version, content: { kind: "authentication", document } };
+  }
   const faults: Fault[] = [];
   const content = readContent(policy, faults);
   if (content === null) throw refused(policy, faults.map((fault) => formatFault({ ...fault, ...source })).join("; "));
@@ -45,7 +60,9 @@ export function readWirePolicy(resource: Resource): WirePolicy {
   return { name: resource.name, version, content: placed(content, source) };
 }
 
-function readContent(policy: Policy, faults: Fault[]): WireContent | null {
+type ReadContent = Exclude<WireContent, { kind: "authentication" }>;
+
+function readContent(policy: Policy, faults: Fault[]): ReadContent | null {
   const { kind, file } = policy;
   const isTraffic = isTrafficKind(kind);
   if (!isTraffic && kind !== "AuthorizationPolicy")
@@ -60,7 +77,7 @@ function readContent(policy: Policy, faults: Fault[]): WireContent | null {
 }
 
 /** With the line that it has in its file: on the wire it has none. */
-function placed(content: WireContent, source: { readonly file: string; readonly line: number | null }): WireContent {
+function placed(content: ReadContent, source: { readonly file: string; readonly line: number | null }): WireContent {
   if (content.kind === "policy") return { kind: "policy", document: { ...content.document, source } };
   return { kind: "traffic", document: { ...content.document, source } };
 }

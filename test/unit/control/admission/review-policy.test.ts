@@ -42,6 +42,23 @@ function ask(object: Record<string, unknown>, more: Record<string, unknown> = {}
 const update = (oldObject: Record<string, unknown>) => ({ operation: "UPDATE", oldObject });
 const LEDGER = { selector: { matchLabels: { app: "ledger" } }, rules: [PEER] };
 
+function users(spec: object): Record<string, unknown> {
+  return { ...policy(spec), kind: "RequestAuthentication" };
+}
+
+describe("a RequestAuthentication", () => {
+  test("is admitted, and its author told whom it touches", () => {
+    const { allowed, warnings } = ask(
+      users({ selector: { matchLabels: { app: "web" } }, jwtRules: [{ issuer: "x" }] }),
+    );
+    expect([allowed, warnings]).toEqual([true, ["selects 1 workload: shop/web-0 (app=web in namespace shop)"]]);
+  });
+
+  test("that is faulty is refused with what `cardea policy check` says", () => {
+    expect(ask(users({ jwtRules: [{ jwksUri: "ftp://x" }] }))).toMatchObject({ allowed: false, code: 422 });
+  });
+});
+
 describe("a good policy is admitted, and its author told whom it touches", () => {
   test("by name and number", () => {
     expect(ask(policy(LEDGER))).toEqual({

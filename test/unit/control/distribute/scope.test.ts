@@ -120,6 +120,24 @@ test("a view is made once for each change, and anew after one", () => {
   expect(viewFor(orders)).not.toBe(before);
 });
 
+test("what says how callers are known is given by namespace and labels, as policies are", () => {
+  policies.set(
+    contentOf(
+      known("selected", "{selector: {matchLabels: {app: orders}}}"),
+      known("all-of-mesh", "{}", "cardea-system"),
+      known("other-label", "{selector: {matchLabels: {app: web}}}"),
+      known("other-namespace", "{}", "bank"),
+    ),
+  );
+  const given = ["RequestAuthentication/cardea-system/all-of-mesh", "RequestAuthentication/shop/selected"];
+  expect([...viewFor(orders).get(POLICY_TYPE)!.resources.keys()]).toEqual(given);
+  expect(Object.keys(setOf(orders).hashes)).toEqual(given);
+});
+
+function known(name: string, spec: string, namespace = "shop"): string {
+  return policy(name, spec, namespace).replace("kind: AuthorizationPolicy", "kind: RequestAuthentication");
+}
+
 function names(caller: SpiffeId): string[] {
   return [...viewFor(caller).get(POLICY_TYPE)!.resources.keys()].map((name) => name.split("/")[2]!);
 }

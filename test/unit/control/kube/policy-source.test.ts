@@ -48,6 +48,14 @@ test("objects are read as files are, whatever the server has added to them", asy
   expect(set.documents).toMatchObject([{ id: "shop/web", action: "ALLOW" }]);
 });
 
+test("a RequestAuthentication is read beside the policies", async () => {
+  kube.put(KUBE.requestAuthentications, object("users", { jwtRules: [{ issuer: "https://id.example" }] }));
+  await open();
+  const { files, set } = await read();
+  expect(files.map(({ path }) => path)).toEqual(["shop/RequestAuthentication/users"]);
+  expect(set.authentication).toMatchObject([{ kind: "RequestAuthentication", id: "shop/users" }]);
+});
+
 test("a change is told once, and a write to a status makes no other revision", async () => {
   await open();
   const web = object("web", { rules: [{}] });

@@ -3,7 +3,7 @@ import type { Resource__Output } from "../../../../src/api/generated/envoy/servi
 import { createPolicySinks, type PolicySinks } from "../../../../src/proxy/discovery/policy-sinks.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { createSimulatedClock } from "../../../support/simulated-clock.ts";
-import { policyResource, resourceOf, responseOf, SETTINGS, setResource } from "./responses.ts";
+import { authenticationResource, policyResource, resourceOf, responseOf, SETTINGS, setResource } from "./responses.ts";
 
 const a1 = policyResource("a", { rules: [{}] });
 const a2 = policyResource("a", { rules: [] });
@@ -64,6 +64,37 @@ describe("a set is put in force", () => {
       setResource("r1", [a1, other], { scope: [{ labels: { app: "web" } }, { labels: { app: "orders", x: "y" } }] }),
     );
     expect(sinks.inForce.get()?.compiled.allow.rules).toHaveLength(1);
+  });
+});
+
+describe("what says how callers are known", () => {
+  const users = authenticationResource("users", { jwtRules: [{ issuer: "a" }] });
+  const web = authenticationResource("web", { selector: { matchLabels: { app: "web" } } });
+
+  test("is in force together with the policies of its set, as far as it selects the workload", async () => {
+    give([a1, users, web]);
+    expect(await setTo(setResource("r1", [a1, users, web]))).toBeNull();
+    const set = sinks.inForce.get()!;
+    expect(set.authentication).toMatchObject([
+      { kind: "RequestAuthentication", id: "shop/users", source: { line: 5 } },
+    ]);
+    expect(set.documents).toHaveLength(1);
+  });
+
+  test("keeps the set back while it is missing", async () => {
+    give([a1]);
+    expect(await isOpen(setTo(setResource("r1", [a1, users])))).toBe(true);
+    expect(sinks.inForce.get()).toBeNull();
+  });
+
+  test.each<[string, Resource__Output, string]>([
+    ["a faulty one", authenticationResource("bad", { jwtRules: [{}] }), "r.yaml:5:1: spec.jwtRules[0].issuer"],
+    ["one of another name", { ...users, name: "RequestAuthentication/shop/x" }, "is named otherwise"],
+  ])("refuses its set, and the one before stays in force: %s", async (_name, bad, message) => {
+    give([a1, users, bad]);
+    await setTo(setResource("r1", [a1, users]));
+    expect(await setTo(setResource("r2", [a1, bad]))).toContain(message);
+    expect(sinks.inForce.get()?.revision).toBe("r1");
   });
 });
 

@@ -69,6 +69,25 @@ export function ruleResource(name: string, maxConnections: number, change: Parti
   return resourceOf(`DestinationRule/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
 }
 
+/** A RequestAuthentication of namespace shop. */
+export function authenticationResource(name: string, spec: object): Resource__Output {
+  const document = {
+    apiVersion: "security.istio.io/v1",
+    kind: "RequestAuthentication",
+    metadata: { name, namespace: "shop" },
+    spec,
+  };
+  const message = {
+    namespace: "shop",
+    name,
+    kind: "RequestAuthentication",
+    document: JSON.stringify(document),
+    file: "r.yaml",
+    line: 5,
+  };
+  return resourceOf(`RequestAuthentication/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
+}
+
 export const SETTINGS: MeshSettings__Output = {
   trustDomain: "cluster.local",
   trustDomainAliases: [],

@@ -1,4 +1,4 @@
-import { parsed, string } from "../core/schema.ts";
+import { parsed, string } from "./schema.ts";
 
 /** Those that frame a message or a connection (RFC 9110 section 7.6.1): a rule that wrote them could split a message in two. */
 const FRAMING = new Set([

@@ -1,5 +1,5 @@
-import { parseDuration, parseGatewayDuration } from "../core/duration.ts";
-import { parsed, string } from "../core/schema.ts";
+import { parseDuration, parseGatewayDuration } from "./duration.ts";
+import { parsed, string } from "./schema.ts";
 
 /** A duration in milliseconds; 0 is one. */
 export const DURATION = parsed(string(), parseDuration);

@@ -1,0 +1,7 @@
+/** Kinds of documents that say how a workload learns of its callers. */
+export const AUTHENTICATION_KINDS = ["RequestAuthentication"] as const;
+export type AuthenticationKind = (typeof AUTHENTICATION_KINDS)[number];
+
+export function isAuthenticationKind(kind: string | null): kind is AuthenticationKind {
+  return AUTHENTICATION_KINDS.some((each) => each === kind);
+}
