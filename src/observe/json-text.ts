@@ -27,7 +27,7 @@ export function isCutText(text: string): boolean {
 }
 
 /** The text, or its beginning with a mark when it is over the limit. */
-function cutText(text: string): string {
+export function cutText(text: string): string {
   const max = LIMITS.logFieldBytesMax;
   // At most three UTF-8 bytes a code unit, so most texts need no counting.
   if (text.length * 3 <= max) return text;

@@ -16,6 +16,7 @@ const FILES = [
   "spire/api/server/bundle/v1/bundle.proto",
   "envoy/service/secret/v3/sds.proto",
   "envoy/extensions/transport_sockets/tls/v3/secret.proto",
+  "opentelemetry/proto/collector/logs/v1/logs_service.proto",
 ];
 
 interface FieldDescriptor {

@@ -1,0 +1,56 @@
+import { readLogsRequest } from "../../src/observe/otlp-flow-reader.ts";
+import { encodeFlowLog } from "../../src/observe/otlp-flow.ts";
+import { LOG_RECORD_TAG, requestHead } from "../../src/observe/otlp-request.ts";
+import { ProtobufBytes } from "../../src/wire/protobuf-bytes.ts";
+import { sampleFlow } from "../../test/support/sample-flow.ts";
+
+// What a flow's OTLP record costs: to the sidecar that writes it, and to the collector that reads it. Run:
+// node bench/micro/otlp-flow.ts. Nothing fails here.
+
+const ROUNDS = 9;
+const RECORDS = 50_000;
+const BATCH = 500;
+
+/** Peers and TLS facts are shared, as a connection's requests share them; the rest is new each time, as on the road. */
+const first = sampleFlow();
+const records = Array.from({ length: BATCH }, (_, index) => ({
+  ...first,
+  timeMs: first.timeMs + index,
+  id: (0x9f1c2a7be03d4455n + BigInt(index)).toString(16),
+  path: `/orders/${index}/items`,
+  status: index % 50 === 0 ? 404 : 200,
+  durationMs: 0.4 + index / 1_000,
+}));
+
+const batch = new ProtobufBytes();
+for (const record of records) {
+  const { bytes, length } = encodeFlowLog(record);
+  batch.octet(LOG_RECORD_TAG);
+  batch.varint(length);
+  batch.copy(bytes, length);
+}
+const request = Buffer.concat([requestHead({ "service.name": "web" }, "1", batch.length), batch.take()]);
+
+let read = 0;
+const handlers = { onFlow: () => read++, onRefused: () => {}, onOther: () => {} };
+
+process.stdout.write(`write            ${bestMicros(() => writeAll())} µs a record
+read             ${bestMicros(() => readLogsRequest(request, handlers))}
+bytes a record   ${Math.round(request.length / BATCH)}
+`);
+
+function writeAll(): void {
+  for (const record of records) read += encodeFlowLog(record).length;
+}
+
+/** Processor time, best of some rounds: the others were disturbed by whatever else the machine did. */
+function bestMicros(batchWork: () => void): string {
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = process.cpuUsage();
+    for (let done = 0; done < RECORDS; done += BATCH) batchWork();
+    const spent = process.cpuUsage(before);
+    best = Math.min(best, (spent.user + spent.system) / RECORDS);
+  }
+  return best.toFixed(2);
+}
