@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type ProgramResult, runProgram } from "./programs.ts";
@@ -64,6 +64,28 @@ export function firstProcessOf(container: ChildProcess): number {
   return Number(execFileSync("ps", ["-o", "pid=", "--ppid", String(container.pid)], { encoding: "utf8" }).trim());
 }
 
+/** Whether its own program runs, on its own root: what sets it up is done. */
+export function hasBegun(container: ChildProcess, { command: [program] }: Pick<ContainerSpec, "command">): boolean {
+  try {
+    const [first] = readFileSync(`/proc/${firstProcessOf(container)}/cmdline`, "utf8").split("\0");
+    return first === program;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs one more program in a container that runs, as its user: an exec. */
+export function runInContainer(
+  container: ChildProcess,
+  { env, uid }: Pick<ContainerSpec, "env" | "uid">,
+  command: readonly string[],
+): Promise<ProgramResult> {
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  const into = ["-t", String(firstProcessOf(container)), "--mount", "--net", "--ipc", "--pid", "--root", "--wd"];
+  const user = ["-S", String(uid), "-G", String(uid)];
+  return runProgram("env", ["-i", ...variables, pathOf("nsenter"), ...into, ...user, "--", ...command]);
+}
+
 /** As a node's end does; resolves when nothing of it runs. */
 export async function killContainer(container: ChildProcess): Promise<void> {
   if (container.exitCode !== null || container.signalCode !== null) return;
@@ -113,7 +135,7 @@ function enter({ command, env, uid, capabilities = [] }: ContainerSpec, root: st
   const user = [`--gid=${uid}`, "--groups=", ...(uid === 0 ? [] : [`--uid=${uid}`])];
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const rights = [`--chroot=${root}`, `--drop=${dropped.join(",")}`, ...user, "--no-new-privs"];
-  return ["env", "-i", ...variables, capshPath(), ...rights, `--shell=${program!}`, "--", ...args];
+  return ["env", "-i", ...variables, pathOf("capsh"), ...rights, `--shell=${program!}`, "--", ...args];
 }
 
 function allCapabilities(): readonly string[] {
@@ -121,8 +143,8 @@ function allCapabilities(): readonly string[] {
   return /^Bounding set =(.*)$/m.exec(printed)![1]!.split(",");
 }
 
-function capshPath(): string {
-  return execFileSync("sh", ["-c", "command -v capsh"], { encoding: "utf8" }).trim();
+function pathOf(program: string): string {
+  return execFileSync("sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).trim();
 }
 
 function quoted(word: string): string {

@@ -15,11 +15,21 @@ export async function createPods(cluster: KubeCluster, namespace: string): Promi
 /** Pods of one Deployment: the answers of the API server. */
 export async function createPodsOf(cluster: KubeCluster, deployment: AnyObject): Promise<readonly AnyObject[]> {
   const { namespace } = deployment.metadata;
-  const set = await cluster.must("POST", `${APPS}/namespaces/${namespace}/replicasets`, replicaSetOf(deployment));
+  const set = await replicaSetFor(cluster, deployment);
   const made: AnyObject[] = [];
   for (let count = 0; count < deployment.spec.replicas; count += 1)
     made.push(await cluster.must("POST", `/api/v1/namespaces/${namespace}/pods?fieldValidation=Strict`, podOf(set)));
   return made;
+}
+
+/** That of this template, which may be there already: Deployments are scaled, and pods refused. */
+async function replicaSetFor(cluster: KubeCluster, deployment: AnyObject): Promise<AnyObject> {
+  const at = `${APPS}/namespaces/${deployment.metadata.namespace}/replicasets`;
+  const wanted = replicaSetOf(deployment);
+  const { status, body } = await cluster.call("POST", at, wanted);
+  if (status === 201) return body;
+  if (status === 409) return cluster.must("GET", `${at}/${wanted.metadata.name}`);
+  throw new Error(`${wanted.metadata.name}: ${status} ${JSON.stringify(body)}`);
 }
 
 /** For what the API server does not take: one try. */
@@ -48,7 +58,18 @@ export async function bindPod(
 
 /** The kubelet's next part, once containers are ready. */
 export function setPodReady(cluster: KubeCluster, pod: AnyObject): Promise<AnyObject> {
-  return setPodStatus(cluster, pod, { phase: "Running", conditions: [{ type: "Ready", status: "True" }] });
+  const { containers, initContainers = [] } = pod.spec as { containers: AnyObject[]; initContainers?: AnyObject[] };
+  return setPodStatus(cluster, pod, {
+    phase: "Running",
+    conditions: [{ type: "Ready", status: "True" }],
+    initContainerStatuses: initContainers.map(readyStatus),
+    containerStatuses: containers.map(readyStatus),
+  });
+}
+
+/** Of a container that runs, or of an init container that has ended well. */
+function readyStatus({ name, image }: AnyObject): object {
+  return { name, image, imageID: image, ready: true, started: true, restartCount: 0, state: {} };
 }
 
 /** What the Deployment's controller says of it, once that many pods of its template are ready. */

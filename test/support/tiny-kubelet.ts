@@ -58,7 +58,8 @@ export async function startOnlyContainer(pod: AnyObject, network: Pod, options: 
   return running;
 }
 
-async function containerSpec(
+/** A container of ours, as its manifest has it. */
+export async function containerSpec(
   container: AnyObject,
   pod: AnyObject,
   network: Pod,
@@ -146,7 +147,8 @@ function linesOf(item: AnyObject, pod: AnyObject): string {
   return labels.map(([key, value]) => `${key}="${value}"`).join("\n");
 }
 
-function watched(container: ChildProcess): RunningPod {
+/** Keeps what a container says. */
+export function watched(container: ChildProcess): RunningPod {
   let [stdout, stderr] = ["", ""];
   container.stdout!.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
   container.stderr!.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
@@ -157,7 +159,8 @@ function watched(container: ChildProcess): RunningPod {
   };
 }
 
-async function untilStarted(
+/** Until the startup probe's answer is good; throws when the container has ended. */
+export async function untilStarted(
   { path, port }: AnyObject,
   network: Pod,
   { node, running }: KubeletOptions & { readonly running: RunningPod },

@@ -15,6 +15,8 @@ export interface ReplicaStatus {
   readonly revision: string | null;
   /** Faults for which the policies as they are now are not in force. */
   readonly policyFaults: number;
+  /** What is wrong around it, by the names of the metric `cardea_cluster_faults`; its log says what to do. */
+  readonly clusterFaults: readonly string[];
   /** Why it could not be asked; null: it was. */
   readonly error: string | null;
 }
@@ -59,10 +61,11 @@ export async function readMeshStatus(kube: Pick<KubeApi, "list" | "text">, names
 function problemsOf(replicas: readonly ReplicaStatus[], revisions: number): readonly string[] {
   if (replicas.length === 0) return ["no replica of the control plane runs"];
   return [
-    ...replicas.flatMap(({ pod, error, policyFaults }) => {
+    ...replicas.flatMap(({ pod, error, policyFaults, clusterFaults }) => {
       if (error !== null) return [`${pod}: ${error}`];
       const many = `${policyFaults} faults in policies: they stay as they were (kubectl get events -A, or its log)`;
-      return policyFaults > 0 ? [`${pod}: ${many}`] : [];
+      const around = clusterFaults.map((fault) => `${pod}: ${fault} (its log says what to do)`);
+      return policyFaults > 0 ? [`${pod}: ${many}`, ...around] : around;
     }),
     ...(revisions > 1 ? ["the replicas give different policies: some have not seen the last change yet"] : []),
   ];
@@ -87,6 +90,7 @@ async function readReplica(kube: Pick<KubeApi, "text">, pod: KubeObject): Promis
     connected: metrics.value("pilot_xds") ?? 0,
     revision: metrics.label("cardea_policy_revision_info", "revision"),
     policyFaults: metrics.value("cardea_policy_faults") ?? 0,
+    clusterFaults: metrics.labels("cardea_cluster_faults", "fault"),
     error,
   };
 }
@@ -105,6 +109,8 @@ interface Metrics {
   /** Of the first series of that name. */
   value(name: string): number | null;
   label(name: string, label: string): string | null;
+  /** Of each series of that name that is not 0. */
+  labels(name: string, label: string): readonly string[];
 }
 
 async function readMetrics(
@@ -129,8 +135,16 @@ function metricsIn(text: string): Metrics {
       const found = Number(find(name)?.split(" ").at(-1));
       return Number.isNaN(found) ? null : found;
     },
-    label: (name, label) => new RegExp(`[{,]${label}="([^"]*)"`).exec(find(name) ?? "")?.[1] ?? null,
+    label: (name, label) => labelIn(find(name) ?? "", label),
+    labels: (name, label) =>
+      lines.flatMap((line) =>
+        line.startsWith(`${name}{`) && !line.endsWith(" 0") ? (labelIn(line, label) ?? []) : [],
+      ),
   };
+}
+
+function labelIn(line: string, label: string): string | null {
+  return new RegExp(`[{,]${label}="([^"]*)"`).exec(line)?.[1] ?? null;
 }
 
 /** Pods that are asked at a time. */

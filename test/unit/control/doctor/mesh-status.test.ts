@@ -5,7 +5,7 @@ import { createMemoryKube, type MemoryKube } from "../../../support/memory-kube.
 
 const LABELS = { "app.kubernetes.io/name": "cardea", "app.kubernetes.io/component": "control" };
 
-function replica(kube: MemoryKube, name: string, { revision = "r1", faults = 0, leads = 1 } = {}): void {
+function replica(kube: MemoryKube, name: string, { revision = "r1", faults = 0, leads = 1, around = "" } = {}): void {
   kube.put(KUBE.pods, { metadata: { name, namespace: "mesh", labels: LABELS }, status: { phase: "Running" } });
   const lines = [
     "# HELP pilot_xds Sidecars that are connected.",
@@ -13,6 +13,8 @@ function replica(kube: MemoryKube, name: string, { revision = "r1", faults = 0, 
     `cardea_policy_revision_info{revision="${revision}"} 1`,
     `cardea_policy_faults ${faults}`,
     `cardea_leader ${leads}`,
+    `cardea_cluster_faults{fault="clock-differs"} 0`,
+    ...(around === "" ? [] : [`cardea_cluster_faults{fault="${around}"} 1`]),
   ];
   kube.texts.set(`/api/v1/namespaces/mesh/pods/${name}%3A15014/proxy/metrics`, lines.join("\n"));
 }
@@ -57,6 +59,11 @@ describe("it is not in sync", () => {
       "when policies have faults",
       (kube) => replica(kube, "control-a", { faults: 2 }),
       /^mesh\/control-a: 2 faults in policies/,
+    ],
+    [
+      "when something is wrong around a replica",
+      (kube) => replica(kube, "control-a", { around: "webhooks-absent" }),
+      /^mesh\/control-a: webhooks-absent/,
     ],
     [
       "while replicas differ",
