@@ -1,25 +1,35 @@
+import { placeFindings } from "../config/field-places.ts";
+import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
-import { lintPolicies } from "../policy/analysis/lint.ts";
+import { checkPolicies, type PolicyCheckResult } from "../policy/analysis/check/check-policies.ts";
+import type { AuthorizationPolicy } from "../policy/document.ts";
 import { lintTraffic } from "../traffic/lint.ts";
 import type { Command, Terminal } from "./command.ts";
-import { readPolicies, readServiceHosts } from "./policy-input.ts";
+import { knownWorkloads } from "./known-workloads.ts";
+import { readMesh, readMeshSettings, readPoliciesWithTexts, readServiceHosts } from "./policy-input.ts";
 
 /** Reads policy files as the control plane would, and says all that is wrong with them. */
 export const command: Command = {
   name: "policy check",
   summary: "errors and warnings of policies and traffic rules, by file, line, column and field",
   usage: "cardea policy check PATH... [--mesh FILE] [--strict] [--json]",
-  example: "cardea policy check policies",
+  example: "cardea policy check policies --mesh deploy/local/mesh.yaml",
   positional: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
-    { name: "mesh", value: "FILE", summary: "warn of hosts that no service of this mesh file has" },
+    {
+      name: "mesh",
+      value: "FILE",
+      summary: "mesh file: its settings, and warnings of services, ports and callers that it does not have",
+    },
     { name: "strict", value: null, summary: "warnings count: exit 1 when there is one" },
     { name: "json", value: null, summary: "one JSON object for each finding" },
   ],
   async run(args, terminal) {
-    const { documents, traffic, tests, invariants, faults, revision } = await readPolicies(args.positional);
+    const { files, policies } = await readPoliciesWithTexts(args.positional);
+    const { documents, traffic, tests, invariants, faults, revision } = policies;
     const services = await readServiceHosts(args.flag("mesh"));
-    const warnings = [...lintPolicies(documents), ...lintTraffic(traffic, services)];
+    const checked = await check(documents, args.flag("mesh"));
+    const warnings = [...placeFindings(checked.findings, files), ...lintTraffic(traffic, services)];
     const isJson = args.isSet("json");
     for (const fault of faults) report("error", fault, terminal, isJson);
     for (const warning of warnings) report("warning", warning, terminal, isJson);
@@ -30,14 +40,36 @@ export const command: Command = {
     const rules = traffic.length === 0 ? "" : `, ${count(traffic.length, "traffic rule")}`;
     const held = invariants.length === 0 ? "" : `, ${count(invariants.length, "Invariant")}`;
     const found = `${count(documents.length, "policy", "policies")}, ${count(tests.length, "PolicyTest")}${held}`;
+    if (checked.unknown > 0)
+      terminal.stderr(
+        `of ${count(checked.unknown, "rule")} it is not known whether others cover them: there is too much to tell apart`,
+      );
     terminal.stderr(`${found}${rules}, ${count(warnings.length, "warning")}; revision ${revision}`);
     return warnings.length > 0 && args.isSet("strict") ? 1 : 0;
   },
 };
 
-function report(severity: "error" | "warning", fault: Fault, terminal: Terminal, isJson: boolean): void {
+/** For all rules of a set; each has a bound of its own besides. */
+const STEPS_MAX = 100 * LIMITS.policyAnalysisStepsMax;
+
+async function check(documents: readonly AuthorizationPolicy[], mesh: string | undefined): Promise<PolicyCheckResult> {
+  const settings = await readMeshSettings(mesh);
+  const workloads = mesh === undefined ? null : knownWorkloads(await readMesh(mesh));
+  return checkPolicies({ about: documents, documents, settings, workloads, stepsMax: STEPS_MAX });
+}
+
+function report(
+  severity: "error" | "warning",
+  fault: Fault & { readonly code?: string },
+  terminal: Terminal,
+  isJson: boolean,
+): void {
   if (isJson) terminal.stdout(JSON.stringify({ severity, ...fault }));
-  else terminal.stderr(formatFault(severity === "error" ? fault : { ...fault, message: `warning: ${fault.message}` }));
+  else terminal.stderr(formatFault({ ...fault, message: severity === "error" ? fault.message : warningOf(fault) }));
+}
+
+function warningOf({ message, code }: Fault & { readonly code?: string }): string {
+  return `warning: ${message}${code === undefined ? "" : ` [${code}]`}`;
 }
 
 function count(number: number, one: string, many = `${one}s`): string {

@@ -1,5 +1,5 @@
 import { type Mesh, parseMesh } from "../config/mesh.ts";
-import { NO_DOCUMENTS, type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
+import { NO_DOCUMENTS, type PolicyFile, type PolicyFiles, parsePolicyFiles } from "../config/policy-files.ts";
 import { parseYaml } from "../config/yaml.ts";
 import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
@@ -22,10 +22,18 @@ export async function readPolicyVersion(where: string): Promise<PolicyFiles> {
 }
 
 /** The policies at the paths, with a fault for all that is wrong with them. */
-export async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
+async function readPolicies(paths: readonly string[]): Promise<PolicyFiles> {
+  return (await readPoliciesWithTexts(paths)).policies;
+}
+
+/** The same, and the texts that they were read from. */
+export async function readPoliciesWithTexts(
+  paths: readonly string[],
+): Promise<{ readonly files: readonly PolicyFile[]; readonly policies: PolicyFiles }> {
   const { files, faults } = await readPolicyTexts(paths);
   const parsed = parsePolicyFiles(files);
-  return faults.length === 0 ? parsed : { ...parsed, ...NO_DOCUMENTS, faults: [...faults, ...parsed.faults] };
+  if (faults.length === 0) return { files, policies: parsed };
+  return { files, policies: { ...parsed, ...NO_DOCUMENTS, faults: [...faults, ...parsed.faults] } };
 }
 
 /** The same for a command that can do nothing with a bad set. Errors: `bad-input`, every fault on its own line. */

@@ -252,6 +252,16 @@ export const LIMIT_TABLE = {
     "count",
     "Steps that `policy prove`, `diff` and `blast-radius` take for one destination, a few seconds, before they answer `unknown`.",
   ),
+  policyCheckStepsMax: limit(
+    1_000_000,
+    "count",
+    "Steps that `policy check` takes for one question about one rule; beyond, nothing is found of it, and that is said.",
+  ),
+  policyReviewStepsMax: limit(
+    2_000_000,
+    "count",
+    "Steps for all rules of a policy that the webhook is asked about: a fraction of a second.",
+  ),
   certificateBytesMax: limit(16_384, "bytes", "One certificate or signing request, DER; ours have 600 bytes."),
   chainCertificatesMax: limit(8, "count", "Certificates that a peer may send, and the longest chain built of them."),
   chainSignaturesMax: limit(16, "count", "Signatures tried for one chain: cross-signed loops must not cost more."),

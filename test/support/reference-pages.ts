@@ -9,6 +9,7 @@ import { ERROR_TABLE } from "../../src/core/errors.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
 import { BUCKETS, METRIC_TABLE, PAIR_LABELS } from "../../src/observe/metric-table.ts";
+import { policyFindingsPage } from "./policy-findings-page.ts";
 import { annotationsPage } from "./annotations-page.ts";
 import { doctorPage, valuesPage } from "./install-pages.ts";
 import { page, table } from "./markdown-page.ts";
@@ -28,6 +29,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["traffic-fields", trafficFieldsPage()],
     ["ports", portsPage()],
     ["bypass-findings", bypassFindingsPage()],
+    ["policy-findings", policyFindingsPage()],
     ["commands", commandsPage(commands)],
     ["annotations", annotationsPage()],
     ["values", valuesPage()],

@@ -1,7 +1,10 @@
 import { parsePolicyObject } from "../../config/policy-files.ts";
 import type { Fault } from "../../core/located.ts";
 import { isJsonObject, type JsonObject, memberOf } from "../../core/json-value.ts";
-import { lintPolicies } from "../../policy/analysis/lint.ts";
+import { LIMITS } from "../../core/limits.ts";
+import { checkPolicies } from "../../policy/analysis/check/check-policies.ts";
+import type { PolicyFinding } from "../../policy/analysis/check/policy-finding.ts";
+import type { AuthorizationPolicy } from "../../policy/document.ts";
 import { lintTraffic } from "../../traffic/lint.ts";
 import type { AdmissionRequest } from "./review.ts";
 import { type PolicyWorld, reportPolicy, reportSelection } from "./staged-report.ts";
@@ -23,7 +26,7 @@ export function reviewPolicy(request: AdmissionRequest, world: PolicyWorld): Ver
   const [rule] = parsed.traffic;
   if (policy !== undefined) {
     const before = oldObject === null ? [] : parsePolicyObject(withName(oldObject, request), kind.kind).documents;
-    const warnings = lintPolicies([policy]).map(describe);
+    const warnings = check(policy, world).map((finding) => `${describe(finding)} [${finding.code}]`);
     return admitted([...reportPolicy(policy, before[0] ?? null, world), ...warnings]);
   }
   if (authentication !== undefined) return admitted(reportSelection(authentication, world));
@@ -32,6 +35,13 @@ export function reviewPolicy(request: AdmissionRequest, world: PolicyWorld): Ver
   const others = world.traffic().filter((each) => each.kind !== rule.kind || each.id !== rule.id);
   const warnings = lintTraffic([...others, rule], world.services());
   return admitted(warnings.filter(({ file }) => file === rule.source.file).map(describe));
+}
+
+/** Selectors that match nothing are told of already, by whom the policy selects. */
+function check(policy: AuthorizationPolicy, world: PolicyWorld): readonly PolicyFinding[] {
+  const documents = [...world.policies().filter(({ id }) => id !== policy.id), policy];
+  const stepsMax = LIMITS.policyReviewStepsMax;
+  return checkPolicies({ about: [policy], documents, settings: world.settings, workloads: null, stepsMax }).findings;
 }
 
 function refuse(faults: readonly string[], oldObject: JsonObject | null, request: AdmissionRequest): Verdict {

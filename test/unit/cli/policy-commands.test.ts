@@ -105,9 +105,11 @@ describe("policy check", () => {
     expect(out.map((line) => JSON.parse(line))).toEqual([
       {
         severity: "warning",
+        code: "value-never-matches",
+        policy: "shop/orders",
         file: "odd/orders.yaml",
         line: 7,
-        column: 1,
+        column: 35,
         field: "spec.rules[0].to[0].operation.methods[0]",
         message: '"get" is not "GET": methods are compared with case',
       },

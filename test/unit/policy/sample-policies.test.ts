@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { parsePolicyFiles } from "../../../src/config/policy-files.ts";
 import { readPolicyTexts } from "../../../src/io/policy-directory.ts";
-import { lintPolicies } from "../../../src/policy/analysis/lint.ts";
+import { checkPolicies } from "../../../src/policy/analysis/check/check-policies.ts";
 import { runPolicyTests } from "../../../src/policy/analysis/run-policy-tests.ts";
 import { DEFAULT_MESH_SETTINGS } from "../../../src/policy/mesh-settings.ts";
 import { normalizePath } from "../../../src/wire/path.ts";
@@ -20,7 +20,11 @@ const report = runPolicyTests(tests, {
 });
 
 test("the sample's policies have neither faults nor warnings", () => {
-  expect([...texts.faults, ...faults, ...lintPolicies(documents)]).toEqual([]);
+  const settings = DEFAULT_MESH_SETTINGS;
+  const about = { about: documents, documents, settings, workloads: null, stepsMax: 100_000_000 };
+  const checked = checkPolicies(about);
+  expect([...texts.faults, ...faults, ...checked.findings]).toEqual([]);
+  expect(checked.unknown).toBe(0);
   expect(documents.map((policy) => policy.id).toSorted()).toEqual([
     "cardea-system/deny-all",
     "ledger/ledger",

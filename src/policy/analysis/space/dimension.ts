@@ -1,5 +1,4 @@
 import { parseCidr } from "../../../core/cidr.ts";
-import { LIMITS } from "../../../core/limits.ts";
 import { parseSpiffeId } from "../../../core/spiffe-id.ts";
 import type { Clause } from "../../clause.ts";
 import type { MeshSettings } from "../../mesh-settings.ts";
@@ -7,7 +6,7 @@ import { parsePort } from "../../values.ts";
 import { languageOf } from "./clause-patterns.ts";
 import type { Facts } from "./facts.ts";
 import type { Test } from "./formula.ts";
-import { examplesOf, type Universe } from "./language.ts";
+import { type Budget, examplesOf, type Universe } from "./language.ts";
 import { FIELD_VALUES, HOSTS, METHODS, pathsAfter, SERVER_NAMES, SPIFFE_IDS, WORKLOAD_IDS } from "./universes.ts";
 
 /** What clauses can ask about independently of one another: several attributes that look at one thing are one dimension. */
@@ -71,21 +70,24 @@ export function dimensionOf({ attribute, header }: Clause): DimensionName {
 export function dimensionFor(
   name: DimensionName,
   tests: readonly Test[],
-  { settings, known }: { readonly settings: MeshSettings; readonly known: Known },
+  { settings, known, budget }: { readonly settings: MeshSettings; readonly known: Known; readonly budget: Budget },
 ): Dimension | null {
-  const values = valuesOf(name, tests, settings, known);
+  const texts = (universe: Universe): readonly string[] | null => {
+    const languages = tests.map(({ clause, context }) => languageOf(clause, context));
+    return examplesOf(languages, universe, budget);
+  };
+  const values = valuesOf(name, tests, texts, { settings, known });
   return values === null ? null : { name, values };
 }
 
 type Values = readonly Partial<Facts>[];
 
-function valuesOf(name: DimensionName, tests: readonly Test[], settings: MeshSettings, known: Known): Values | null {
-  const texts = (universe: Universe): readonly string[] | null =>
-    examplesOf(
-      tests.map(({ clause, context }) => languageOf(clause, context)),
-      universe,
-      LIMITS.policyAnalysisStepsMax,
-    );
+function valuesOf(
+  name: DimensionName,
+  tests: readonly Test[],
+  texts: Texts,
+  { settings, known }: { readonly settings: MeshSettings; readonly known: Known },
+): Values | null {
   const clauses = tests.map(({ clause }) => clause);
   switch (name) {
     case "principal":

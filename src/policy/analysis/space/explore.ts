@@ -3,6 +3,7 @@ import type { MeshSettings } from "../../mesh-settings.ts";
 import { type Dimension, dimensionFor, type DimensionName, dimensionOf, type Known } from "./dimension.ts";
 import { type Facts, PLAIN_FACTS } from "./facts.ts";
 import type { Formula, Test } from "./formula.ts";
+import type { Budget } from "./language.ts";
 
 /** What is known of a formula when only some of the facts are. */
 export type Truth = "true" | "false" | "open";
@@ -27,6 +28,8 @@ export interface World {
   readonly known: Known;
   /** Dimensions of which every value gets an answer of its own, whether or not the clauses tell it from others. */
   readonly apart?: readonly DimensionName[];
+  /** Of its own when left out: `policyAnalysisStepsMax`. */
+  readonly budget?: Budget;
 }
 
 /** Who calls is what most rules ask first, and paths are what they tell apart most: so that few states stand side by side. */
@@ -46,7 +49,7 @@ const ORDER: readonly (DimensionName | "header")[] = [
  * Every outcome that any request has, each with the first example found of it by `keyOf`. Exact: clauses ask about
  * dimensions that do not depend on each other, each dimension has one value of each kind that the clauses tell apart, and
  * of the values of all dimensions every combination is looked at, where those that leave the same terms possible are one
- * (like a decision diagram). Null: more than `policyAnalysisStepsMax` steps; the answer is not known.
+ * (like a decision diagram). Null: the budget was spent before; the answer is not known.
  */
 export function explore<O>(
   formulas: readonly Formula[],
@@ -54,7 +57,8 @@ export function explore<O>(
   world: World,
   keyOf: (outcome: O, example: Facts) => string,
 ): readonly Region<O>[] | null {
-  const plan = planOf(formulas, world);
+  const budget = world.budget ?? { left: LIMITS.policyAnalysisStepsMax };
+  const plan = planOf(formulas, { ...world, budget });
   if (plan === null) return null;
   const found = new Map<string, Region<O>>();
   const settle = (alive: bigint, step: number, facts: Facts): boolean => {
@@ -70,7 +74,6 @@ export function explore<O>(
   const isSettled = plan.layers.length === 0 && settle(plan.all, 0, PLAIN_FACTS);
   const first = { alive: plan.all, apart: "", facts: PLAIN_FACTS };
   let states: ReadonlyMap<string, State> = new Map(isSettled ? [] : [["", first]]);
-  let work = 0;
   for (const [step, layer] of plan.layers.entries()) {
     const next = new Map<string, State>();
     for (const { alive, apart, facts } of states.values()) {
@@ -78,8 +81,8 @@ export function explore<O>(
       const isAsked = layer.isApart || (alive & layer.asking) !== 0n;
       for (const { mask, value, name } of isAsked ? layer.values : layer.values.slice(0, 1)) {
         // Some four times the work of an automaton's step.
-        work += 4 * (1 + formulas.length);
-        if (work > LIMITS.policyAnalysisStepsMax) return null;
+        budget.left -= 4 * (1 + formulas.length);
+        if (budget.left < 0) return null;
         const state = { alive: plan.reduce(alive & mask), apart: apart + name, facts: withValue(facts, value) };
         const key = `${state.alive}${state.apart}`;
         if (next.has(key) || settle(state.alive, step + 1, state.facts)) continue;
@@ -126,7 +129,9 @@ interface Bit {
   readonly tests: readonly Test[];
 }
 
-function planOf(formulas: readonly Formula[], world: World): Plan | null {
+type BoundWorld = World & { readonly budget: Budget };
+
+function planOf(formulas: readonly Formula[], world: BoundWorld): Plan | null {
   let next = 1n;
   const bits: Bit[] = [];
   const groups = formulas.map((formula) =>
@@ -162,7 +167,7 @@ function planOf(formulas: readonly Formula[], world: World): Plan | null {
   };
 }
 
-function dimensionsOf(bits: readonly Bit[], world: World): readonly Dimension[] | null {
+function dimensionsOf(bits: readonly Bit[], world: BoundWorld): readonly Dimension[] | null {
   const tests = Map.groupBy(
     bits.flatMap((bit) => bit.tests),
     ({ clause }) => dimensionOf(clause),

@@ -26,24 +26,28 @@ export const textInAnyCase = (of: string): Piece => ({ is: "text", text: of, any
 export const some = (of: Letters): Piece => ({ is: "many", of, min: 1 });
 export const any = (of: Letters): Piece => ({ is: "many", of, min: 0 });
 
+/** Steps that may still be taken; below 0 they are spent. Explorations can share one. */
+export interface Budget {
+  left: number;
+}
+
 /** Texts that match one of the patterns. */
 export type Language = readonly Pattern[];
 
 /**
  * For every set of languages that some text of the universe is in, and in no others with it, the first such text of the
- * shortest length: with them, all that the languages can tell apart has been seen. Null: it takes more than
- * `workMax` steps to find them. Patterns are regular, so this is the subset construction, walked breadth first.
+ * shortest length: with them, all that the languages can tell apart has been seen. Null: the budget was spent before
+ * they were found. Patterns are regular, so this is the subset construction, walked breadth first.
  */
 export function examplesOf(
   languages: readonly Language[],
   universe: Universe,
-  workMax: number,
+  budget: Budget,
 ): readonly string[] | null {
   const places = placesOf(languages);
   const first: State = { text: "", in: universe.start, at: closed(places.starts, places) };
   const seen = new Set([keyOf(first)]);
   const found = new Map<string, string>();
-  let work = 0;
   // Grows while it is walked: a queue.
   const states = [first];
   for (const state of states) {
@@ -53,8 +57,8 @@ export function examplesOf(
       if (!found.has(matched)) found.set(matched, state.text);
     }
     for (const letter of lettersAt(state, places, universe)) {
-      work += 1 + state.at.length;
-      if (work > workMax) return null;
+      budget.left -= 1 + state.at.length;
+      if (budget.left < 0) return null;
       const next = stepOf(state, letter, places, universe);
       if (next === null) continue;
       const key = keyOf(next);

@@ -109,6 +109,23 @@ describe("a good policy is admitted, and its author told whom it touches", () =>
     expect(ask(policy({ ...LEDGER, rules })).warnings.join()).toContain("methods are compared with case");
   });
 
+  test("a rule that policies in force cover already, but not by itself as it was until now", () => {
+    const others = parsePolicyFiles([
+      { path: "p", text: JSON.stringify(policy({ rules: LEDGER.rules }, { name: "wide" })) },
+    ]).documents;
+    const world = { ...WORLD, policies: () => others };
+    expect(ask(policy(LEDGER), {}, world).warnings.join()).toContain(
+      "is matched by rule 0 of shop/wide (p:1) as well [shadowed-rule]",
+    );
+    expect(
+      ask(
+        policy(LEDGER),
+        {},
+        { ...WORLD, policies: () => parsePolicyFiles([{ path: "p", text: JSON.stringify(policy(LEDGER)) }]).documents },
+      ).warnings.join(),
+    ).not.toContain("shadowed-rule");
+  });
+
   test("a policy that the server has yet to name", () => {
     const object = policy(LEDGER);
     const metadata = { generateName: "ledger-" };

@@ -1,10 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { lintPolicies } from "../../../src/policy/analysis/lint.ts";
+import { checkValues } from "../../../src/policy/analysis/check/check-values.ts";
 import { policyOf } from "../../support/policy-arbitraries.ts";
 import { ALLOW_ALL, allow, deny, from, policy, to, when } from "../../support/policy-world.ts";
 
 const lint = (...documents: object[]) =>
-  lintPolicies(documents.map(policyOf)).map((fault) => `${fault.field}: ${fault.message}`);
+  documents
+    .map(policyOf)
+    .flatMap(checkValues)
+    .map((fault) => `${fault.field}: ${fault.message}`);
 
 describe("what means something else than it seems to is a warning", () => {
   test.each<[string, object, string]>([
