@@ -7,6 +7,10 @@ import type { ParsedArgs } from "./command.ts";
 export interface FlowFilter {
   readonly verdicts: readonly string[];
   readonly services: readonly string[];
+  /** What policies in a dry run would decide; null: whatever they would. */
+  readonly dryRun: "allowed" | "denied" | "any" | null;
+  /** Only what an AUDIT policy marked. */
+  readonly isAudited: boolean;
   /** Null: from the beginning. */
   readonly sinceMs: number | null;
 }
@@ -20,15 +24,19 @@ export function parseFlowFilter(args: ParsedArgs, nowMs: number): FlowFilter {
       .flatMap((words) => words.split(","))
       .map(parseVerdict),
     services: args.flags("service"),
+    dryRun: parseDryRun(args.flag("dry-run")),
+    isAudited: args.isSet("audited"),
     sinceMs: since === undefined ? null : parseSince(since, nowMs),
   };
 }
 
 /** Whether the flow is one of those. */
 export function filterTakes(filter: FlowFilter, flow: FlowRecord): boolean {
-  const { verdicts, services, sinceMs } = filter;
+  const { verdicts, services, sinceMs, dryRun, isAudited } = filter;
   return (
     (sinceMs === null || flow.timeMs >= sinceMs) &&
+    (dryRun === null || (dryRun === "any" ? flow.dryRun !== null : flow.dryRun === dryRun)) &&
+    (!isAudited || flow.auditedBy !== null) &&
     (verdicts.length === 0 || verdicts.includes(flow.verdict)) &&
     (services.length === 0 || services.some((name) => isNamed(flow.source, name) || isNamed(flow.destination, name)))
   );
@@ -47,6 +55,11 @@ function parseVerdict(word: string): string {
   const closest = closestWord(word, VERDICTS);
   const hint = closest === null ? "" : `; did you mean ${closest}?`;
   throw new CardeaError("bad-input", `--verdict is one of ${VERDICTS.join(", ")}, not ${JSON.stringify(word)}${hint}`);
+}
+
+function parseDryRun(word: string | undefined): FlowFilter["dryRun"] {
+  if (word === undefined || word === "allowed" || word === "denied" || word === "any") return word ?? null;
+  throw new CardeaError("bad-input", `--dry-run is allowed, denied or any, not ${JSON.stringify(word)}`);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -34,6 +34,11 @@ const BY_POLICY = new Set<string>([
   "permission-lost",
 ]);
 
+/** Whether a policy's decision is what the record tells of. */
+export function wasDecidedByPolicy({ reason, verdict }: FlowRecord): boolean {
+  return BY_POLICY.has(reason) && verdict !== "error" && reason !== "permission-lost";
+}
+
 export interface ReplayOptions {
   /** Where the control plane keeps the policy texts of each revision. */
   readonly revisionsDirectory: string;

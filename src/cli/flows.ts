@@ -16,13 +16,16 @@ import { findStateDirectory } from "./state-dir.ts";
 export const command: Command = {
   name: "flows",
   summary: "show who talks to whom, and what was denied",
-  usage: "cardea flows [--follow] [--verdict VERDICT] [--service NAME] [--last N] [--since 5m] [-o json|compact]",
+  usage:
+    "cardea flows [--follow] [--verdict VERDICT] [--service NAME] [--dry-run denied] [--last N] [--since 5m] [-o json|compact]",
   example: "cardea flows --verdict denied --since 5m",
   positional: { min: 0, max: 0 },
   flags: [
     { name: "follow", short: "f", value: null, summary: "go on with what happens from now on" },
     { name: "verdict", value: "VERDICT", repeat: true, summary: "allowed, denied, would-deny or error" },
     { name: "service", value: "NAME", repeat: true, summary: "to or from: payments, payments.shop or a SPIFFE ID" },
+    { name: "dry-run", value: "VERDICT", summary: "what policies in a dry run would decide: allowed, denied or any" },
+    { name: "audited", value: null, summary: "only what an AUDIT policy marked" },
     { name: "last", value: "N", summary: "the newest N (default: 20, or all that --since takes)" },
     { name: "since", value: "TIME", summary: "90s, 5m, 2h, 1d, or a time like 2026-11-22T09:30:00Z" },
     { name: "all", value: null, summary: "the records of both sidecars, not each request once" },

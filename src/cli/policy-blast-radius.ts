@@ -4,6 +4,7 @@ import type { KnownWorkload } from "../policy/analysis/known-workload.ts";
 import type { Edge } from "../policy/analysis/reach.ts";
 import type { Command } from "./command.ts";
 import { knownWorkloads, requestWords } from "./known-workloads.ts";
+import { parsePercent } from "./percent-flag.ts";
 import { readGoodPolicies, readMesh } from "./policy-input.ts";
 
 /** What a breach of each workload can reach. */
@@ -30,7 +31,7 @@ export const command: Command = {
     const write = FORMATS.get(format);
     if (write === undefined)
       throw new CardeaError("bad-input", `--output: expected text, json or dot, found ${JSON.stringify(format)}`);
-    const max = percentOf(args.flag("max"));
+    const max = parsePercent("max", args.flag("max"));
     const mesh = await readMesh(file);
     const { documents } = await readGoodPolicies(args.positional);
     const radius = blastRadiusOf(knownWorkloads(mesh), { documents, settings: mesh.settings });
@@ -42,13 +43,6 @@ export const command: Command = {
     return isAbove || radius.unknown.length > 0 ? 1 : 0;
   },
 };
-
-function percentOf(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  const percent = Number(text);
-  if (/^\d{1,3}(\.\d+)?$/.test(text) && percent <= 100) return percent;
-  throw new CardeaError("bad-input", `--max: expected a number from 0 to 100, found ${JSON.stringify(text)}`);
-}
 
 const FORMATS: ReadonlyMap<string, (radius: BlastRadius) => readonly string[]> = new Map([
   ["text", formatText],

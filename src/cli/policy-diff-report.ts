@@ -4,6 +4,7 @@ import type { Flip, PolicyDiff } from "../policy/analysis/diff.ts";
 import { type KnownWorkload, nameOf } from "../policy/analysis/known-workload.ts";
 import { callerName, requestWords } from "./known-workloads.ts";
 import type { FlippedFlow, FlowFlips } from "./policy-diff-flows.ts";
+import { flowWords } from "./recorded-flows.ts";
 
 /** All that a report of two versions says. */
 export interface Comparison {
@@ -155,7 +156,7 @@ function flowSummary({ read, skipped, flipped }: FlowFlips): string {
 }
 
 function flowLine({ count, change, example }: FlippedFlow): string {
-  return `${count} × ${change}: ${sourceOf(example)} → ${targetOf(example)}`;
+  return `${count} × ${change}: ${flowWords(example)}`;
 }
 
 function sourceOf({ source }: FlippedFlow["example"]): string {

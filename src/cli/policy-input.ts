@@ -7,6 +7,7 @@ import { readKind, readText } from "../io/files.ts";
 import { readGitTexts } from "../io/git-files.ts";
 import { readPolicyTexts } from "../io/policy-directory.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import type { Command, ParsedArgs } from "./command.ts";
 import { serviceHost } from "../traffic/hosts.ts";
 
 /**
@@ -41,6 +42,13 @@ export async function readGoodPolicies(paths: readonly string[]): Promise<Policy
   const policies = await readPolicies(paths);
   assertNoFaults(policies.faults);
   return policies;
+}
+
+/** All values of a flag that has to be given. Errors: `bad-input`. */
+export function needFlag(args: ParsedArgs, name: string, command: Pick<Command, "usage">): readonly string[] {
+  const values = args.flags(name);
+  if (values.length > 0) return values;
+  throw new CardeaError("bad-input", `--${name} is needed; usage: ${command.usage}`);
 }
 
 /** The settings of a mesh file; the defaults without one. Errors: `bad-input`. */

@@ -1,6 +1,7 @@
 import { type CaseResult, type PolicyTestReport, runPolicyTests } from "../policy/analysis/run-policy-tests.ts";
 import { normalizePath } from "../wire/path.ts";
 import type { Command } from "./command.ts";
+import { parsePercent } from "./percent-flag.ts";
 import { readGoodPolicies, readMeshSettings } from "./policy-input.ts";
 import { CardeaError } from "../core/errors.ts";
 
@@ -8,14 +9,16 @@ import { CardeaError } from "../core/errors.ts";
 export const command: Command = {
   name: "policy test",
   summary: "run the PolicyTest documents of policy files, and say which rules no test touches",
-  usage: "cardea policy test PATH... [--mesh FILE] [--json]",
+  usage: "cardea policy test PATH... [--mesh FILE] [--min-coverage PERCENT] [--json]",
   example: "cardea policy test policies",
   positional: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
     { name: "mesh", value: "FILE", summary: "mesh file, for its trust domain, root namespace and defaultAction" },
+    { name: "min-coverage", value: "PERCENT", summary: "exit 1 when tests touch fewer of the rules" },
     { name: "json", value: null, summary: "one JSON object for each case, each rule's coverage, and the sum" },
   ],
   async run(args, terminal) {
+    const least = parsePercent("min-coverage", args.flag("min-coverage"));
     const settings = await readMeshSettings(args.flag("mesh"));
     const { documents, tests } = await readGoodPolicies(args.positional);
     if (tests.length === 0) throw new CardeaError("bad-input", "there is no PolicyTest document to run");
@@ -29,9 +32,18 @@ export const command: Command = {
     });
     const lines = args.isSet("json") ? formatJson(report) : formatReport(report, terminal.colour);
     for (const line of lines) terminal.stdout(line);
-    return report.results.every((result) => result.isPassed) ? 0 : 1;
+    const percent = coveredPercent(report);
+    const isTooLittle = least !== null && percent < least;
+    if (isTooLittle) terminal.stderr(`tests touch ${percent.toFixed(1)} % of the rules, fewer than ${least} %`);
+    return report.results.every((result) => result.isPassed) && !isTooLittle ? 0 : 1;
   },
 };
+
+/** Of no rules, all are covered. */
+function coveredPercent({ coverage }: PolicyTestReport): number {
+  const covered = coverage.filter((rule) => rule.isCovered).length;
+  return coverage.length === 0 ? 100 : (covered / coverage.length) * 100;
+}
 
 function formatJson({ results, coverage }: PolicyTestReport): readonly string[] {
   const failed = results.filter((result) => !result.isPassed).length;

@@ -1,0 +1,91 @@
+import type { FlowRecord } from "../observe/flow.ts";
+import type { Decision } from "../policy/decision.ts";
+import type { Command } from "./command.ts";
+import { wasDecidedByPolicy } from "./flow-replay.ts";
+import { readGoodPolicies, readMeshSettings, needFlag } from "./policy-input.ts";
+import { createFlowDecider, FlowKinds, type FlowTally, flowWords, recordedFlows } from "./recorded-flows.ts";
+
+/** Puts recorded flows before policies, and says what would be decided otherwise than it was. */
+export const command: Command = {
+  name: "policy replay",
+  summary: "what recorded flows would come to under policies, and where that is not what was recorded",
+  usage: "cardea policy replay FLOWS... --policies PATH... [--mesh FILE] [--json]",
+  example: "cardea policy replay ~/.local/state/cardea/local/flows/shop.orders.jsonl --policies policies",
+  positional: { min: 1, max: Number.POSITIVE_INFINITY },
+  flags: [
+    { name: "policies", value: "PATH", repeat: true, summary: "policy files or directories" },
+    { name: "mesh", value: "FILE", summary: "mesh file, for its trust domain, root namespace and defaultAction" },
+    { name: "json", value: null, summary: "one JSON object for each flow, and the sum" },
+  ],
+  async run(args, terminal) {
+    const paths = needFlag(args, "policies", command);
+    const settings = await readMeshSettings(args.flag("mesh"));
+    const { documents, revision } = await readGoodPolicies(paths);
+    const decide = createFlowDecider(documents);
+    const tally = { read: 0, skipped: 0 };
+    const kinds = new FlowKinds<Replayed>();
+    let sameByOther = 0;
+    for await (const { flow, question } of recordedFlows(args.positional, settings, tally, wasDecidedByPolicy)) {
+      const replayed = replay(flow, decide(question).decision);
+      if (args.isSet("json")) terminal.stdout(JSON.stringify(jsonOf(flow, replayed)));
+      if (replayed.isChanged) kinds.add(String(replayed.now.allow), flow, replayed);
+      else if (replayed.now.policy !== flow.policy || replayed.now.rule !== flow.rule) sameByOther += 1;
+    }
+    const sum = { ...countOf(kinds), sameByOther };
+    if (args.isSet("json")) terminal.stdout(JSON.stringify({ kind: "summary", ...sum, ...tally, revision }));
+    else for (const line of [...linesOf(kinds), summaryOf(sum, tally)]) terminal.stdout(line);
+    return sum.newlyAllowed + sum.newlyDenied > 0 ? 1 : 0;
+  },
+};
+
+interface Replayed {
+  readonly now: Decision;
+  readonly isChanged: boolean;
+}
+
+/** In AUDIT what was denied was let through: the decision was a denial all the same. */
+function replay(flow: FlowRecord, now: Decision): Replayed {
+  return { now, isChanged: now.allow !== (flow.verdict === "allowed") };
+}
+
+function jsonOf({ id, timeMs, verdict, policy, rule, reason, revision }: FlowRecord, { now, isChanged }: Replayed) {
+  const recorded = { decision: verdict === "allowed" ? "allow" : "deny", policy, rule, reason, revision };
+  const { allow, ...why } = now;
+  return {
+    kind: "flow",
+    id,
+    time: new Date(timeMs).toISOString(),
+    changed: isChanged,
+    recorded,
+    now: { decision: allow ? "allow" : "deny", ...why },
+  };
+}
+
+function countOf(kinds: FlowKinds<Replayed>): { readonly newlyAllowed: number; readonly newlyDenied: number } {
+  const count = (allow: boolean): number =>
+    kinds.all().reduce((sum, { of, count: times }) => sum + (of.now.allow === allow ? times : 0), 0);
+  return { newlyAllowed: count(true), newlyDenied: count(false) };
+}
+
+function linesOf(kinds: FlowKinds<Replayed>): readonly string[] {
+  return kinds.all().flatMap(({ of, example, count }) => {
+    const [was, is] = of.now.allow ? ["denied", "allowed"] : ["allowed", "denied"];
+    const { policy, rule, reason, id } = example;
+    return [
+      `${count} × ${was} then, ${is} now: ${flowWords(example)}`,
+      `      recorded: ${reasonOf({ policy, rule, reason })}; now: ${reasonOf(of.now)}; e.g. ${id}`,
+    ];
+  });
+}
+
+function reasonOf({ policy, rule, reason }: Pick<FlowRecord, "policy" | "rule" | "reason">): string {
+  return policy === null ? reason : `${reason} (${policy}${rule === null ? "" : ` rule ${rule}`})`;
+}
+
+type Sum = { readonly newlyAllowed: number; readonly newlyDenied: number; readonly sameByOther: number };
+
+function summaryOf({ newlyAllowed, newlyDenied, sameByOther }: Sum, { read, skipped }: FlowTally): string {
+  const passed = skipped === 0 ? "" : `; ${skipped} other lines passed over`;
+  const others = sameByOther === 0 ? "" : `, ${sameByOther} decided alike by another rule`;
+  return `Of ${read} recorded decisions, ${newlyAllowed} denials would be allowed and ${newlyDenied} permissions denied now${others}${passed}.`;
+}
