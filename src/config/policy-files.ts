@@ -7,7 +7,8 @@ import { type PolicyTest, parsePolicyTest } from "../policy/analysis/policy-test
 import { type AuthenticationDocument, parseAuthenticationDocument } from "../policy/authentication/document.ts";
 import { AUTHENTICATION_KINDS, isAuthenticationKind } from "../policy/authentication/kinds.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../policy/document.ts";
-import { isTrafficKind, parseTrafficDocument, TRAFFIC_KINDS, type TrafficDocument } from "../traffic/document.ts";
+import { parseTrafficDocument, type TrafficDocument } from "../traffic/document.ts";
+import { isTrafficKind, TRAFFIC_KINDS } from "../traffic/kinds.ts";
 import { parseYaml } from "./yaml.ts";
 
 /** A file's path, as it is to be named to people, and its text. */

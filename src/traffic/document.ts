@@ -3,6 +3,7 @@ import { NAMESPACE_WHEN_ABSENT } from "../core/object-metadata.ts";
 import { plainOf, type Schema, type Scope } from "../core/schema.ts";
 import { DESTINATION_RULE, type DestinationRule, toDestinationRule } from "./destination-rule.ts";
 import { type GatewayRoute, GRPC_ROUTE, HTTP_ROUTE, toGatewayRoute } from "./gateway-route.ts";
+import type { TrafficKind } from "./kinds.ts";
 import { SIDECAR, type SidecarScope, toSidecarScope } from "./sidecar.ts";
 import { toVirtualService, VIRTUAL_SERVICE, type VirtualService } from "./virtual-service.ts";
 
@@ -23,13 +24,6 @@ export type DocumentOf<Kind> = Kind & {
   /** The document as plain JSON, fit to be sent and read again. */
   readonly raw: unknown;
 };
-
-export const TRAFFIC_KINDS = ["DestinationRule", "VirtualService", "HTTPRoute", "GRPCRoute", "Sidecar"] as const;
-export type TrafficKind = (typeof TRAFFIC_KINDS)[number];
-
-export function isTrafficKind(kind: string | null): kind is TrafficKind {
-  return TRAFFIC_KINDS.some((each) => each === kind);
-}
 
 export function isGatewayRoute(document: TrafficDocument): document is DocumentOf<GatewayRoute> {
   return document.kind === "HTTPRoute" || document.kind === "GRPCRoute";

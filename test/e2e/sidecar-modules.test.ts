@@ -61,11 +61,16 @@ describe("a sidecar loads what a sidecar needs", () => {
       "src/config/pod-variables.ts",
       "src/config/proxy-config.ts",
     ]);
-    expect(own().length).toBeLessThan(310);
+    expect(own().length).toBeLessThan(290);
   });
 
   test("of others: nothing", () => {
     expect(modules().filter((path) => !path.startsWith("src/"))).toEqual([]);
+  });
+
+  test("nothing that reads documents of a kind that it has not been sent", () => {
+    const readers = /^src\/(traffic\/(?!default-traffic|kinds|traffic-set)|policy\/authentication\/(?!kinds))/;
+    expect(own().filter((path) => readers.test(path))).toEqual([]);
   });
 
   test("nothing that a pod alone has: probes of the app, redirection", () => {

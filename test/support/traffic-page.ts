@@ -1,4 +1,5 @@
-import { parseTrafficDocument, TRAFFIC_KINDS, type TrafficKind } from "../../src/traffic/document.ts";
+import { parseTrafficDocument } from "../../src/traffic/document.ts";
+import { TRAFFIC_KINDS, type TrafficKind } from "../../src/traffic/kinds.ts";
 import { RETRY_CONDITIONS } from "../../src/traffic/service-traffic.ts";
 import { page, table } from "./markdown-page.ts";
 import { findSchemaFields, type SchemaField } from "./schema-fields.ts";

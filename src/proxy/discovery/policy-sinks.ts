@@ -3,22 +3,22 @@ import { POLICY_SET_NAME, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resourc
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
-import { runInSlices } from "../../core/slices.ts";
 import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
+import type { AuthenticationKind } from "../../policy/authentication/kinds.ts";
 import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { selectPolicies } from "../../policy/select.ts";
-import { type CompiledTraffic, trafficSteps } from "../../traffic/compile.ts";
-import type { TrafficDocument } from "../../traffic/document.ts";
+import type { CompiledTraffic } from "../../traffic/compile.ts";
+import type { TrafficKind } from "../../traffic/kinds.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
 import type { AdmissionSteps } from "../admission-steps.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import {
   readWirePolicy,
   readWirePolicySet,
-  type WireAuthentication,
+  type WireUnread,
   type WirePolicy,
   type WirePolicySet,
 } from "./wire-policy.ts";
@@ -119,18 +119,12 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const compiled = await compileSliced(documents.policies, workload, settings, clock);
       const { rootNamespace } = settings;
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
-      const steps = trafficSteps(documents.traffic, {
-        revision,
-        client: workload,
-        rootNamespace,
-        previous: compiledTraffic,
-      });
-      const nextTraffic = await runInSlices(steps, clock);
+      const nextTraffic = await compileTraffic(documents.traffic, set);
       // Of two that were compiled at a time, the older must not be the last word.
       if (newest !== set) return `superseded by revision ${newest.revision}`;
       versionInForce = version;
       compiledTraffic = nextTraffic;
-      traffic.set(nextTraffic.set);
+      traffic.set(nextTraffic?.set ?? { ...NO_TRAFFIC, revision });
       inForce.set({ revision, settings, compiled, documents: documents.policies, authentication, steps: null });
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
@@ -140,6 +134,17 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       logger.log("error", "policies-not-compiled", { revision, error });
       return `revision ${revision} cannot be compiled: ${error}`;
     }
+  }
+
+  /** What reads and compiles them is loaded with the first of them. Null: there are none. Errors: `bad-input`. */
+  async function compileTraffic(
+    rules: readonly WireUnread<TrafficKind>[],
+    { revision, settings }: WirePolicySet,
+  ): Promise<CompiledTraffic | null> {
+    if (rules.length === 0) return null;
+    const { compileWireTraffic } = await import("./wire-traffic.ts");
+    const { rootNamespace } = settings;
+    return compileWireTraffic(rules, { revision, client: workload, rootNamespace, previous: compiledTraffic }, clock);
   }
 
   return {
@@ -160,12 +165,12 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
 
 interface SetDocuments {
   readonly policies: readonly AuthorizationPolicy[];
-  readonly authentication: readonly WireAuthentication[];
-  readonly traffic: readonly TrafficDocument[];
+  readonly authentication: readonly WireUnread<AuthenticationKind>[];
+  readonly traffic: readonly WireUnread<TrafficKind>[];
 }
 
 /** What reads them is loaded with the first of them. Errors: `bad-input`. */
-async function readAll(held: readonly WireAuthentication[]): Promise<readonly AuthenticationDocument[]> {
+async function readAll(held: readonly WireUnread<AuthenticationKind>[]): Promise<readonly AuthenticationDocument[]> {
   if (held.length === 0) return [];
   const { readWireAuthentication } = await import("./wire-authentication.ts");
   return held.map(readWireAuthentication);
@@ -174,8 +179,8 @@ async function readAll(held: readonly WireAuthentication[]): Promise<readonly Au
 /** The set's documents, or null while one is missing or has another version. */
 function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>): SetDocuments | null {
   const policies: AuthorizationPolicy[] = [];
-  const authentication: WireAuthentication[] = [];
-  const traffic: TrafficDocument[] = [];
+  const authentication: WireUnread<AuthenticationKind>[] = [];
+  const traffic: WireUnread<TrafficKind>[] = [];
   for (const [name, version] of set.hashes) {
     const found = held.get(name);
     if (found?.version !== version) return null;

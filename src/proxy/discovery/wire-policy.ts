@@ -8,7 +8,7 @@ import { parseTrustDomain } from "../../core/spiffe-id.ts";
 import { type AuthenticationKind, isAuthenticationKind } from "../../policy/authentication/kinds.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
-import { isTrafficKind, parseTrafficDocument, type TrafficDocument } from "../../traffic/document.ts";
+import { isTrafficKind, type TrafficKind } from "../../traffic/kinds.ts";
 
 /** A document as it arrived, checked against its hash and its schema. */
 export interface WirePolicy {
@@ -20,16 +20,22 @@ export interface WirePolicy {
 
 export type WireContent =
   | { readonly kind: "policy"; readonly document: AuthorizationPolicy }
-  | { readonly kind: "authentication"; readonly document: WireAuthentication }
-  | { readonly kind: "traffic"; readonly document: TrafficDocument };
+  | { readonly kind: "authentication"; readonly document: WireUnread<AuthenticationKind> }
+  | { readonly kind: "traffic"; readonly document: WireUnread<TrafficKind> };
 
-/** How callers are known: not yet read, since few sidecars ever load what reads it (wire-authentication.ts). */
-export interface WireAuthentication {
-  readonly kind: AuthenticationKind;
+/** Not yet read: what reads it is loaded when the first of its family is put in force (wire-unread.ts). */
+export interface WireUnread<Kind> {
+  readonly kind: Kind;
   /** `kind/namespace/name`. */
   readonly name: string;
   readonly document: unknown;
-  readonly source: { readonly file: string; readonly line: number | null };
+  readonly source: WireSource;
+}
+
+/** Where a document was written, as the control plane says. */
+interface WireSource {
+  readonly file: string;
+  readonly line: number | null;
 }
 
 /** A policy set as it arrived: what it is made of, not yet the policies themselves. */
@@ -48,38 +54,23 @@ export function readWirePolicy(resource: Resource): WirePolicy {
   const version = checkedVersion(resource);
   const policy = unpackAny(POLICY, POLICY_TYPE, resource.resource);
   const source = { file: policy.file, line: policy.line === 0 ? null : policy.line };
-  if (isAuthenticationKind(policy.kind)) {
-    const document = { kind: policy.kind, name: resource.name, document: parseJson(policy), source };
-    return { name: resource.name, version, content: { kind: "authentication", document } };
-  }
-  const faults: Fault[] = [];
-  const content = readContent(policy, faults);
-  if (content === null) throw refused(policy, faults.map((fault) => formatFault({ ...fault, ...source })).join("; "));
-  if (resource.name !== `${policy.kind}/${content.document.id}`)
-    throw refused(policy, `the document is ${content.document.id}, the resource is named otherwise`);
-  return { name: resource.name, version, content: placed(content, source) };
+  return { name: resource.name, version, content: contentOf(policy, resource.name, source) };
 }
 
-type ReadContent = Exclude<WireContent, { kind: "authentication" }>;
-
-function readContent(policy: Policy, faults: Fault[]): ReadContent | null {
-  const { kind, file } = policy;
-  const isTraffic = isTrafficKind(kind);
-  if (!isTraffic && kind !== "AuthorizationPolicy")
+function contentOf(policy: Policy, name: string, source: WireSource): WireContent {
+  const { kind } = policy;
+  const document = parseJson(policy);
+  if (isAuthenticationKind(kind)) return { kind: "authentication", document: { kind, name, document, source } };
+  if (isTrafficKind(kind)) return { kind: "traffic", document: { kind, name, document, source } };
+  if (kind !== "AuthorizationPolicy")
     throw refused(policy, `a policy of kind ${JSON.stringify(kind)} is not known here`);
-  const located = locatePlain(parseJson(policy));
-  if (isTraffic) {
-    const document = parseTrafficDocument(kind, located, { file }, faults);
-    return document === null ? null : { kind: "traffic", document };
-  }
-  const document = parseAuthorizationPolicy(located, { file }, faults);
-  return document === null ? null : { kind: "policy", document };
-}
-
-/** With the line that it has in its file: on the wire it has none. */
-function placed(content: ReadContent, source: { readonly file: string; readonly line: number | null }): WireContent {
-  if (content.kind === "policy") return { kind: "policy", document: { ...content.document, source } };
-  return { kind: "traffic", document: { ...content.document, source } };
+  const faults: Fault[] = [];
+  const read = parseAuthorizationPolicy(locatePlain(document), { file: policy.file }, faults);
+  if (read === null) throw refused(policy, faults.map((fault) => formatFault({ ...fault, ...source })).join("; "));
+  if (name !== `${kind}/${read.id}`)
+    throw refused(policy, `the document is ${read.id}, the resource is named otherwise`);
+  // With the line that it has in its file: on the wire it has none.
+  return { kind: "policy", document: { ...read, source } };
 }
 
 /** Errors: `bad-input`, `spiffe-id-invalid`. */

@@ -69,10 +69,8 @@ describe("the rules before stay, and so do the policies, when", () => {
   });
 
   test.each([
-    ["has a fault", { document: '{"kind":"DestinationRule"}' }, "t.yaml:3:1: apiVersion: is required"],
     ["is no JSON", { document: "{" }, "t.yaml:3: shop/r: the document is not JSON"],
     ["is of a kind that is not known", { kind: "EnvoyFilter" }, 'kind "EnvoyFilter" is not known'],
-    ["is of another kind than it says", { kind: "VirtualService" }, "t.yaml:3:1: kind: expected one of VirtualService"],
   ])("a rule %s", async (_, change, message) => {
     const bad = ruleResource("r", 7, change);
     // The response is refused whole: the good policy beside the bad rule is not held either.
@@ -82,9 +80,21 @@ describe("the rules before stay, and so do the policies, when", () => {
     expectOld();
   });
 
-  test("a resource has another name than its document", () => {
-    const bad = { ...six, name: "DestinationRule/shop/other" };
-    expect(sinks.policies.apply(responseOf([bad]))).toContain("the resource is named otherwise");
+  test.each([
+    [
+      "has a fault",
+      ruleResource("r", 7, { document: '{"kind":"DestinationRule"}' }),
+      "t.yaml:3:1: apiVersion: is required",
+    ],
+    [
+      "is of another kind than it says",
+      { ...ruleResource("r", 7, { kind: "VirtualService" }), name: "VirtualService/shop/r" },
+      "t.yaml:3:1: kind: expected one of VirtualService",
+    ],
+    ["has another name than its document", { ...six, name: "DestinationRule/shop/other" }, "named otherwise"],
+  ])("a rule %s: the set that it is in is refused", async (_, bad, message) => {
+    give([otherPolicy, bad]);
+    expect(await setTo("r2", [otherPolicy, bad])).toContain(message);
     expectOld();
   });
 
