@@ -121,6 +121,11 @@ describe("what Istio's validation refuses, and where we say it", () => {
     ["braces outside a template", operation({ paths: ["/a/{id}"] }), "has { or } beyond the templates"],
     ["a template inside a segment", operation({ paths: ["/a/{*}.txt"] }), "expected a path template of whole segments"],
     ["a star beside a template", operation({ paths: ["/*/baz/{*}"] }), "expected a path template of whole segments"],
+    [
+      "two stars beside a template",
+      operation({ paths: ["/**/baz/{*}"] }),
+      "expected a path template of whole segments",
+    ],
     ["{**} before another template", operation({ paths: ["/{**}/foo/{*}"] }), "{**} must be the last template"],
     ["two {**}", operation({ notPaths: ["/{**}/foo/{**}"] }), "{**} must be the last template"],
     ["an empty segment in a template", operation({ paths: ["/a//{*}"] }), "expected a path template"],
