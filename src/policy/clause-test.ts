@@ -1,12 +1,14 @@
 import { cidrHolds, type IpAddress, parseCidr, parseIp } from "../core/cidr.ts";
 import type { SpiffeId } from "../core/spiffe-id.ts";
 import type { PeerAttribute, RequestAttribute } from "./attributes.ts";
-import type { Clause, Clauses } from "./clause.ts";
+import type { Clause } from "./clause.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 import { namespaceMatcher, principalMatcher, serviceAccountMatcher, trustDomainMatcher } from "./identity-matcher.ts";
 import { compilePath, compileText, matchesPath, matchesText, type PathMatcher, type TextMatcher } from "./matcher.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
+import type { Literal } from "./normal-form.ts";
+import { matchesPathTemplate, type TemplatePart } from "./path-template.ts";
 import { parsePort } from "./values.ts";
 
 /** PeerFacts with the addresses read, once a connection. */
@@ -26,14 +28,13 @@ export type PeerTest = (peer: PeerView) => boolean;
 export type RequestTest =
   | { readonly of: "method" | "host"; readonly matcher: TextMatcher; readonly isNegated: boolean }
   | { readonly of: "path"; readonly matcher: PathMatcher; readonly isNegated: boolean }
-  | { readonly of: "header"; readonly name: string; readonly matcher: TextMatcher; readonly isNegated: boolean };
+  | { readonly of: "header"; readonly name: string; readonly matcher: TextMatcher; readonly isNegated: boolean }
+  /** One template of a path clause, where the clause's others are known not to count. */
+  | { readonly of: "template"; readonly template: readonly TemplatePart[]; readonly isWide: boolean };
 
 /** What compiling a clause needs to know of its surroundings. */
-export interface ClauseContext {
-  readonly policy: AuthorizationPolicy;
+export interface ClauseContext extends Omit<Literal, "clause"> {
   readonly settings: MeshSettings;
-  /** The clauses that hold together with this one name trust domains themselves. */
-  readonly namesTrustDomains: boolean;
 }
 
 export function readPeer(peer: PeerFacts): PeerView {
@@ -45,20 +46,6 @@ export function readPeer(peer: PeerFacts): PeerView {
     destinationPort: peer.destinationPort,
     sni: peer.sni,
   };
-}
-
-/** The context of clauses in which they, or those of the other lists that hold with them, may name trust domains. */
-export function contextFor(
-  policy: AuthorizationPolicy,
-  settings: MeshSettings,
-  together: readonly Clauses[],
-): ClauseContext {
-  return { policy, settings, namesTrustDomains: together.some(namesTrustDomains) };
-}
-
-/** Whether clauses that hold together say themselves which trust domains they mean. */
-function namesTrustDomains(clauses: Clauses): boolean {
-  return clauses.some((clause) => clause.attribute === "source.trustDomain" && !clause.isNegated);
 }
 
 /**
@@ -106,6 +93,8 @@ export function requestTestHolds(test: RequestTest, request: RequestFacts): bool
       return matchesText(test.matcher, request.host.toLowerCase()) !== test.isNegated;
     case "header":
       return headerMatches(test.matcher, headerOf(request, test.name)) !== test.isNegated;
+    case "template":
+      return matchesPathTemplate(test.template, request.path, test.isWide);
   }
 }
 

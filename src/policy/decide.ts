@@ -1,14 +1,7 @@
 import { LIMITS } from "../core/limits.ts";
-import { type Candidate, type CandidateIndex, firstMatch, indexCandidates } from "./candidates.ts";
-import { type PeerTest, type PeerView, readPeer } from "./clause-test.ts";
-import type {
-  CompiledOperation,
-  CompiledPolicy,
-  CompiledRule,
-  DecidingTables,
-  RuleTable,
-  UnenforcedTables,
-} from "./compile.ts";
+import { bindRules, type BoundRules, firstForTcp, firstMatch } from "./bound-rules.ts";
+import { type PeerView, readPeer } from "./clause-test.ts";
+import type { CompiledPolicy, DecidingTables, UnenforcedTables } from "./compile.ts";
 import type { Decision } from "./decision.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 import type { Observation } from "./observation.ts";
@@ -20,12 +13,12 @@ export type { PeerFacts, RequestFacts } from "./facts.ts";
 /** A compiled policy with all decided that the peer alone decides. Had once a connection, asked for each request. */
 export interface BoundPolicy extends BoundTables {
   /** Null: no AUDIT policy and no dry run selects the workload. */
-  readonly unenforced: { readonly audit: CandidateIndex; readonly staged: BoundTables | null } | null;
+  readonly unenforced: { readonly audit: BoundRules; readonly staged: BoundTables | null } | null;
 }
 
 interface BoundTables {
-  readonly deny: CandidateIndex;
-  readonly allow: CandidateIndex;
+  readonly deny: BoundRules;
+  readonly allow: BoundRules;
   readonly otherwise: Decision;
 }
 
@@ -36,11 +29,11 @@ export function decideRequest(policy: CompiledPolicy, peer: PeerFacts, request: 
 
 /** Decides a connection that carries something other than HTTP. */
 export function decideTcp(policy: CompiledPolicy, peer: PeerFacts): Decision {
-  return decideTables(policy, readPeer(peer));
+  return decideBoundTcp(bindPeer(policy, peer));
 }
 
-function decideTables(tables: DecidingTables, view: PeerView): Decision {
-  return firstForTcp(tables.deny, view) ?? firstForTcp(tables.allow, view) ?? tables.otherwise;
+function decideBoundTcp({ deny, allow, otherwise }: BoundTables): Decision {
+  return firstForTcp(deny) ?? firstForTcp(allow) ?? otherwise;
 }
 
 /** Decides one HTTP request of a bound peer. */
@@ -59,9 +52,8 @@ export function observeBound(bound: BoundPolicy, request: RequestFacts, decided:
 /** The same of a connection that carries something other than HTTP. */
 export function observeTcp(policy: CompiledPolicy, peer: PeerFacts, decided: Decision): Observation | null {
   if (policy.unenforced === null) return null;
-  const { audit, staged } = policy.unenforced;
-  const view = readPeer(peer);
-  return observationOf(firstForTcp(audit, view), staged === null ? decided : decideTables(staged, view), decided);
+  const { audit, staged } = bindPeer(policy, peer).unenforced!;
+  return observationOf(firstForTcp(audit), staged === null ? decided : decideBoundTcp(staged), decided);
 }
 
 /** Decides a question whose peer is asked about but once, with all that is observed of it. */
@@ -117,45 +109,4 @@ function bindUnenforced(tables: UnenforcedTables | null, view: PeerView): BoundP
   if (tables === null) return null;
   const { audit, staged } = tables;
   return { audit: bindRules(audit, view), staged: staged === null ? null : bindTables(staged, view) };
-}
-
-function bindRules(table: RuleTable, view: PeerView): CandidateIndex {
-  const candidates: Candidate[] = [];
-  for (const position of positionsFor(table, view)) {
-    const { decision, to, whenRequest, ...rule } = table.rules[position]!;
-    if (!peerFits(rule, view)) continue;
-    const operations = to === null ? ANY_OPERATION : to.filter((operation) => testsHold(operation.peer, view));
-    for (const { request } of operations)
-      candidates.push({ order: position, decision, tests: [...request, ...whenRequest] });
-    // Nothing after a rule that every request matches is ever reached.
-    if (whenRequest.length === 0 && operations.some((operation) => operation.request.length === 0)) break;
-  }
-  return indexCandidates(candidates);
-}
-
-const ANY_OPERATION: readonly CompiledOperation[] = [{ peer: [], request: [] }];
-
-function firstForTcp(table: RuleTable, view: PeerView): Decision | null {
-  for (const position of positionsFor(table, view)) {
-    const rule = table.rules[position]!;
-    if (!rule.canMatchTcp || !peerFits(rule, view)) continue;
-    if (rule.to === null || rule.to.some((operation) => testsHold(operation.peer, view))) return rule.decision;
-  }
-  return null;
-}
-
-/** Positions of the rules that may match the peer, in order: those that name it and those that name nobody. */
-function positionsFor(table: RuleTable, view: PeerView): readonly number[] {
-  const named = view.principal === null ? undefined : table.byPrincipal.get(view.principal);
-  if (named === undefined) return table.rest;
-  return table.rest.length === 0 ? named : [...named, ...table.rest].toSorted((a, b) => a - b);
-}
-
-function peerFits(rule: Pick<CompiledRule, "from" | "whenPeer">, view: PeerView): boolean {
-  return testsHold(rule.whenPeer, view) && (rule.from === null || rule.from.some((tests) => testsHold(tests, view)));
-}
-
-function testsHold(tests: readonly PeerTest[], view: PeerView): boolean {
-  for (const test of tests) if (!test(view)) return false;
-  return true;
 }

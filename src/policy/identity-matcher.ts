@@ -58,18 +58,6 @@ export function trustDomainMatcher(patterns: readonly string[], settings: MeshSe
   return (id) => matcher.anyText || (id.includes("/", SCHEME.length) && matchesText(matcher, trustDomainOf(id)));
 }
 
-/** The exact identities that `principals` patterns mean, or null when one of them is a pattern. For indexing. */
-export function exactPrincipals(patterns: readonly string[], settings: MeshSettings): readonly SpiffeId[] | null {
-  const { anyText, exact, prefixes, suffixes } = compileText(
-    patterns.flatMap((pattern) => withAliases(pattern, settings)),
-  );
-  // What is no SPIFFE ID equals none, so nothing is lost by calling it one.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  return anyText || prefixes.length + suffixes.length > 0
-    ? null
-    : [...exact].map((each) => `${SCHEME}${each}` as SpiffeId);
-}
-
 /**
  * A principal's pattern in all names of the local trust domain. Istio's ReplaceTrustDomainAliases to the letter:
  * `cluster.local` always points at the local domain, and a pattern that takes any domain is left alone.
@@ -95,7 +83,8 @@ function isSuffixOf(text: string, pattern: string): boolean {
   return pattern.startsWith("*") && text.endsWith(pattern.slice(1));
 }
 
-function localDomains(settings: MeshSettings): ReadonlySet<string> {
+/** All names of the mesh's own trust domain. */
+export function localDomains(settings: MeshSettings): ReadonlySet<string> {
   return new Set([settings.trustDomain, ...settings.trustDomainAliases]);
 }
 

@@ -2,12 +2,12 @@ import { cidrHolds, parseCidr, parseIp } from "../core/cidr.ts";
 import { trustDomainOf } from "../core/spiffe-id.ts";
 import { needsHttp } from "./attributes.ts";
 import { type Decision, defaultDecision, NO_ALLOW_RULE_MATCHED, ruleDecision } from "./decision.ts";
-import type { Clause, Clauses } from "./clause.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { Rule } from "./rule.ts";
 import type { PeerFacts, Question, RequestFacts } from "./facts.ts";
 import { withAliases } from "./identity-matcher.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
+import { clausesOf, type Literal, type Literals, normalRule } from "./normal-form.ts";
 import type { Observation } from "./observation.ts";
 import { selectPolicies } from "./select.ts";
 
@@ -46,39 +46,25 @@ export function interpretUnenforced(documents: readonly AuthorizationPolicy[], q
 
 /** Whether a rule matches: one source, one operation, and every condition. */
 export function ruleMatches(rule: Rule, policy: AuthorizationPolicy, question: Question): boolean {
-  const sources = rule.from ?? [[]];
-  const operations = rule.to ?? [[]];
-  const all = [...sources.flat(), ...operations.flat(), ...rule.when];
+  const { sources, operations, conditions } = normalRule(policy, rule);
   const isTcp = question.request === null;
-  if (isTcp && policy.action === "ALLOW" && all.some((clause) => needsHttp(clause.attribute))) return false;
-  const allHold = (clauses: Clauses, together: Clauses) =>
-    clauses.every((clause) => clauseHolds(clause, { policy, question, together }));
-  return (
-    sources.some((source) => allHold(source, [...source, ...rule.when])) &&
-    operations.some((operation) => allHold(operation, rule.when)) &&
-    allHold(rule.when, rule.when)
-  );
+  if (isTcp && policy.action === "ALLOW" && clausesOf(rule).some((clause) => needsHttp(clause.attribute))) return false;
+  const allHold = (literals: Literals) => literals.every((literal) => literalHolds(literal, question));
+  return sources.some(allHold) && operations.some(allHold) && allHold(conditions);
 }
 
-interface Surroundings {
-  readonly policy: AuthorizationPolicy;
-  readonly question: Question;
-  /** Clauses that may say which trust domains this one means. */
-  readonly together: Clauses;
-}
-
-function clauseHolds(clause: Clause, at: Surroundings): boolean {
+function literalHolds(literal: Literal, question: Question): boolean {
+  const { clause } = literal;
   // Of a DENY or AUDIT rule the HTTP clauses are dropped where there is no HTTP; ALLOW rules with one were left out before.
-  if (at.question.request === null && needsHttp(clause.attribute)) return true;
-  const isMatch = clause.values.some((value) => valueMatches(clause, value, at));
+  if (question.request === null && needsHttp(clause.attribute)) return true;
+  const isMatch = clause.values.some((value) => valueMatches(literal, value, question));
   return clause.isNegated ? !isMatch : isMatch;
 }
 
-function valueMatches(clause: Clause, value: string, at: Surroundings): boolean {
-  const { peer, request, settings } = at.question;
-  const takesAway =
-    (at.policy.action !== "ALLOW" && !clause.isNegated) || (at.policy.action === "ALLOW" && clause.isNegated);
-  const domainsNamed = at.together.some((each) => each.attribute === "source.trustDomain" && !each.isNegated);
+function valueMatches(literal: Literal, value: string, question: Question): boolean {
+  const { clause, policy, namesTrustDomains: domainsNamed } = literal;
+  const { peer, request, settings } = question;
+  const takesAway = (policy.action !== "ALLOW" && !clause.isNegated) || (policy.action === "ALLOW" && clause.isNegated);
   const id = peer.principal;
   switch (clause.attribute) {
     case "source.principal":
@@ -86,7 +72,7 @@ function valueMatches(clause: Clause, value: string, at: Surroundings): boolean 
     case "source.namespace":
       return id !== null && namespaceRegExp(value, settings, takesAway || domainsNamed).test(id);
     case "source.serviceAccount":
-      return id !== null && accountRegExp(value, at, takesAway || domainsNamed).test(id);
+      return id !== null && accountRegExp(value, policy, settings, takesAway || domainsNamed).test(id);
     case "source.trustDomain":
       return id !== null && inTrustDomain(id, value, settings);
     case "source.ip":
@@ -128,11 +114,11 @@ function namespaceRegExp(pattern: string, settings: MeshSettings, isWide: boolea
   return new RegExp(`^spiffe://(${localDomains(settings)})/ns/${glob.join("[^/]*")}/sa/[^/]+$`);
 }
 
-function accountRegExp(value: string, at: Surroundings, isWide: boolean): RegExp {
-  const full = value.includes("/") ? value : `${at.policy.namespace}/${value}`;
+function accountRegExp(value: string, policy: AuthorizationPolicy, settings: MeshSettings, isWide: boolean): RegExp {
+  const full = value.includes("/") ? value : `${policy.namespace}/${value}`;
   const [namespace, account] = full.split("/").map(escaped);
   if (isWide) return new RegExp(`^spiffe://.+/ns/${namespace}/(.+/|)sa/${account}(/.+)?$`);
-  return new RegExp(`^spiffe://(${localDomains(at.question.settings)})/ns/${namespace}/sa/${account}$`);
+  return new RegExp(`^spiffe://(${localDomains(settings)})/ns/${namespace}/sa/${account}$`);
 }
 
 function localDomains(settings: MeshSettings): string {

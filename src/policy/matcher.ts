@@ -1,3 +1,5 @@
+import { TemplateTrie } from "./lookup/template-trie.ts";
+import { TextTrie } from "./lookup/text-trie.ts";
 import { matchesPathTemplate, parsePathTemplate, type TemplatePart } from "./path-template.ts";
 
 /** Patterns compiled for matching: exact `abc`, prefix `abc*`, suffix `*abc`, and presence `*`. */
@@ -7,7 +9,17 @@ export interface TextMatcher {
   readonly exact: ReadonlySet<string>;
   readonly prefixes: readonly string[];
   readonly suffixes: readonly string[];
+  /** How texts are matched where there are more than a few patterns; null: one pattern after the other. */
+  readonly many: ManyPatterns | null;
 }
+
+interface ManyPatterns {
+  readonly prefixes: TextTrie<true>;
+  readonly suffixes: TextTrie<true>;
+}
+
+/** A few texts are compared faster than one of them is found. */
+const FEW = 4;
 
 /**
  * Patterns as Istio reads them (pilot/pkg/security/authz/matcher): a star counts only at the very start or else
@@ -15,40 +27,74 @@ export interface TextMatcher {
  */
 export function compileText(patterns: readonly string[]): TextMatcher {
   const others = patterns.filter((pattern) => pattern !== "*");
-  const suffixes = others.filter((pattern) => pattern.startsWith("*"));
-  const prefixes = others.filter((pattern) => pattern.endsWith("*") && !pattern.startsWith("*"));
+  const prefixes = others.filter(isPrefix).map((pattern) => pattern.slice(0, -1));
+  const suffixes = others.filter(isSuffix).map((pattern) => pattern.slice(1));
   return {
     anyText: others.length !== patterns.length,
-    exact: new Set(others.filter((pattern) => !pattern.startsWith("*") && !pattern.endsWith("*"))),
-    prefixes: prefixes.map((pattern) => pattern.slice(0, -1)),
-    suffixes: suffixes.map((pattern) => pattern.slice(1)),
+    exact: new Set(others.filter((pattern) => !isSuffix(pattern) && !isPrefix(pattern))),
+    prefixes,
+    suffixes,
+    many: others.length > FEW ? { prefixes: trieOf("start", prefixes), suffixes: trieOf("end", suffixes) } : null,
   };
 }
 
-/** Whether one of the patterns matches. `*` matches every text but the empty one. */
+function isSuffix(pattern: string): boolean {
+  return pattern.startsWith("*");
+}
+
+function isPrefix(pattern: string): boolean {
+  return pattern.endsWith("*") && !isSuffix(pattern);
+}
+
+function trieOf(end: "start" | "end", keys: readonly string[]): TextTrie<true> {
+  const trie = new TextTrie<true>(end);
+  for (const key of keys) trie.at(key, () => true);
+  return trie;
+}
+
+/** Whether one of the patterns matches. `*` matches every text but the empty one. Per request. */
 export function matchesText(matcher: TextMatcher, text: string): boolean {
-  if (matcher.exact.has(text)) return true;
-  if (matcher.anyText && text !== "") return true;
-  for (const prefix of matcher.prefixes) if (text.startsWith(prefix)) return true;
-  for (const suffix of matcher.suffixes) if (text.endsWith(suffix)) return true;
+  const { anyText, exact, prefixes, suffixes, many } = matcher;
+  if (anyText && text !== "") return true;
+  if (many !== null) return exact.has(text) || many.prefixes.hasMatch(text) || many.suffixes.hasMatch(text);
+  for (const each of exact) if (text === each) return true;
+  for (const prefix of prefixes) if (text.startsWith(prefix)) return true;
+  for (const suffix of suffixes) if (text.endsWith(suffix)) return true;
   return false;
 }
 
 export interface PathMatcher extends TextMatcher {
-  readonly templates: readonly (readonly TemplatePart[])[];
+  readonly templates: readonly Template[];
+  /** Where they are many: finds at least those that a path fits. */
+  readonly byPath: TemplateTrie<Template> | null;
   /** See `matchesPathTemplate`. */
   readonly isWide: boolean;
 }
 
+type Template = readonly TemplatePart[];
+
 /** `paths` patterns, templates among them. */
 export function compilePath(patterns: readonly string[], isWide: boolean): PathMatcher {
-  const templates = patterns.filter((pattern) => pattern.includes("{"));
-  const text = compileText(patterns.filter((pattern) => !pattern.includes("{")));
-  return { ...text, templates: templates.map(parsePathTemplate), isWide };
+  const texts = [...new Set(patterns)].filter((pattern) => pattern.includes("{"));
+  const others = compileText(patterns.filter((pattern) => !pattern.includes("{")));
+  const templates = texts.map(parsePathTemplate);
+  const byPath = texts.length > FEW ? new TemplateTrie<Template>() : null;
+  for (const [i, text] of texts.entries()) byPath?.at(text, () => templates[i]!);
+  return { ...others, templates, byPath, isWide };
 }
 
+/** Per request. */
 export function matchesPath(matcher: PathMatcher, path: string): boolean {
   if (matchesText(matcher, path)) return true;
-  for (const template of matcher.templates) if (matchesPathTemplate(template, path, matcher.isWide)) return true;
+  if (matcher.byPath !== null) {
+    const found: Template[] = [];
+    matcher.byPath.pushMatches(path, found);
+    return matchesAny(found, path, matcher.isWide);
+  }
+  return matchesAny(matcher.templates, path, matcher.isWide);
+}
+
+function matchesAny(templates: readonly Template[], path: string, isWide: boolean): boolean {
+  for (const template of templates) if (matchesPathTemplate(template, path, isWide)) return true;
   return false;
 }

@@ -1,10 +1,9 @@
 import { needsHttp } from "./attributes.ts";
-import type { Clause, Clauses } from "./clause.ts";
+import type { Clause } from "./clause.ts";
 import {
   type ClauseContext,
   compilePeerTest,
   compileRequestTest,
-  contextFor,
   type PeerView,
   readPeer,
   requestTestHolds,
@@ -12,6 +11,7 @@ import {
 import type { AuthorizationPolicy } from "./document.ts";
 import type { Question, RequestFacts } from "./facts.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
+import { type Literal, type Literals, normalRule } from "./normal-form.ts";
 import type { Rule } from "./rule.ts";
 
 /** A rule and the policy that it stands in. */
@@ -32,12 +32,9 @@ export interface Check {
 /** The clauses of the source and the operation that come closest, and of the conditions. */
 export function checkRule(place: RulePlace, question: Question): readonly Check[] {
   const view = readPeer(question.peer);
-  const checksOf = (clauses: Clauses, together: Clauses) =>
-    clauses.map((clause) => checkClause(clause, { place, question, view, together }));
-  const { from, to, when } = place.rule;
-  const sources = (from ?? [[]]).map((source) => checksOf(source, [...source, ...when]));
-  const operations = (to ?? [[]]).map((operation) => checksOf(operation, when));
-  return [...closest(sources), ...closest(operations), ...checksOf(when, when)];
+  const checksOf = (literals: Literals) => literals.map((literal) => checkLiteral(literal, { question, view }));
+  const { sources, operations, conditions } = normalRule(place.policy, place.rule);
+  return [...closest(sources.map(checksOf)), ...closest(operations.map(checksOf)), ...checksOf(conditions)];
 }
 
 function closest(alternatives: readonly (readonly Check[])[]): readonly Check[] {
@@ -49,24 +46,18 @@ function closest(alternatives: readonly (readonly Check[])[]): readonly Check[] 
 }
 
 interface Surroundings {
-  readonly place: RulePlace;
   readonly question: Question;
   readonly view: PeerView;
-  /** Clauses that hold together with the one looked at. */
-  readonly together: Clauses;
 }
 
-function checkClause(clause: Clause, at: Surroundings): Check {
-  const { attribute } = clause;
-  const { question, view } = at;
-  const { policy } = at.place;
+function checkLiteral(literal: Literal, { question, view }: Surroundings): Check {
+  const { clause, policy } = literal;
   const { request, settings } = question;
-  const isHttp = needsHttp(attribute);
-  if (isHttp && request === null) {
+  if (needsHttp(clause.attribute) && request === null) {
     const isDropped = policy.action !== "ALLOW";
     return { holds: isDropped, isDropped, spoilsRule: !isDropped, clause };
   }
-  const test = testFor(clause, contextFor(policy, settings, [at.together]));
+  const test = testFor(clause, { ...literal, settings });
   return { holds: test(view, request), isDropped: false, spoilsRule: false, clause };
 }
 

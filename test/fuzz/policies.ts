@@ -3,7 +3,15 @@ import * as fc from "fast-check";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { decideRequest, decideTcp } from "../../src/policy/decide.ts";
 import { interpret } from "../../src/policy/interpret.ts";
-import { crowdedPolicies, peers, policies, requests, settings, workloads } from "../support/policy-arbitraries.ts";
+import {
+  crowdedPolicies,
+  denselyCrowdedPolicies,
+  peers,
+  policies,
+  requests,
+  settings,
+  workloads,
+} from "../support/policy-arbitraries.ts";
 
 const USAGE = `node test/fuzz/policies.ts [--seed N] [--worlds N]
 Random policies and requests: the compiled form must decide as the interpreter does. The tests run a few thousand worlds;
@@ -22,7 +30,11 @@ function main(): number {
   if (values.help === true || ![seed, worlds].every(Number.isSafeInteger))
     return say(USAGE, values.help === true ? 0 : 2);
   say(`seed ${seed}`, 0);
-  const failure = compare(policies, seed, worlds) ?? compare(crowdedPolicies, seed, Math.ceil(worlds / CROWDED_SHARE));
+  const crowdedWorlds = Math.ceil(worlds / CROWDED_SHARE);
+  const failure =
+    compare(policies, seed, worlds) ??
+    compare(crowdedPolicies, seed, crowdedWorlds) ??
+    compare(denselyCrowdedPolicies, seed, crowdedWorlds);
   if (failure !== null) return say(`FOUND (replay: --seed ${seed})\n${failure}`, 1);
   return say(`${worlds} worlds of ${QUESTIONS_PER_WORLD} questions, no difference`, 0);
 }

@@ -208,6 +208,12 @@ export const crowdedPolicies: fc.Arbitrary<readonly AuthorizationPolicy[]> = doc
   { minLength: 6, maxLength: 12 },
 ).map((documents) => documents.map(policyOf));
 
+/** So many rules of all kinds that peers and requests are found by all that rules may ask of them. */
+export const denselyCrowdedPolicies: fc.Arbitrary<readonly AuthorizationPolicy[]> = documentsOf(
+  policyFields<object>(fc.array(rule, { minLength: 6, maxLength: 12, size: "max" })),
+  { minLength: 4, maxLength: 8 },
+).map((documents) => documents.map(policyOf));
+
 export const peers: fc.Arbitrary<PeerFacts> = fc.record({
   principal: fc.option(fc.constantFrom(...IDENTITIES), { freq: 8 }),
   sourceIp: fc.constantFrom(...IPS),

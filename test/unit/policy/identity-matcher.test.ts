@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseTrustDomain } from "../../../src/core/spiffe-id.ts";
-import { exactPrincipals, withAliases } from "../../../src/policy/identity-matcher.ts";
+import { withAliases } from "../../../src/policy/identity-matcher.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../../src/policy/mesh-settings.ts";
 
 function mesh(trustDomain: string, aliases: readonly string[]): MeshSettings {
@@ -45,11 +45,4 @@ test.each<[string, string, string[], string, string[]]>([
   ["no duplicates", "new-td", ["old-td"], "*-td/ns/some-ns/sa/some-sa", ["*-td/ns/some-ns/sa/some-sa"]],
 ])("aliases of a principal: %s", (_name, domain, aliases, principal, wanted) => {
   expect(withAliases(principal, mesh(domain, aliases))).toEqual(wanted);
-});
-
-test("only principals without a pattern are indexed by identity", () => {
-  const settings = mesh("td", ["old"]);
-  expect(exactPrincipals(["old/ns/a/sa/b"], settings)).toEqual(["spiffe://td/ns/a/sa/b", "spiffe://old/ns/a/sa/b"]);
-  for (const pattern of ["*", "old/ns/a/*", "*/sa/b"])
-    expect(exactPrincipals(["old/ns/a/sa/b", pattern], settings)).toBeNull();
 });

@@ -10,7 +10,15 @@ import {
   observeBound,
 } from "../../../src/policy/decide.ts";
 import { interpret, interpretUnenforced } from "../../../src/policy/interpret.ts";
-import { crowdedPolicies, peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
+import {
+  crowdedPolicies,
+  denselyCrowdedPolicies,
+  peers,
+  policies,
+  requests,
+  settings,
+  workloads,
+} from "../../support/policy-arbitraries.ts";
 
 // The compiled form decides in the data path; the interpreter is slow and obviously right. They must not differ.
 const RUNS = 4_000;
@@ -71,20 +79,25 @@ test("what AUDIT policies mark and dry runs would change is what the interpreter
   for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(RUNS / 100);
 });
 
-test("where many rules may match a peer, the index by path decides as the interpreter does", () => {
-  const crowded = fc.record({ documents: crowdedPolicies, workload: workloads, settings });
+test.each([
+  ["ask for paths", crowdedPolicies, 250],
+  ["ask for anything", denselyCrowdedPolicies, 150],
+])("where many rules %s, what is found by the trees is what the interpreter says", (_name, documentsOf, numRuns) => {
+  const crowded = fc.record({ documents: documentsOf, workload: workloads, settings });
+  const asked = fc.array(fc.tuple(peers, requests), { minLength: 4, maxLength: 4 });
   fc.assert(
-    fc.property(crowded, peers, fc.array(requests, { minLength: 8, maxLength: 8 }), (world, peer, asked) => {
+    fc.property(crowded, asked, (world, questions) => {
       const compiled = compilePolicy(world.documents, world.workload, world.settings);
-      const bound = bindPeer(compiled, peer);
-      for (const request of asked) {
+      for (const [peer, request] of questions) {
+        const bound = bindPeer(compiled, peer);
         const wanted = interpret(world.documents, { ...world, peer, request });
         expect(decideBound(bound, request)).toEqual(wanted);
         const observed = interpretUnenforced(world.documents, { ...world, peer, request });
         expect(observeBound(bound, request, wanted)).toEqual(observed);
+        expect(decideTcp(compiled, peer)).toEqual(interpret(world.documents, { ...world, peer, request: null }));
       }
     }),
-    { numRuns: 250 },
+    { numRuns },
   );
 });
 

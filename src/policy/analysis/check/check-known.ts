@@ -1,5 +1,5 @@
 import type { Clause } from "../../clause.ts";
-import { compilePeerTest, contextFor, readPeer } from "../../clause-test.ts";
+import { compilePeerTest, readPeer } from "../../clause-test.ts";
 import type { AuthorizationPolicy } from "../../document.ts";
 import { withAliases } from "../../identity-matcher.ts";
 import type { Rule } from "../../rule.ts";
@@ -128,7 +128,7 @@ function checkCaller(
     const one = { ...clause, isNegated: false, values: [value] };
     // The context of the clause as it stands: how wide it matches does not depend on the one value.
     const attribute = one.attribute as "source.principal";
-    const test = compilePeerTest(one, attribute, contextFor(policy, settings, together));
+    const test = compilePeerTest(one, attribute, { policy, settings, namesTrustDomains: false });
     const isThere = workloads.some(
       ({ principal }) => principal !== null && test(readPeer(peerOf({ ...PLAIN_FACTS, principal }))),
     );

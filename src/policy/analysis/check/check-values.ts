@@ -3,6 +3,7 @@ import { needsHttp } from "../../attributes.ts";
 import type { Clause } from "../../clause.ts";
 import { isMatchedWide } from "../../clause-test.ts";
 import type { AuthorizationPolicy } from "../../document.ts";
+import { clausesOf } from "../../normal-form.ts";
 import type { Rule } from "../../rule.ts";
 import type { FindingCode } from "./finding-table.ts";
 import { findingAt, type PolicyFinding } from "./policy-finding.ts";
@@ -52,10 +53,6 @@ function checkPorts(rule: Rule, policy: AuthorizationPolicy): readonly PolicyFin
   const message = `asks for HTTP attributes and no port: on TCP ports of its scope it denies ${whom} everything`;
   const at = { code: "deny-on-any-port", field: `spec.rules[${rule.index}]`, line: rule.source.line } as const;
   return [findingAt(policy, at, message)];
-}
-
-function clausesOf(rule: Rule): readonly Clause[] {
-  return [...(rule.from ?? []).flat(), ...(rule.to ?? []).flat(), ...rule.when];
 }
 
 function checkClause(clause: Clause, policy: AuthorizationPolicy): readonly PolicyFinding[] {

@@ -1,15 +1,15 @@
 import { needsHttp } from "../../attributes.ts";
-import type { Clause, Clauses } from "../../clause.ts";
+import type { Clause } from "../../clause.ts";
 import {
   type ClauseContext,
   compilePeerTest,
   compileRequestTest,
-  contextFor,
   readPeer,
   requestTestHolds,
 } from "../../clause-test.ts";
 import type { AuthorizationPolicy } from "../../document.ts";
 import type { MeshSettings } from "../../mesh-settings.ts";
+import { clausesOf, type Literals, normalRule } from "../../normal-form.ts";
 import type { Rule } from "../../rule.ts";
 import { type Facts, peerOf, type Protocol, requestOf } from "./facts.ts";
 
@@ -42,17 +42,17 @@ export function formulasOf(
   });
 }
 
-/** On bytes that are not HTTP a DENY rule's clauses about HTTP are dropped; compile.ts, `canMatchTcp`. */
+/** On bytes that are not HTTP a DENY rule's clauses about HTTP are dropped; compile-table.ts, `canMatchTcp`. */
 function formulaOf(rule: Rule, policy: AuthorizationPolicy, settings: MeshSettings, protocol: Protocol): Formula {
-  const term = (clauses: Clauses, context: ClauseContext): Term =>
-    clauses
-      .filter((clause) => protocol === "http" || !needsHttp(clause.attribute))
-      .map((clause) => ({ clause, context, holds: testOf(clause, context) }));
-  const base = contextFor(policy, settings, [rule.when]);
-  const from = rule.from?.map((source) => term(source, contextFor(policy, settings, [rule.when, source])));
-  const to = rule.to?.map((operation) => term(operation, base));
-  const groups = [from ?? [[]], to ?? [[]], [term(rule.when, base)]];
-  return { policy, rule, groups };
+  const { sources, operations, conditions } = normalRule(policy, rule);
+  const term = (literals: Literals): Term =>
+    literals
+      .filter(({ clause }) => protocol === "http" || !needsHttp(clause.attribute))
+      .map((literal) => {
+        const context = { ...literal, settings };
+        return { clause: literal.clause, context, holds: testOf(literal.clause, context) };
+      });
+  return { policy, rule, groups: [sources.map(term), operations.map(term), [term(conditions)]] };
 }
 
 function testOf(clause: Clause, context: ClauseContext): Test["holds"] {
@@ -66,6 +66,6 @@ function testOf(clause: Clause, context: ClauseContext): Test["holds"] {
 }
 
 /** Whether the rule says something of requests, which other bytes do not have. */
-export function asksHttp({ from, to, when }: Rule): boolean {
-  return [...(from ?? []), ...(to ?? []), when].flat().some((clause) => needsHttp(clause.attribute));
+export function asksHttp(rule: Rule): boolean {
+  return clausesOf(rule).some((clause) => needsHttp(clause.attribute));
 }

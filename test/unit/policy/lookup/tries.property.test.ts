@@ -1,0 +1,153 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { CodeMap } from "../../../../src/policy/lookup/code-map.ts";
+import { PatternIndex } from "../../../../src/policy/lookup/pattern-index.ts";
+import { TemplateTrie } from "../../../../src/policy/lookup/template-trie.ts";
+import { TextTrie } from "../../../../src/policy/lookup/text-trie.ts";
+import { assertPathPattern, matchesPathTemplate, parsePathTemplate } from "../../../../src/policy/path-template.ts";
+
+// Whatever is found by way of an index must be what asking everything one after the other finds.
+
+const RUNS = { numRuns: 2_000 };
+/** Few letters, so that keys begin and end like each other; two of them far from the rest. */
+const texts = fc.string({ unit: fc.constantFrom("a", "b", "/", "\u0100", "\uffff"), maxLength: 6 });
+const keySets = fc.uniqueArray(texts, { maxLength: 24 });
+
+test("the keys that a text begins with are found, and no others", () => {
+  fc.assert(
+    fc.property(keySets, texts, fc.nat(3), (keys, text, at) => {
+      const from = Math.min(at, text.length);
+      const found = findIn("start", keys, text, from);
+      expect(found.toSorted()).toEqual(keys.filter((key) => text.startsWith(key, from)).toSorted());
+    }),
+    RUNS,
+  );
+});
+
+test("the keys that a text ends with are found, and none that would begin before the place asked for", () => {
+  fc.assert(
+    fc.property(keySets, texts, fc.nat(3), (keys, text, at) => {
+      const from = Math.min(at, text.length);
+      const found = findIn("end", keys, text, from);
+      expect(found.toSorted()).toEqual(keys.filter((key) => text.slice(from).endsWith(key)).toSorted());
+    }),
+    RUNS,
+  );
+});
+
+test("a trie tells whether a text has any of its keys", () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(texts, { minLength: 1, maxLength: 4 }), texts, (keys, text) => {
+      const trie = new TextTrie<string>("start");
+      for (const key of keys) trie.at(key, () => key);
+      expect(trie.hasMatch(text)).toBe(keys.some((key) => text.startsWith(key)));
+    }),
+    RUNS,
+  );
+});
+
+test("a key that comes again keeps its value", () => {
+  const trie = new TextTrie<string>("start");
+  expect(trie.at("/a", () => "first")).toBe("first");
+  expect(trie.at("/a", () => "second")).toBe("first");
+});
+
+test("values by character code are the last ones set, wherever the codes lie", () => {
+  const codes = fc.oneof(fc.integer({ min: 40, max: 60 }), fc.integer({ min: 0, max: 400 }), fc.nat(65_535));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(codes, fc.nat()), { maxLength: 24 }), codes, (entries, asked) => {
+      const map = new CodeMap<number>();
+      const wanted = new Map<number, number>();
+      for (const [code, value] of entries) {
+        map.set(code, value);
+        wanted.set(code, value);
+        for (const each of [asked, ...wanted.keys()]) expect(map.get(each)).toBe(wanted.get(each));
+      }
+    }),
+    RUNS,
+  );
+});
+
+const segments = fc.constantFrom("a", "b", "{*}", "{*}", "a.b");
+/** Templates as policies may have them. */
+const templates = fc
+  .tuple(
+    fc.array(segments, { maxLength: 3 }),
+    fc.constantFrom("", "/{**}", "/{**}/a", "/{**}/b/a", "/{**}/"),
+    fc.constantFrom("", "/"),
+  )
+  .map(
+    ([head, any, end]) =>
+      `${head.map((segment) => `/${segment}`).join("")}${any}${any.endsWith("/") ? "" : end}` || "/",
+  )
+  .filter(isValid);
+const paths = fc
+  .string({ unit: fc.constantFrom("/", "/", "a", "b", ".", "|"), maxLength: 8 })
+  .map((text) => `/${text}`);
+
+test("every template that a path fits is found", () => {
+  let fits = 0;
+  fc.assert(
+    fc.property(fc.uniqueArray(templates, { maxLength: 24 }), paths, (all, path) => {
+      const trie = new TemplateTrie<string>();
+      for (const each of all) trie.at(each, () => each);
+      const found: string[] = [];
+      trie.pushMatches(path, found);
+      const wanted = all.filter((each) => matchesPathTemplate(parsePathTemplate(each), path, true));
+      fits += wanted.length;
+      // More may be found than fit, since which characters a wildcard takes is asked afterwards.
+      expect(wanted.filter((each) => !found.includes(each))).toEqual([]);
+      expect(new Set(found).size).toBe(found.length);
+    }),
+    RUNS,
+  );
+  expect(fits).toBeGreaterThan(500);
+});
+
+test("what does not begin with a slash fits no template", () => {
+  const trie = new TemplateTrie<string>();
+  for (const each of ["/{**}", "/{*}", "/a"]) trie.at(each, () => each);
+  const found: string[] = [];
+  trie.pushMatches("*", found);
+  expect(found).toEqual([]);
+});
+
+test("a text finds the patterns that it fits, of whichever kind", () => {
+  const kinds = fc.constantFrom("exact" as const, "prefix" as const, "suffix" as const);
+  const patterns = fc.uniqueArray(fc.record({ kind: kinds, text: texts }), {
+    selector: ({ kind, text }) => kind + text,
+    maxLength: 24,
+  });
+  fc.assert(
+    fc.property(patterns, texts, (all, text) => {
+      const index = new PatternIndex<object>();
+      for (const each of all) index.set(each, each);
+      const found: object[] = [];
+      index.pushMatches(text, found);
+      const fits = {
+        exact: (t: string) => text === t,
+        prefix: (t: string) => text.startsWith(t),
+        suffix: (t: string) => text.endsWith(t),
+      };
+      expect(new Set(found)).toEqual(new Set(all.filter((each) => fits[each.kind](each.text))));
+    }),
+    RUNS,
+  );
+});
+
+function findIn(end: "start" | "end", keys: readonly string[], text: string, from: number): readonly string[] {
+  const trie = new TextTrie<string>(end);
+  for (const key of keys) trie.at(key, () => key);
+  const found: string[] = [];
+  trie.pushMatches(text, from, found);
+  return found;
+}
+
+function isValid(template: string): boolean {
+  try {
+    assertPathPattern(template);
+    return template.includes("{");
+  } catch {
+    return false;
+  }
+}
