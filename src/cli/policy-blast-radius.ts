@@ -3,9 +3,10 @@ import { type Blast, type BlastRadius, blastRadiusOf } from "../policy/analysis/
 import type { KnownWorkload } from "../policy/analysis/known-workload.ts";
 import type { Edge } from "../policy/analysis/reach.ts";
 import type { Command } from "./command.ts";
-import { knownWorkloads, requestWords } from "./known-workloads.ts";
+import { readGround } from "./known-ground.ts";
+import { requestWords } from "./known-workloads.ts";
 import { parsePercent } from "./percent-flag.ts";
-import { readGoodPolicies, readMesh } from "./policy-input.ts";
+import { readGoodPolicies } from "./policy-input.ts";
 
 /** What a breach of each workload can reach. */
 export const command: Command = {
@@ -15,7 +16,11 @@ export const command: Command = {
   example: "cardea policy blast-radius policies --mesh deploy/local/mesh.yaml --max 50",
   positional: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
-    { name: "mesh", value: "FILE", summary: "mesh file: the workloads, their identities and ports" },
+    {
+      name: "mesh",
+      value: "FILE",
+      summary: "mesh file or Kubernetes manifests: the workloads, their identities and ports",
+    },
     { name: "max", value: "PERCENT", summary: "exit 1 when the number is above this" },
     { name: "output", short: "o", value: "FORMAT", summary: "text, json or dot", default: "text" },
     { name: "json", value: null, summary: "the same as -o json" },
@@ -32,9 +37,9 @@ export const command: Command = {
     if (write === undefined)
       throw new CardeaError("bad-input", `--output: expected text, json or dot, found ${JSON.stringify(format)}`);
     const max = parsePercent("max", args.flag("max"));
-    const mesh = await readMesh(file);
+    const { workloads, settings } = await readGround(file);
     const { documents } = await readGoodPolicies(args.positional);
-    const radius = blastRadiusOf(knownWorkloads(mesh), { documents, settings: mesh.settings });
+    const radius = blastRadiusOf(workloads, { documents, settings });
     for (const line of write(radius)) terminal.stdout(line);
     for (const name of radius.unknown)
       terminal.stderr(`${name} has more to tell apart than could be looked at: what reaches it is not known`);

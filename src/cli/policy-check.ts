@@ -3,10 +3,11 @@ import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import { checkPolicies, type PolicyCheckResult } from "../policy/analysis/check/check-policies.ts";
 import type { AuthorizationPolicy } from "../policy/document.ts";
+import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 import { lintTraffic } from "../traffic/lint.ts";
 import type { Command, Terminal } from "./command.ts";
-import { knownWorkloads } from "./known-workloads.ts";
-import { readMesh, readMeshSettings, readPoliciesWithTexts, readServiceHosts } from "./policy-input.ts";
+import { type KnownGround, readGround } from "./known-ground.ts";
+import { readPoliciesWithTexts } from "./policy-input.ts";
 
 /** Reads policy files as the control plane would, and says all that is wrong with them. */
 export const command: Command = {
@@ -19,7 +20,7 @@ export const command: Command = {
     {
       name: "mesh",
       value: "FILE",
-      summary: "mesh file: its settings, and warnings of services, ports and callers that it does not have",
+      summary: "mesh file or Kubernetes manifests: warnings of services, ports and callers that are not there",
     },
     { name: "strict", value: null, summary: "warnings count: exit 1 when there is one" },
     { name: "json", value: null, summary: "one JSON object for each finding" },
@@ -27,8 +28,10 @@ export const command: Command = {
   async run(args, terminal) {
     const { files, policies } = await readPoliciesWithTexts(args.positional);
     const { documents, traffic, tests, invariants, faults, revision } = policies;
-    const services = await readServiceHosts(args.flag("mesh"));
-    const checked = await check(documents, args.flag("mesh"));
+    const mesh = args.flag("mesh");
+    const ground = mesh === undefined ? null : await readGround(mesh);
+    const services = ground === null ? null : new Set(ground.workloads.flatMap(({ hosts }) => hosts));
+    const checked = check(documents, ground);
     const warnings = [...placeFindings(checked.findings, files), ...lintTraffic(traffic, services)];
     const isJson = args.isSet("json");
     for (const fault of faults) report("error", fault, terminal, isJson);
@@ -52,9 +55,9 @@ export const command: Command = {
 /** For all rules of a set; each has a bound of its own besides. */
 const STEPS_MAX = 100 * LIMITS.policyAnalysisStepsMax;
 
-async function check(documents: readonly AuthorizationPolicy[], mesh: string | undefined): Promise<PolicyCheckResult> {
-  const settings = await readMeshSettings(mesh);
-  const workloads = mesh === undefined ? null : knownWorkloads(await readMesh(mesh));
+function check(documents: readonly AuthorizationPolicy[], ground: KnownGround | null): PolicyCheckResult {
+  const settings = ground?.settings ?? DEFAULT_MESH_SETTINGS;
+  const workloads = ground?.workloads ?? null;
   return checkPolicies({ about: documents, documents, settings, workloads, stepsMax: STEPS_MAX });
 }
 

@@ -1,11 +1,12 @@
 import { CardeaError } from "../core/errors.ts";
 import { diffPolicies } from "../policy/analysis/diff.ts";
 import { workloadsNamedBy } from "../policy/analysis/known-workload.ts";
+import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 import type { Command } from "./command.ts";
-import { knownWorkloads } from "./known-workloads.ts";
+import { readGround } from "./known-ground.ts";
 import { formatJson, formatMarkdown, formatText, type Comparison } from "./policy-diff-report.ts";
 import { flippedFlows } from "./policy-diff-flows.ts";
-import { readMesh, readMeshSettings, readPolicyVersion } from "./policy-input.ts";
+import { readPolicyVersion } from "./policy-input.ts";
 
 const FAIL_ON = ["allowed", "denied", "any"] as const;
 
@@ -18,7 +19,11 @@ export const command: Command = {
   example: "cardea policy diff main:policies policies --mesh deploy/local/mesh.yaml --fail-on allowed",
   positional: { min: 2, max: 2 },
   flags: [
-    { name: "mesh", value: "FILE", summary: "mesh file, for its services, trust domain and defaultAction" },
+    {
+      name: "mesh",
+      value: "FILE",
+      summary: "mesh file, or Kubernetes manifests: services, trust domain and defaultAction",
+    },
     { name: "flows", value: "FILE", repeat: true, summary: "recorded flows (JSON lines): which of them would flip" },
     { name: "fail-on", value: "CHANGE", summary: "exit 1 when something is newly allowed, newly denied, or either" },
     { name: "output", short: "o", value: "FORMAT", summary: "text, markdown or json", default: "text" },
@@ -32,14 +37,12 @@ export const command: Command = {
     const failOn = readFailOn(args.flag("fail-on"));
     const [from, to] = [args.positional[0]!, args.positional[1]!];
     const file = args.flag("mesh");
-    const settings = await readMeshSettings(file);
+    const known = file === undefined ? null : await readGround(file);
+    const settings = known?.settings ?? DEFAULT_MESH_SETTINGS;
     const before = await readPolicyVersion(from);
     const after = await readPolicyVersion(to);
     const sets = { before: before.documents, after: after.documents };
-    const workloads =
-      file === undefined
-        ? workloadsNamedBy([...sets.before, ...sets.after], settings)
-        : knownWorkloads(await readMesh(file));
+    const workloads = known?.workloads ?? workloadsNamedBy([...sets.before, ...sets.after], settings);
     const diff = diffPolicies({ ...sets, settings, workloads });
     const flows = await flippedFlows(args.flags("flows"), { ...sets, settings });
     const revisions = { before: before.revision, after: after.revision };

@@ -8,7 +8,6 @@ import { readGitTexts } from "../io/git-files.ts";
 import { readPolicyTexts } from "../io/policy-directory.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import type { Command, ParsedArgs } from "./command.ts";
-import { serviceHost } from "../traffic/hosts.ts";
 
 /**
  * The policies of a path, or of one in a git revision: `main:policies`. What is there as a path is one. Errors: `bad-input`.
@@ -54,13 +53,6 @@ export function needFlag(args: ParsedArgs, name: string, command: Pick<Command, 
 /** The settings of a mesh file; the defaults without one. Errors: `bad-input`. */
 export async function readMeshSettings(file: string | undefined): Promise<MeshSettings> {
   return file === undefined ? DEFAULT_MESH_SETTINGS : (await readMesh(file)).settings;
-}
-
-/** Full names of the services of a mesh file; null without one. Errors: `bad-input`. */
-export async function readServiceHosts(file: string | undefined): Promise<ReadonlySet<string> | null> {
-  if (file === undefined) return null;
-  const { services } = await readMesh(file);
-  return new Set(services.map(({ name, namespace }) => serviceHost(name, namespace)));
 }
 
 /** One Mesh document. Errors: `bad-input`. */

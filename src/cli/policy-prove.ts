@@ -1,9 +1,11 @@
 import { CardeaError } from "../core/errors.ts";
 import { workloadsNamedBy } from "../policy/analysis/known-workload.ts";
 import { type Counterexample, type Ground, type Proof, prove } from "../policy/analysis/prove.ts";
+import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 import type { Command, Terminal } from "./command.ts";
-import { callerName, knownWorkloads, requestWords } from "./known-workloads.ts";
-import { readGoodPolicies, readMesh, readMeshSettings } from "./policy-input.ts";
+import { readGround } from "./known-ground.ts";
+import { callerName, requestWords } from "./known-workloads.ts";
+import { readGoodPolicies } from "./policy-input.ts";
 
 /** Holds Invariant documents over all requests. */
 export const command: Command = {
@@ -13,16 +15,20 @@ export const command: Command = {
   example: "cardea policy prove policies --mesh deploy/local/mesh.yaml",
   positional: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
-    { name: "mesh", value: "FILE", summary: "mesh file, for its services, trust domain and defaultAction" },
+    {
+      name: "mesh",
+      value: "FILE",
+      summary: "mesh file, or Kubernetes manifests: services, trust domain and defaultAction",
+    },
     { name: "json", value: null, summary: "one JSON object for each Invariant" },
   ],
   async run(args, terminal) {
     const mesh = args.flag("mesh");
     const { documents, invariants } = await readGoodPolicies(args.positional);
     if (invariants.length === 0) throw new CardeaError("bad-input", "there is no Invariant document to hold");
-    const settings = await readMeshSettings(mesh);
-    const workloads = mesh === undefined ? workloadsNamedBy(documents, settings) : knownWorkloads(await readMesh(mesh));
-    const ground = { documents, settings, workloads };
+    const known = mesh === undefined ? null : await readGround(mesh);
+    const settings = known?.settings ?? DEFAULT_MESH_SETTINGS;
+    const ground = { documents, settings, workloads: known?.workloads ?? workloadsNamedBy(documents, settings) };
     const proofs = prove(invariants, ground);
     if (args.isSet("json")) for (const proof of proofs) terminal.stdout(JSON.stringify(jsonOf(proof, ground)));
     else writeReport(proofs, ground, terminal);

@@ -10,7 +10,8 @@ export interface Observation {
   /** Null: the caller proved no identity. */
   readonly principal: SpiffeId | null;
   readonly workload: Workload;
-  readonly port: number;
+  /** Null: not known. Traces seldom tell. */
+  readonly port: number | null;
   /** Null: bytes other than HTTP. */
   readonly request: { readonly method: string; readonly path: string } | null;
   readonly count: number;
@@ -41,7 +42,8 @@ export interface SuggestedSource {
 }
 
 export interface SuggestedOperation {
-  readonly port: number;
+  /** Null: any. */
+  readonly port: number | null;
   /** Null: bytes other than HTTP. */
   readonly http: { readonly methods: readonly string[]; readonly paths: readonly string[] } | null;
 }
@@ -103,7 +105,7 @@ function operationsOf(
   patternOf: (observation: Observation) => string,
 ): readonly SuggestedOperation[] {
   const operations: SuggestedOperation[] = [];
-  const ports = [...Map.groupBy(own, ({ port }) => port)].toSorted(([a], [b]) => a - b);
+  const ports = [...Map.groupBy(own, ({ port }) => port)].toSorted(([a], [b]) => (a ?? 0) - (b ?? 0));
   for (const [port, onPort] of ports) {
     if (onPort.some(({ request }) => request === null)) operations.push({ port, http: null });
     const methodsOf = new Map<string, Set<string>>();
@@ -188,13 +190,21 @@ function ruleLines({ sources, operations, evidence }: SuggestedRule): readonly s
       `            principals: [${JSON.stringify(principal)}]`,
       ...(trustDomain === null ? [] : [`            trustDomains: [${JSON.stringify(trustDomain)}]`]),
     ]),
+    ...operationLines(operations),
+  ];
+}
+
+/** One that asks nothing stands for any operation, and then the others say no more. */
+function operationLines(operations: readonly SuggestedOperation[]): readonly string[] {
+  if (operations.some(({ port, http }) => port === null && http === null)) return [];
+  return [
     "      to:",
     ...operations.flatMap(({ port, http }) => [
       "        - operation:",
       ...(http === null
         ? []
         : [`            methods: ${list(http.methods)}`, `            paths: ${list(http.paths)}`]),
-      `            ports: ["${port}"]`,
+      ...(port === null ? [] : [`            ports: ["${port}"]`]),
     ]),
   ];
 }

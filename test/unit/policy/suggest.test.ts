@@ -41,7 +41,7 @@ function isAllowed(
 ): boolean {
   const policy = compilePolicy(documents, workload, settings);
   const [sourceIp, destinationIp] = ["10.0.0.1", "10.0.0.2"];
-  const peer = { principal, sourceIp, remoteIp: sourceIp, destinationIp, destinationPort: port, sni: null };
+  const peer = { principal, sourceIp, remoteIp: sourceIp, destinationIp, destinationPort: port ?? 8080, sni: null };
   if (request === null) return decideTcp(policy, peer).allow;
   return decideRequest(policy, peer, { ...request, host: "", header: () => undefined }).allow;
 }
