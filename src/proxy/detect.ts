@@ -41,9 +41,9 @@ export function declaredHttp(protocol: PortProtocol): HttpProtocol {
 }
 
 /** What we offer towards a port that is declared HTTP; `istio-` is what other meshes call the same inside mutual TLS. */
-export const HTTP_OFFER: readonly string[] = Object.freeze(["istio-h2", "h2", "http/1.1"]);
+export const HTTP_OFFER: readonly string[] = Object.freeze(["istio-h2", "h2", "istio-http/1.1", "http/1.1"]);
 /** The same where only HTTP/1.1 will do. */
-export const HTTP1_OFFER: readonly string[] = Object.freeze(["http/1.1"]);
+export const HTTP1_OFFER: readonly string[] = Object.freeze(["istio-http/1.1", "http/1.1"]);
 /** And towards a port whose protocol is the app's own affair. */
 export const TCP_OFFER: readonly string[] = Object.freeze(["istio"]);
 

@@ -29,8 +29,8 @@ interface InboundCallerOptions {
   readonly tries: Tries;
   readonly waits: AdmissionWaits;
   readonly pair: Pair;
-  /** The value of x-forwarded-client-cert. */
-  readonly xfcc: string;
+  /** The value of x-forwarded-client-cert; null: there is nobody to vouch for. */
+  readonly xfcc: string | null;
   /** The connection is gone, and with it all that was under way on it. */
   readonly onOver: () => void;
 }
@@ -44,7 +44,7 @@ interface Forwarded {
   readonly path: string;
 }
 
-/** The requests of one caller, whose identity has been proved by its connection. */
+/** The requests of one caller: who it is, its connection has proved, or it is nobody. */
 export class InboundCaller implements RequestHandler, ExchangeSide {
   readonly recorder: Recorder;
   readonly forward: Forward;
@@ -149,7 +149,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     const trace = traceThrough(headers, traceIds);
     if (!authorization.allow) return { ...this.#denied(authorization.denial, trace, before), path };
     const upgrade = allowedUpgradeOf(head);
-    headers.push("x-forwarded-client-cert", xfcc);
+    if (xfcc !== null) headers.push("x-forwarded-client-cert", xfcc);
     const request = {
       method,
       target,

@@ -1,11 +1,11 @@
 import type { CardeaError } from "../core/errors.ts";
 import type { Connection } from "../core/ports.ts";
 import { formatXfcc } from "../wire/xfcc.ts";
-import type { AcceptedCaller } from "./accept-caller.ts";
 import type { PeerAuthorizer } from "./authorize.ts";
 import { Http1ServerConnection } from "./http1/server-connection.ts";
 import { Http2ServerConnection } from "./http2/server-connection.ts";
 import type { InboundScope } from "./inbound.ts";
+import type { Caller, OwnIdentity } from "./identify.ts";
 import { InboundCaller } from "./inbound-caller.ts";
 import type { Lifetime } from "./lifetime.ts";
 import type { Pair } from "./record.ts";
@@ -17,8 +17,8 @@ export interface Permitted {
 
 interface InboundServersOptions {
   readonly scope: InboundScope;
-  /** Who calls, as it has proved. */
-  readonly accepted: Pick<AcceptedCaller, "own" | "caller">;
+  /** Who calls, as it has proved; null: it has proved nothing. */
+  readonly accepted: { readonly own: OwnIdentity; readonly caller: Caller | null };
   readonly authorizer: PeerAuthorizer;
   readonly pair: Pair;
   readonly lifetime: Lifetime;
@@ -33,7 +33,7 @@ export function inboundServers(connection: Connection, options: InboundServersOp
   const { recorder, forward, live, policy, traceIds, clock, tries, waits } = scope;
   const { own, caller } = accepted;
   const serverOptions = () => {
-    const xfcc = formatXfcc({ by: own.identity.spiffeId, hash: caller.certificateHash, uri: caller.spiffeId });
+    const xfcc = caller === null ? null : xfccOf(own, caller);
     const onOver = () => void permitted.delete(handler);
     const shared = { recorder, forward, live, policy, traceIds, tries, waits };
     const handler = new InboundCaller({ ...shared, authorizer, pair, xfcc, onOver });
@@ -44,4 +44,8 @@ export function inboundServers(connection: Connection, options: InboundServersOp
     serveHttp1: () => new Http1ServerConnection(connection, serverOptions()),
     serveHttp2: () => new Http2ServerConnection(connection, { ...serverOptions(), onFault }),
   };
+}
+
+function xfccOf({ identity }: OwnIdentity, { certificateHash, spiffeId }: Caller): string {
+  return formatXfcc({ by: identity.spiffeId, hash: certificateHash, uri: spiffeId });
 }

@@ -1,25 +1,28 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
-import type { Address, Clock, Connection, Listening, Network, SecureConnection } from "../core/ports.ts";
+import type { Address, Clock, Connection, Listening, Network, SecureConnection, TlsFacts } from "../core/ports.ts";
 import type { FlowPeer, FlowTls } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import type { AcceptGate } from "./accept.ts";
 import type { AdmissionWaits } from "./admission-wait.ts";
-import { type AcceptedCaller, acceptCaller, tlsOf } from "./accept-caller.ts";
+import { type AcceptedCaller, acceptCaller, type AcceptOptions, secureCaller, tlsOf, usableIdentity } from "./accept-caller.ts";
 import { PeerAuthorizer } from "./authorize.ts";
 import { httpProtocolOf, isHttpAlpn } from "./detect.ts";
-import type { PolicySet } from "./discovery/policy-sinks.ts";
+import { peerModeAt, type PolicySet } from "./discovery/policy-sinks.ts";
 import type { RegistrySnapshot } from "./discovery/registry-snapshot.ts";
 import { callerPeer, type OwnWorkload, ownPeer } from "./flow-peers.ts";
 import type { Forward } from "./forward.ts";
-import type { OwnIdentity } from "./identify.ts";
+import { HttpDetection } from "./http-detection.ts";
+import type { Caller, OwnIdentity } from "./identify.ts";
 import type { InboundPlace } from "./inbound-place.ts";
 import { inboundServers, type Permitted } from "./inbound-servers.ts";
-import type { LiveConnections } from "./live.ts";
-import type { OpaqueBeginning } from "./opaque-beginning.ts";
+import { UNLIMITED } from "./lifetime.ts";
+import { LiveConnections } from "./live.ts";
+import { OpaqueBeginning } from "./opaque-beginning.ts";
 import { ProtocolDetection } from "./protocol-detection.ts";
 import { enderOf, type Pair, type Recorder } from "./record.ts";
+import type { PlaintextBegun } from "./read-plaintext.ts";
 import { claimedService } from "./sni.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 import type { Tries } from "./tries.ts";
@@ -52,12 +55,17 @@ interface Places {
   at(meant: Address | null): InboundPlace;
 }
 
-/** A port on which the mesh reaches the workload: mutual TLS alone, and behind it nothing but the app's own ports. */
+/**
+ * A port on which the mesh reaches the workload: mutual TLS, or what a PeerAuthentication says instead, and behind it
+ * nothing but the app's own ports.
+ */
 export class InboundPort {
   readonly #listen: Address;
   readonly #places: Places;
   readonly #scope: InboundScope;
   readonly #permitted = new Set<Permitted>();
+  /** Connections of callers that have proved nothing, by the port that they are for. */
+  readonly #plaintext = new Map<number, LiveConnections>();
   readonly #unsubscribe: () => void;
   #listening: Listening | null = null;
 
@@ -82,6 +90,11 @@ export class InboundPort {
   }
 
   #recheckAll(): void {
+    for (const [port, live] of this.#plaintext) {
+      const { mode, by } = peerModeAt(this.#scope.policy.get(), port);
+      if (mode === "STRICT") live.endNow(plaintextRefused(by));
+      if (live.size === 0) this.#plaintext.delete(port);
+    }
     for (const permitted of this.#permitted) permitted.recheck();
   }
 
@@ -94,13 +107,17 @@ export class InboundPort {
     try {
       meant = this.#places.meantFor(connection);
       place = this.#places.at(meant);
-      const accepted = await acceptCaller(connection, this.#scope, {
+      const options: AcceptOptions = {
         chooseAlpn: place.chooseAlpn,
         onSecure: (each) => {
           secure = each;
         },
-      });
-      this.#serve({ ...accepted, place, startedMs });
+      };
+      const { mode } = peerModeAt(this.#scope.policy.get(), place.port);
+      if (mode === "STRICT") {
+        const accepted = await acceptCaller(connection, this.#scope, options);
+        this.#serve({ ...this.#proved(accepted), place, startedMs });
+      } else await this.#acceptEither(connection, { mode, place, options, startedMs });
     } catch (thrown) {
       const error = toCardeaError(thrown);
       (secure ?? connection).destroy({ reset: true });
@@ -113,51 +130,87 @@ export class InboundPort {
     }
   }
 
-  #serve(accepted: Accepted): void {
-    const { secure, caller, place } = accepted;
+  /** Where plaintext is let in: who has proved nothing is nobody, whatever it says. */
+  async #acceptEither(connection: Connection, { mode, place, options, startedMs }: Either): Promise<void> {
+    const { gate, clock, policy, protocolDetectionMs } = this.#scope;
+    const own = usableIdentity(this.#scope);
+    // Most sidecars never need it.
+    const { readPlaintext } = await import("./read-plaintext.ts");
+    const begun = await gate.run(() =>
+      readPlaintext(connection, { mode, protocol: place.protocol, silenceMs: protocolDetectionMs, clock }),
+    );
+    if (begun.at === "mesh") {
+      const accepted = await secureCaller(connection, begun.head, { ...options, own, scope: this.#scope });
+      this.#serve({ ...this.#proved(accepted), place, startedMs });
+      return;
+    }
+    const now = peerModeAt(policy.get(), place.port);
+    if (now.mode === "STRICT") throw plaintextRefused(now.by);
+    const live = this.#plaintextAt(place.port);
+    this.#serve({ connection, tls: null, own, caller: null, live, place, startedMs }, begun);
+  }
+
+  #proved({ secure, own, caller }: AcceptedCaller): Pick<Accepted, "connection" | "tls" | "own" | "caller" | "live"> {
+    return { connection: secure, tls: secure.tls, own, caller, live: this.#scope.live };
+  }
+
+  #plaintextAt(port: number): LiveConnections {
+    const known = this.#plaintext.get(port);
+    if (known !== undefined) return known;
+    // A pod has ports without number, and whoever looks through them must not fill the memory.
+    for (const [other, { size }] of this.#plaintext) if (size === 0) this.#plaintext.delete(other);
+    const live = new LiveConnections(this.#scope.clock, this.#scope.live);
+    this.#plaintext.set(port, live);
+    return live;
+  }
+
+  #serve(accepted: Accepted, begun: PlaintextBegun | null = null): void {
+    const { connection, tls, caller, place } = accepted;
     const pair = this.#pairOf(accepted);
     const authorizer = new PeerAuthorizer(
       {
-        principal: caller.spiffeId,
-        sourceIp: secure.remote.host,
-        remoteIp: secure.remote.host,
-        destinationIp: place.localIp ?? secure.local.host,
+        principal: caller?.spiffeId ?? null,
+        sourceIp: connection.remote.host,
+        remoteIp: connection.remote.host,
+        destinationIp: place.localIp ?? connection.local.host,
         destinationPort: place.port,
-        sni: secure.tls.sni,
+        sni: tls === null ? (begun?.sni ?? null) : tls.sni,
       },
       place.rules,
     );
     const { protocol } = place;
-    const { alpn } = secure.tls;
     const servers = this.#servers(accepted, authorizer, pair);
-    if (carriesRequests(protocol) || (protocol === "AUTO" && isHttpAlpn(alpn))) {
-      if (httpProtocolOf(alpn) === "http/1.1") servers.serveHttp1();
+    if (tls !== null && (carriesRequests(protocol) || (protocol === "AUTO" && isHttpAlpn(tls.alpn)))) {
+      if (httpProtocolOf(tls.alpn) === "http/1.1") servers.serveHttp1();
       else servers.serveHttp2();
-    } else if (protocol === "TCP") this.#serveTcp(accepted, authorizer, pair);
-    else {
-      void new ProtocolDetection(secure, {
+    } else if (carriesRequests(protocol)) {
+      goOn(connection, new HttpDetection(connection, { ...servers, live: accepted.live }), begun);
+    } else if (protocol === "TCP" || begun?.isSilent === true) {
+      this.#serveTcp(accepted, authorizer, pair, begun === null ? null : opaqueBeginning(connection, begun));
+    } else {
+      const detection = new ProtocolDetection(connection, {
         ...servers,
         expects: protocol === "TLS" ? "TLS" : "AUTO",
         timeoutMs: this.#scope.protocolDetectionMs,
         clock: this.#scope.clock,
-        live: this.#scope.live,
+        live: accepted.live,
         serveOpaque: (beginning) => this.#serveTcp(accepted, authorizer, pair, beginning),
         refuse: (error) => {
-          secure.destroy({ reset: true });
+          connection.destroy({ reset: true });
           this.#recordFault(accepted, pair, error);
         },
       });
-      secure.resume();
+      goOn(connection, detection, begun);
     }
   }
 
   #servers(accepted: Accepted, authorizer: PeerAuthorizer, pair: Pair) {
-    return inboundServers(accepted.secure, {
-      scope: this.#scope,
+    return inboundServers(accepted.connection, {
+      scope: { ...this.#scope, live: accepted.live },
       accepted,
       authorizer,
       pair,
-      lifetime: accepted.caller.lifetime,
+      lifetime: accepted.caller?.lifetime ?? UNLIMITED,
       permitted: this.#permitted,
       onFault: (error) => this.#recordFault(accepted, pair, error),
     });
@@ -169,17 +222,18 @@ export class InboundPort {
     pair: Pair,
     beginning: OpaqueBeginning | null = null,
   ): void {
-    const { recorder, forward, live } = this.#scope;
-    const { secure, caller, startedMs } = accepted;
-    const { lifetime } = caller;
+    const { recorder, forward } = this.#scope;
+    const { connection, caller, live, startedMs, place } = accepted;
+    const lifetime = caller?.lifetime ?? UNLIMITED;
+    // On a port that is declared opaque nobody looks for requests.
+    const onLate = place.protocol === "TCP" ? null : (error: CardeaError) => flow.end(error);
     const flow = new TcpFlow({
       recorder,
       forward,
       live,
       caller: {
-        open: () =>
-          beginning?.open(lifetime, (error) => flow.end(error)) ?? { connection: secure, early: null, lifetime },
-        refuse: () => secure.destroy({ reset: true }),
+        open: () => beginning?.open(lifetime, onLate) ?? { connection, early: null, lifetime },
+        refuse: () => connection.destroy({ reset: true }),
       },
       pair,
       tlsFrom: "downstream",
@@ -201,20 +255,21 @@ export class InboundPort {
     void flow.carry(authorization.permit, () => void this.#permitted.delete(permitted));
   }
 
-  #pairOf({ secure, own, caller, place }: Accepted): Pair {
+  #pairOf(accepted: Accepted): Pair {
+    const { connection, tls, own, caller, place } = accepted;
     const registry = this.#scope.registry.get();
     const principal = own.identity.spiffeId;
-    const service = claimedService(secure.tls.sni, { registry, principal, port: place.port });
-    const at = { host: place.localIp ?? secure.local.host, port: place.port };
+    const service = claimedService(tls?.sni ?? null, { registry, principal, port: place.port });
+    const at = { host: place.localIp ?? connection.local.host, port: place.port };
     return Object.freeze({
-      source: callerPeer(secure.remote, caller.spiffeId, registry),
+      source: callerPeer(connection.remote, caller?.spiffeId ?? null, registry),
       destination: ownPeer(at, { workload: this.#scope.workload, principal, service }),
-      tls: tlsOf(secure),
+      tls: tlsOf(accepted),
     });
   }
 
   /** The caller broke the rules of its connection, whatever becomes of the requests on it. */
-  #recordFault({ secure, startedMs }: Accepted, pair: Pair, error: CardeaError): void {
+  #recordFault({ connection, startedMs }: Accepted, pair: Pair, error: CardeaError): void {
     const { recorder } = this.#scope;
     recorder.connection({
       id: recorder.newId(),
@@ -223,8 +278,8 @@ export class InboundPort {
       denial: null,
       error,
       startedMs,
-      bytesReceived: secure.bytesReceived,
-      bytesSent: secure.bytesSent,
+      bytesReceived: connection.bytesReceived,
+      bytesSent: connection.bytesSent,
       endedBy: enderOf(error.code),
       servicePort: null,
       upstreamPort: null,
@@ -259,9 +314,45 @@ interface Refused {
   readonly startedMs: number;
 }
 
-interface Accepted extends AcceptedCaller {
+/** A caller with its connection, and what it has shown. */
+interface Accepted {
+  /** As it is read: without TLS of the mesh's. */
+  readonly connection: Connection;
+  /** Null: it came in plaintext. */
+  readonly tls: TlsFacts | null;
+  readonly own: OwnIdentity;
+  /** Null: nobody has proved anything. */
+  readonly caller: Caller | null;
+  /** Where its connection counts. */
+  readonly live: LiveConnections;
   readonly place: InboundPlace;
   readonly startedMs: number;
+}
+
+interface Either {
+  readonly mode: "PERMISSIVE" | "DISABLE";
+  readonly place: InboundPlace;
+  readonly options: AcceptOptions;
+  readonly startedMs: number;
+}
+
+/** What was read of a plaintext connection goes to the stage that takes it over. */
+function goOn(
+  connection: Connection,
+  stage: { onData(chunk: Buffer): void },
+  begun: PlaintextBegun | null,
+): void {
+  if (begun?.early != null) stage.onData(begun.early);
+  connection.resume();
+}
+
+function opaqueBeginning(connection: Connection, { early, sni }: PlaintextBegun): OpaqueBeginning {
+  return new OpaqueBeginning(connection, { early, hasEnded: false, appSni: sni });
+}
+
+function plaintextRefused(by: string | null): CardeaError {
+  const who = by === null ? "no PeerAuthentication lets plaintext in" : `the PeerAuthentication ${by} says STRICT`;
+  return new CardeaError("plaintext-refused", who);
 }
 
 function recheckFlow(flow: TcpFlow, authorizer: PeerAuthorizer): void {

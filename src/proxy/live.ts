@@ -23,13 +23,24 @@ export interface LiveConnection {
  */
 export class LiveConnections {
   readonly #clock: Clock;
+  readonly #whole: LiveConnections | null;
   readonly #connections = new Set<LiveConnection>();
-  isDraining = false;
+  #isDraining = false;
   #isTicking = false;
   #onEmpty: (() => void) | null = null;
 
-  constructor(clock: Clock) {
+  /** `whole`: these are some of its connections, which can be ended by themselves; all else is its affair. */
+  constructor(clock: Clock, whole: LiveConnections | null = null) {
     this.#clock = clock;
+    this.#whole = whole;
+  }
+
+  get isDraining(): boolean {
+    return this.#whole?.isDraining ?? this.#isDraining;
+  }
+
+  set isDraining(isDraining: boolean) {
+    this.#isDraining = isDraining;
   }
 
   get size(): number {
@@ -38,12 +49,17 @@ export class LiveConnections {
 
   add(connection: LiveConnection): void {
     this.#connections.add(connection);
+    if (this.#whole !== null) {
+      this.#whole.add(connection);
+      return;
+    }
     if (!this.#isTicking) this.#tickLater();
     if (this.isDraining) connection.drain();
   }
 
   delete(connection: LiveConnection): void {
     this.#connections.delete(connection);
+    this.#whole?.delete(connection);
     // Not before this turn's work is done: one that leaves may be about to be followed by what it becomes, a tunnel.
     if (this.#connections.size === 0 && this.#onEmpty !== null) queueMicrotask(this.#tellIfEmpty);
   }

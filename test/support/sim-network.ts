@@ -15,6 +15,7 @@ import type {
   TlsMaterial,
   TlsServerOptions,
 } from "../../src/core/ports.ts";
+import { clientHello } from "./client-hello.ts";
 
 /** A network in memory: nothing moves until `settle`, and then in the order in which it was sent. */
 export interface SimNetwork extends Network {
@@ -117,7 +118,7 @@ class MemoryNetwork implements SimNetwork {
   async serveTls(connection: Connection, head: Buffer, options: TlsServerOptions): Promise<SecureConnection> {
     const sim = connection as SimConnection;
     const hello = sim.peer!.hello;
-    if (hello === null || head[0] !== HELLO[0]) throw new CardeaError("tls-handshake-failed", "no ClientHello");
+    if (hello === null || head[0] !== HANDSHAKE) throw new CardeaError("tls-handshake-failed", "no ClientHello");
     const alpn = hello.alpn.length === 0 ? null : options.chooseAlpn(hello.alpn);
     const isRefused = hello.alpn.length > 0 && alpn === null;
     const material = options.context.tlsContext as TlsMaterial;
@@ -153,7 +154,7 @@ class MemoryNetwork implements SimNetwork {
         },
       };
       sim.onGone = () => fail("the peer hung up");
-      sim.write(HELLO);
+      sim.write(clientHello(options));
     });
   }
 
@@ -174,8 +175,8 @@ interface Hello {
   answer(agreed: { alpn: string | null; sni: string | null; serverChain: readonly Buffer[] } | null): void;
 }
 
-/** What a TLS handshake begins with, to look at. */
-export const HELLO = Buffer.from([0x16, 3, 1, 0, 0]);
+/** What a TLS handshake begins with. */
+const HANDSHAKE = 0x16;
 
 /** A reset comes behind what was sent before it: what the peer's kernel has got can still be read. */
 type Delivery = Buffer | "end" | "reset";
@@ -314,7 +315,9 @@ export class SimConnection implements Connection {
   #nextItem(): Delivery {
     const item = this.#inbox.shift()!;
     const { disorder } = this.#network;
-    if (disorder === null || typeof item === "string" || item.length <= HELLO.length) return item;
+    if (disorder === null || typeof item === "string" || item.length === 1) return item;
+    // Only the handshake itself knows how to go on.
+    if (item[0] === HANDSHAKE) return item;
     if (disorder.below(2) === 0) return item;
     const cut = 1 + disorder.below(item.length - 1);
     this.#inbox.unshift(item.subarray(cut));

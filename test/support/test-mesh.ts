@@ -6,6 +6,7 @@ import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
 import type { FlowRecord } from "../../src/observe/flow.ts";
 import { createDataPathMetrics, type DataPathMetrics } from "../../src/observe/metrics.ts";
+import type { MutualTls } from "../../src/policy/authentication/mutual-tls.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../src/policy/mesh-settings.ts";
@@ -100,12 +101,13 @@ export function policySetOf(
   settings: Partial<MeshSettings> = {},
   revision = "test-revision",
   steps: readonly AdmissionStep[] = [],
+  mutualTls: MutualTls | null = null,
 ): PolicySet {
   const all = { ...DEFAULT_MESH_SETTINGS, ...settings };
   const documents = policies.map(parsePolicy);
   const compiled = compilePolicy(documents, { namespace: "shop", labels: { app: "orders" } }, all);
   const asked = steps.length === 0 ? null : new AdmissionSteps(steps);
-  return { revision, settings: all, compiled, documents, authentication: [], steps: asked };
+  return { revision, settings: all, compiled, documents, authentication: [], steps: asked, mutualTls };
 }
 
 /** An AuthorizationPolicy in namespace shop. */

@@ -3,6 +3,7 @@ import { POLICY_SET_NAME, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resourc
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
+import type { MutualTls, PortMutualTls } from "../../policy/authentication/mutual-tls.ts";
 import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
 import type { AuthenticationKind } from "../../policy/authentication/kinds.ts";
 import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
@@ -33,7 +34,16 @@ export interface PolicySet {
   readonly steps: AdmissionSteps | null;
   /** Those that select this workload, by namespace and name. */
   readonly authentication: readonly AuthenticationDocument[];
+  /** Which ports take what; null: mutual TLS alone, on all of them. */
+  readonly mutualTls: MutualTls | null;
 }
+
+/** What a port takes under a set, or before the first. */
+export function peerModeAt(set: PolicySet | null, port: number): PortMutualTls {
+  return set?.mutualTls?.ports.get(port) ?? set?.mutualTls ?? STRICT;
+}
+
+const STRICT: PortMutualTls = Object.freeze({ mode: "STRICT", by: null });
 
 export interface PolicySinks {
   /** Null: no set has been put in force yet, so nothing may be let through. */
@@ -125,7 +135,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       versionInForce = version;
       compiledTraffic = nextTraffic;
       traffic.set(nextTraffic?.set ?? { ...NO_TRAFFIC, revision });
-      inForce.set({ revision, settings, compiled, documents: documents.policies, authentication, steps: null });
+      inForce.set({ revision, settings, compiled, documents: documents.policies, authentication, steps: null, mutualTls: null });
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
       return null;

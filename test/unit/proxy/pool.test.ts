@@ -291,7 +291,7 @@ describe("a pool towards another sidecar", () => {
     pool.acquire(plain, "any");
     pool.acquire(upgrade, "upgrade");
     await settle();
-    expect(attempts).toEqual([null, ["http/1.1"]]);
+    expect(attempts).toEqual([null, ["istio-http/1.1", "http/1.1"]]);
     expect(plain.channel).toBe(opened[0]);
     expect(upgrade.channel).toBe(opened[1]);
     pool.onFree(opened[1]!);
