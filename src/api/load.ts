@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { type MessageTypeDefinition, loadSync } from "@grpc/proto-loader";
 import type { Policy, Policy__Output } from "./generated/cardea/mesh/v1/Policy.ts";
+import type { PlaintextPorts, PlaintextPorts__Output } from "./generated/cardea/mesh/v1/PlaintextPorts.ts";
 import type { PolicySet, PolicySet__Output } from "./generated/cardea/mesh/v1/PolicySet.ts";
 import type { AggregatedDiscoveryServiceDefinition } from "./generated/envoy/service/discovery/v3/AggregatedDiscoveryService.ts";
 import type { IstioCertificateServiceDefinition } from "./generated/istio/v1/auth/IstioCertificateService.ts";
@@ -17,6 +18,7 @@ export interface MeshApi {
   readonly address: MessageTypeDefinition<Address, Address__Output>;
   readonly policy: MessageTypeDefinition<Policy, Policy__Output>;
   readonly policySet: MessageTypeDefinition<PolicySet, PolicySet__Output>;
+  readonly plaintextPorts: MessageTypeDefinition<PlaintextPorts, PlaintextPorts__Output>;
 }
 
 /** What the types in generated/ were made with (`npm run proto`); the two must agree. */
@@ -49,6 +51,7 @@ function readMeshApi(protoRoot: string): MeshApi {
     address: definitions["istio.workload.Address"],
     policy: definitions["cardea.mesh.v1.Policy"],
     policySet: definitions["cardea.mesh.v1.PolicySet"],
+    plaintextPorts: definitions["cardea.mesh.v1.PlaintextPorts"],
   };
   // The names above and the files beside are changed together; the generated types say what they hold.
   return api as MeshApi;

@@ -1,6 +1,6 @@
 import { field, mapOf, message, repeated } from "../wire/protobuf-fields.ts";
 import { type MessageOf, messageOf } from "../wire/protobuf-message.ts";
-import { BYTES, enumOf, INT32, INT64, STRING, UINT32 } from "../wire/protobuf-values.ts";
+import { BOOL, BYTES, enumOf, INT32, INT64, STRING, UINT32 } from "../wire/protobuf-values.ts";
 
 // The messages that a sidecar exchanges with the control plane, as tables of their fields. The definitions stand in
 // proto/; test/unit/api/messages.test.ts holds every field here against them, and both against an independent library.
@@ -61,6 +61,8 @@ export type Service = MessageOf<typeof SERVICE>;
 
 const GATEWAY_ADDRESS = messageOf({ address: message(2, NETWORK_ADDRESS), hboneMtlsPort: field(3, UINT32) });
 
+const EXTENSION = messageOf({ name: field(1, STRING), config: message(2, ANY) });
+
 const WORKLOAD = messageOf({
   name: field(1, STRING),
   namespace: field(2, STRING),
@@ -75,6 +77,7 @@ const WORKLOAD = messageOf({
   status: field(17, enumOf({ HEALTHY: 0, UNHEALTHY: 1 })),
   uid: field(20, STRING),
   services: mapOf(22, PORT_LIST),
+  extensions: repeated(26, EXTENSION),
 });
 export type Workload = MessageOf<typeof WORKLOAD>;
 
@@ -103,6 +106,10 @@ const MESH_SETTINGS = messageOf({
   defaultAction: field(5, enumOf({ DENY: 0, ALLOW: 1 })),
   pathNormalization: field(6, enumOf({ BASE: 0, NONE: 1, MERGE_SLASHES: 2, DECODE_AND_MERGE_SLASHES: 3 })),
 });
+
+/** In an extension of a workload. */
+export const PLAINTEXT_PORTS = messageOf({ allBut: field(1, BOOL), ports: repeated(2, UINT32) });
+export type PlaintextPorts = MessageOf<typeof PLAINTEXT_PORTS>;
 
 const LABELS = messageOf({ labels: mapOf(1, STRING) });
 

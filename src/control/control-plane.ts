@@ -26,6 +26,7 @@ import type { PublishedRoots } from "./ca/published-roots.ts";
 import { holdServingIdentity } from "./ca/serving-identity.ts";
 import { createDiscovery, type Discovery } from "./distribute/delta-xds.ts";
 import type { PolicySource } from "./distribute/policy-source.ts";
+import { createPlaintextTable } from "./distribute/plaintext-ports.ts";
 import { openPolicyStore, type PolicyStore } from "./distribute/policy-store.ts";
 import type { RegistryContext } from "./distribute/registry-content.ts";
 import type { Registry } from "./distribute/registry.ts";
@@ -128,7 +129,8 @@ async function openParts(
   const policies = await openPolicyStore({ ...ports, source: ports.policies, settings: config.mesh, api });
   closing.push(() => policies.close());
   if (ports.startsWithoutPolicies !== true) assertSomePolicies(policies);
-  const registry = await ports.openRegistry({ api, trustDomain });
+  const plaintext = createPlaintextTable(policies.content, config.mesh.rootNamespace);
+  const registry = await ports.openRegistry({ api, trustDomain, plaintext });
   closing.push(() => registry.close());
   const sidecars = createSidecars(clock);
   const metrics = createControlMetrics(ports.version);

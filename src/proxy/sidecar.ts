@@ -118,7 +118,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     const options = { owner, live: channels, lifetime: life, tls, settings };
     if (protocol === "http/1.1") return new Http1ClientConnection(connection, options);
     const streamWindowBytes = target.tunnelTo === null ? LIMITS.http2StreamWindowBytes : LIMITS.http2TunnelWindowBytes;
-    const http2 = { clock, probesPeer: target.peer !== null, streamWindowBytes };
+    const http2 = { clock, probesPeer: target.isRemote, streamWindowBytes };
     return new Http2ClientConnection(connection, { ...options, ...http2 });
   });
   const { name, namespace, labels, enforcement, ownPorts } = config;

@@ -16,8 +16,10 @@ export interface Target {
   /** IP literal. */
   readonly host: string;
   readonly dialPort: number;
-  /** Whom mutual TLS must prove to be there; null for the plain connection to our own app. */
+  /** Whom mutual TLS must prove to be there; null: nobody has to, as for our own app and where plaintext alone is taken. */
   readonly peer: TargetPeer | null;
+  /** Another workload, which may go without a word. */
+  readonly isRemote: boolean;
   /** IP literal from which it is dialled; null: from where the kernel will. */
   readonly from: string | null;
   /** What is spoken there unasked, where it is spoken to in HTTP; null: the handshake with the peer decides. */
@@ -50,6 +52,7 @@ export function appTarget(port: number, app: Address, { speaks, from }: AppOptio
     host: app.host,
     dialPort: app.port,
     peer: null,
+    isRemote: false,
     from,
     speaks,
     settings: null,
@@ -71,6 +74,7 @@ export function workloadTarget(
     host: address,
     dialPort: port,
     peer: Object.freeze(peer),
+    isRemote: true,
     from: null,
     speaks: null,
     settings,
@@ -92,9 +96,33 @@ export function tunnelTarget(
     host: address,
     dialPort: hbonePort,
     peer: Object.freeze(peer),
+    isRemote: true,
     from: null,
     speaks: null,
     settings: null,
     tunnelTo,
+  });
+}
+
+/**
+ * A workload's port that takes plaintext alone: who is there nobody proves. Its sidecar takes HTTP/2 with prior knowledge,
+ * whatever its app speaks.
+ */
+export function plaintextTarget(
+  endpoint: { readonly address: string; readonly port: number; readonly containerPort: number },
+  settings: PoolSettings | null = null,
+): Target {
+  const { address, port, containerPort } = endpoint;
+  return Object.freeze({
+    key: `plaintext ${address} ${port}${settings === null ? "" : ` ${settings.id}`}`,
+    port: containerPort,
+    host: address,
+    dialPort: port,
+    peer: null,
+    isRemote: true,
+    from: null,
+    speaks: "h2",
+    settings,
+    tunnelTo: null,
   });
 }

@@ -15,6 +15,7 @@ export const DEFAULT_TRAFFIC_POLICY: TrafficPolicy = Object.freeze({
     idleTimeoutMs: 3_600_000,
   }),
   outlierDetection: null,
+  tls: "AUTO",
 });
 
 export const NO_HEADER_CHANGES: HeaderChanges = Object.freeze({ set: [], add: [], remove: [] });

@@ -12,6 +12,7 @@ export interface PolicyBlocks {
   readonly loadBalancer: TrafficPolicy["loadBalancer"] | null;
   readonly connectionPool: TrafficPolicy["connectionPool"] | null;
   readonly outlierDetection: TrafficPolicy["outlierDetection"];
+  readonly tls: TrafficPolicy["tls"] | null;
 }
 
 /** What holds for all ports, and what holds for some instead. */
@@ -20,16 +21,19 @@ export interface PolicyLayers {
   readonly ports: ReadonlyMap<number, PolicyBlocks>;
 }
 
-const TLS_MODE = parsed(oneOf("ISTIO_MUTUAL", "DISABLE", "SIMPLE", "MUTUAL"), (mode) => {
-  if (mode !== "ISTIO_MUTUAL") throw new Error(`${mode} is not taken: between sidecars there is mutual TLS, always`);
+const TLS_MODE = parsed(oneOf("ISTIO_MUTUAL", "DISABLE", "SIMPLE", "MUTUAL"), (mode): TrafficPolicy["tls"] => {
+  if (mode === "SIMPLE" || mode === "MUTUAL")
+    throw new Error(`${mode} is not taken: a sidecar speaks the mesh's mutual TLS, or (DISABLE) none`);
   return mode;
 });
+
+const TLS = parsed(object({ mode: required(TLS_MODE) }), ({ mode }) => mode);
 
 const BLOCKS = {
   loadBalancer: optional(LOAD_BALANCER),
   connectionPool: optional(CONNECTION_POOL),
   outlierDetection: optional(OUTLIER_DETECTION),
-  tls: optional(object({ mode: required(TLS_MODE) })),
+  tls: optional(TLS),
 };
 
 const PORT_BLOCKS = object({ port: required(PORT_SELECTOR), ...BLOCKS });
@@ -53,7 +57,12 @@ export const TRAFFIC_POLICY = parsed(
   },
 );
 
-const NO_BLOCKS: PolicyBlocks = { loadBalancer: null, connectionPool: null, outlierDetection: null };
+const NO_BLOCKS: PolicyBlocks = {
+  loadBalancer: null,
+  connectionPool: null,
+  outlierDetection: null,
+  tls: null,
+};
 export const NO_LAYERS: PolicyLayers = { base: NO_BLOCKS, ports: new Map() };
 
 /**
@@ -68,6 +77,7 @@ export function policyAt(layers: PolicyLayers, subset: PolicyLayers | null, port
     loadBalancer: subset.base.loadBalancer ?? general.loadBalancer,
     connectionPool: subset.base.connectionPool ?? general.connectionPool,
     outlierDetection: subset.base.outlierDetection ?? general.outlierDetection,
+    tls: subset.base.tls ?? general.tls,
   });
 }
 
@@ -75,14 +85,15 @@ function atPort({ base, ports }: PolicyLayers, port: number | null): PolicyBlock
   return (port === null ? undefined : ports.get(port)) ?? base;
 }
 
-function filled({ loadBalancer, connectionPool, outlierDetection }: PolicyBlocks): TrafficPolicy {
+function filled({ loadBalancer, connectionPool, outlierDetection, tls }: PolicyBlocks): TrafficPolicy {
   return {
     loadBalancer: loadBalancer ?? DEFAULT_TRAFFIC_POLICY.loadBalancer,
     connectionPool: connectionPool ?? DEFAULT_TRAFFIC_POLICY.connectionPool,
     outlierDetection,
+    tls: tls ?? DEFAULT_TRAFFIC_POLICY.tls,
   };
 }
 
-function blocksOf({ loadBalancer, connectionPool, outlierDetection }: PolicyBlocks): PolicyBlocks {
-  return { loadBalancer, connectionPool, outlierDetection };
+function blocksOf({ loadBalancer, connectionPool, outlierDetection, tls }: PolicyBlocks): PolicyBlocks {
+  return { loadBalancer, connectionPool, outlierDetection, tls };
 }

@@ -33,7 +33,11 @@ export interface TrafficPolicy {
   readonly connectionPool: ConnectionPool;
   /** Null: nobody is ejected. */
   readonly outlierDetection: OutlierDetection | null;
+  readonly tls: ClientTls;
 }
+
+/** How a workload is spoken to. AUTO: in mutual TLS, but where it takes plaintext alone. DISABLE: in plaintext. */
+export type ClientTls = "AUTO" | "ISTIO_MUTUAL" | "DISABLE";
 
 export type LoadBalancer =
   | { readonly kind: "least-request"; readonly slowStartMs: number }

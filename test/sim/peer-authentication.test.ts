@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { MutualTls, MutualTlsMode } from "../../src/policy/authentication/mutual-tls.ts";
+import { DEFAULT_PORT_TRAFFIC, DEFAULT_TRAFFIC_POLICY } from "../../src/traffic/default-traffic.ts";
 import { PREFACE } from "../../src/wire/http2-codes.ts";
 // Loaded on demand, which would take longer than the simulated network waits.
 import "../../src/proxy/read-plaintext.ts";
@@ -366,5 +367,99 @@ describe("a port that is DISABLE", () => {
     say(mesh.ledgerApp[0]!, "hello\n");
     await mesh.settle();
     expect(caller.text()).toBe("hello\n");
+  });
+});
+
+describe("a caller's sidecar", () => {
+  const toPlaintext = async (policies?: readonly object[]) => {
+    const mesh = await open("DISABLE", policies);
+    mesh.register((endpoint) => ({ ...endpoint, isPlaintext: true }));
+    return mesh;
+  };
+
+  it("sends requests in plaintext where that alone is taken, and records that nobody was proved", async () => {
+    const mesh = await toPlaintext();
+    const caller = await mesh.call(mesh.toOrders, GET);
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    expect(caller.text()).toMatch(/hi$/);
+    const plain = { verdict: "allowed", status: 200, tls: { version: null } };
+    expect(mesh.flows()).toMatchObject([
+      { ...plain, reporter: "source", destination: { principal: null, workload: "orders-1" } },
+      { ...plain, reporter: "destination", source: { principal: null } },
+    ]);
+  });
+
+  it("shares one plaintext connection between requests", async () => {
+    const mesh = await toPlaintext();
+    for (const path of ["/1", "/2", "/3"]) {
+      await mesh.call(mesh.toOrders, GET.replace("/x", path));
+      say(mesh.ordersApp[0]!, OK);
+      await mesh.settle();
+    }
+    expect(mesh.orders.sidecar.connectionCount).toBe(1);
+  });
+
+  it("sends an upgrade in plaintext", async () => {
+    const mesh = await toPlaintext();
+    await mesh.call(mesh.toOrders, "GET /ws HTTP/1.1\r\nHost: o\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    expect(mesh.ordersApp[0]!.text()).toMatch(/upgrade: websocket/i);
+  });
+
+  it("sends opaque bytes in plaintext, around the HBONE port", async () => {
+    const mesh = await open("DISABLE", [ANYBODY], { hbone: true });
+    mesh.register((endpoint) => ({ ...endpoint, isPlaintext: true }));
+    await mesh.call(mesh.toLedger, "BALANCE\n");
+    expect(mesh.ledgerApp[0]!.text()).toBe("BALANCE\n");
+    expect(mesh.orders.sidecar.connectionCount).toBe(1);
+  });
+
+  it("is nobody to a plaintext port's policy", async () => {
+    const mesh = await toPlaintext([WEB_MAY]);
+    const caller = await mesh.call(mesh.toOrders, GET);
+    expect(caller.text()).toMatch(/^HTTP\/1\.1 403 /);
+    expect(mesh.ordersApp).toEqual([]);
+  });
+
+  it("is refused where it sends plaintext and mutual TLS is wanted", async () => {
+    const mesh = await openSimMesh();
+    mesh.register((endpoint) => ({ ...endpoint, isPlaintext: true }));
+    const caller = await mesh.call(mesh.toOrders, GET);
+    expect(caller.text()).toMatch(/^HTTP\/1\.1 50\d /);
+    expect(mesh.ordersApp).toEqual([]);
+    expect(mesh.orders.flows[0]).toMatchObject({ verdict: "denied", reason: "plaintext-refused" });
+  });
+
+  it("never tries plaintext where the registry does not say so", async () => {
+    const mesh = await open("DISABLE");
+    await mesh.call(mesh.toOrders, GET);
+    expect(mesh.ordersApp).toEqual([]);
+    expect(mesh.orders.flows).toMatchObject([{ verdict: "error", reason: "bad-request" }]);
+  });
+
+  it("goes over to plaintext with its next request when the registry says so", async () => {
+    const mesh = await open("PERMISSIVE");
+    for (const isPlaintext of [false, true]) {
+      mesh.register((endpoint) => ({ ...endpoint, isPlaintext }));
+      await mesh.call(mesh.toOrders, GET);
+      say(mesh.ordersApp[0]!, OK);
+      await mesh.settle();
+    }
+    expect(mesh.orders.flows.map(({ source }) => source.principal)).toEqual([shopId("web"), null]);
+  });
+
+  it.each([
+    ["DISABLE", false, null],
+    ["ISTIO_MUTUAL", true, shopId("web")],
+  ] as const)("does what a DestinationRule says (%s), whatever the registry does", async (mode, isPlaintext, principal) => {
+    const mesh = await open("PERMISSIVE");
+    const traffic = { ...DEFAULT_PORT_TRAFFIC, policy: { ...DEFAULT_TRAFFIC_POLICY, tls: mode } };
+    const byService = new Map([["orders.shop.svc.cluster.local", { ports: new Map(), default: traffic }]]);
+    mesh.web.traffic.set({ revision: "rules", byService, bySuffix: new Map() });
+    mesh.register((endpoint) => ({ ...endpoint, isPlaintext }));
+    await mesh.call(mesh.toOrders, GET);
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    expect(mesh.orders.flows).toMatchObject([{ verdict: "allowed", source: { principal } }]);
   });
 });

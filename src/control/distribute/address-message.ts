@@ -1,9 +1,10 @@
 import type { MeshApi } from "../../api/load.ts";
-import { ADDRESS_TYPE } from "../../api/resource-types.ts";
+import { ADDRESS_TYPE, PLAINTEXT_PORTS_EXTENSION, PLAINTEXT_PORTS_TYPE } from "../../api/resource-types.ts";
 import { type IpAddress, parseIp } from "../../core/cidr.ts";
 import type { PortProtocol } from "../../core/port-protocol.ts";
 import { spiffeIdFor } from "../../core/spiffe-id.ts";
 import { exportToAny } from "./about.ts";
+import type { PlaintextPorts } from "./plaintext-ports.ts";
 import { createResource, type Resource } from "./resource.ts";
 
 /** A service as it is distributed. */
@@ -36,6 +37,8 @@ export interface WorkloadMessage {
   readonly labels: ReadonlyMap<string, string>;
   /** What stands in front of it: a sidecar, with or without an HBONE port; or nothing, and then nobody may send to it. */
   readonly reach: { readonly hbonePort: number | null } | "none";
+  /** Which of its ports take plaintext alone; null: none. */
+  readonly plaintext: PlaintextPorts | null;
   /** By the resource names of the services that it serves. */
   readonly services: readonly {
     readonly name: string;
@@ -78,6 +81,7 @@ export function workloadMessage(
     canonicalRevision:
       firstOf(labels, ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]) ?? "latest",
     services: Object.fromEntries(services),
+    extensions: message.plaintext === null ? [] : [plaintextExtension(message.plaintext, api)],
   };
   const about = {
     namespace,
@@ -101,6 +105,12 @@ function reachMessage(reach: WorkloadMessage["reach"], address: Buffer) {
       hboneMtlsPort: reach.hbonePort,
     },
   };
+}
+
+/** The registry's own messages have no field for it. What others do not know they leave unread, and send mutual TLS. */
+function plaintextExtension({ allBut, ports }: PlaintextPorts, api: MeshApi) {
+  const value = api.plaintextPorts.serialize({ allBut, ports: [...ports] });
+  return { name: PLAINTEXT_PORTS_EXTENSION, config: { type_url: PLAINTEXT_PORTS_TYPE, value } };
 }
 
 function portMessage({ port, targetPort, protocol }: MessagePort) {

@@ -2,6 +2,7 @@ import type { MeshApi } from "../../api/load.ts";
 import { type SpiffeId, spiffeIdFor } from "../../core/spiffe-id.ts";
 import { type MessagePort, serviceMessage, workloadMessage } from "./address-message.ts";
 import { type About, type Changes, isSameResource } from "./about.ts";
+import type { PlaintextPorts, PlaintextTable } from "./plaintext-ports.ts";
 import type { LabelSet } from "./policy-set.ts";
 import type { RegistryDocuments, ServiceEntry, ServiceEntryPort, WorkloadEntry } from "./registry-documents.ts";
 import type { Resource } from "./resource.ts";
@@ -33,6 +34,8 @@ export interface RegisteredWorkload {
 export interface RegistryContext {
   readonly api: MeshApi;
   readonly trustDomain: string;
+  /** Left out: every port takes mutual TLS. */
+  readonly plaintext?: PlaintextTable;
 }
 
 /** Makes contents of documents. What the same documents made before is the very same object again. */
@@ -47,13 +50,16 @@ export interface RegistryBuilder {
 export function createRegistryBuilder(context: RegistryContext): RegistryBuilder {
   const ofService = remembered((service: ServiceEntry) => serviceResources(service, context));
   const registered = remembered((workload: WorkloadEntry) => registeredOf(workload, context.trustDomain));
-  const ofWorkload = new WeakMap<WorkloadEntry, { services: readonly ServiceEntry[]; resource: Resource }>();
+  const ofWorkload = new WeakMap<WorkloadEntry, MadeWorkload>();
 
   function workloadOf(workload: WorkloadEntry, services: readonly ServiceEntry[]): Resource {
+    const { namespace, labels } = workload;
+    const plaintext = context.plaintext?.of({ namespace, labels: Object.fromEntries(labels) }) ?? null;
     const known = ofWorkload.get(workload);
-    if (known !== undefined && isSameList(known.services, services)) return known.resource;
-    const resource = workloadResource(workload, services, context);
-    ofWorkload.set(workload, { services, resource });
+    if (known !== undefined && isSameList(known.services, services) && isSamePorts(known.plaintext, plaintext))
+      return known.resource;
+    const resource = workloadResource({ workload, services, plaintext }, context);
+    ofWorkload.set(workload, { services, plaintext, resource });
     return resource;
   }
 
@@ -72,6 +78,16 @@ export function createRegistryBuilder(context: RegistryContext): RegistryBuilder
       };
     },
   };
+}
+
+interface MadeWorkload {
+  readonly services: readonly ServiceEntry[];
+  readonly plaintext: PlaintextPorts | null;
+  readonly resource: Resource;
+}
+
+function isSamePorts(left: PlaintextPorts | null, right: PlaintextPorts | null): boolean {
+  return left === right || JSON.stringify(left) === JSON.stringify(right);
 }
 
 /** What is different in a later content. Null: nothing. */
@@ -147,11 +163,13 @@ function serviceResources(entry: ServiceEntry, { api }: RegistryContext): Resour
   return hosts.map((hostname) => serviceMessage({ name, namespace, hostname, addresses, ports: own, exportTo }, api));
 }
 
-function workloadResource(
-  workload: WorkloadEntry,
-  services: readonly ServiceEntry[],
-  context: RegistryContext,
-): Resource {
+interface WorkloadParts {
+  readonly workload: WorkloadEntry;
+  readonly services: readonly ServiceEntry[];
+  readonly plaintext: PlaintextPorts | null;
+}
+
+function workloadResource({ workload, services, plaintext }: WorkloadParts, context: RegistryContext): Resource {
   const { name, namespace, serviceAccount, labels, address, hbonePort } = workload;
   const served = services.flatMap((service) =>
     service.hosts.map((host) => ({
@@ -171,6 +189,7 @@ function workloadResource(
       labels,
       // In local mode every workload stands behind a sidecar.
       reach: { hbonePort },
+      plaintext,
       services: served,
     },
     context,

@@ -72,8 +72,16 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   const runs = createSerialRun(load);
   // First watch, then read: no change falls in between.
   const watching = directory.watch(() => void runs.request());
+  const unsubscribe = options.plaintext?.subscribe(() => void runs.request());
   await runs.request();
-  return { content, faults, close: () => watching.close() };
+  return {
+    content,
+    faults,
+    close() {
+      unsubscribe?.();
+      watching.close();
+    },
+  };
 }
 
 /** Errors: `bad-input` when they cannot be listed, or are too many. */

@@ -81,6 +81,11 @@ export class RegistryModel {
     this.#stalePods.add(key);
   }
 
+  /** What all pods are made of has changed. */
+  touchPods(): void {
+    for (const key of this.#pods.keys()) this.#stalePods.add(key);
+  }
+
   /** Makes again what has changed; what is different now. */
   flush(): Changes {
     const changed = new Map<string, readonly About[]>();
@@ -136,6 +141,7 @@ export class RegistryModel {
         workloadName,
         labels: new Map(Object.entries(labels)),
         reach: isMeshed ? { hbonePort: HBONE_PORT } : "none",
+        plaintext: isMeshed ? (this.#options.plaintext?.of({ namespace, labels }) ?? null) : null,
         services,
       },
       this.#options,

@@ -62,6 +62,10 @@ export async function openKubeRegistry(options: KubeRegistryOptions): Promise<Ku
     });
   }
 
+  const unsubscribe = options.plaintext?.subscribe(() => {
+    model.touchPods();
+    if (isSynced) timer ??= clock.setTimer(COLLECT_MS, flush);
+  });
   const informers = [
     follow(KUBE.services, (key, object) => model.putService(key, object && serviceFactsOf(object))),
     follow(KUBE.endpointSlices, (key, object) => model.putSlice(key, object && sliceFactsOf(object))),
@@ -78,6 +82,7 @@ export async function openKubeRegistry(options: KubeRegistryOptions): Promise<Ku
     informers,
     pods: model.pods,
     close() {
+      unsubscribe?.();
       timer?.cancel();
       for (const informer of informers) informer.close();
     },

@@ -1,5 +1,6 @@
 import { parseIp } from "../../core/cidr.ts";
 import type { Endpoint, NamedWorkload, Service, ServicePort } from "./registry-snapshot.ts";
+import { type PlaintextPorts, takesPlaintext } from "./wire-address.ts";
 
 /** One workload at one of its own addresses. */
 export interface PlacedWorkload {
@@ -9,6 +10,7 @@ export interface PlacedWorkload {
   /** Whether its ports take mutual TLS themselves; else opaque TCP goes by `hbonePort`, and nothing else goes. */
   readonly takesMutualTls: boolean;
   readonly hbonePort: number | null;
+  readonly plaintext: PlaintextPorts | null;
   /** Resource name of a service that it serves → the service's port → where the workload takes it. */
   readonly services: ReadonlyMap<string, ReadonlyMap<number, number>>;
 }
@@ -83,11 +85,14 @@ function servedPort(
   return null;
 }
 
-function undeclaredPort({ address, takesMutualTls, hbonePort, names }: PlacedWorkload, port: number): AddressMeaning {
-  const endpoint: Endpoint = { address, port, containerPort: port, hbonePort, ...names };
+function undeclaredPort(workload: PlacedWorkload, port: number): AddressMeaning {
+  const { address, takesMutualTls, hbonePort, plaintext, names } = workload;
+  const isPlaintext = takesPlaintext(plaintext, port);
+  const at = { address, port, containerPort: port, hbonePort, ...(isPlaintext ? { isPlaintext } : {}) };
+  const endpoint: Endpoint = { ...at, ...names };
   // As Kubernetes' DNS names pods.
   const fqdn = `${address.replaceAll(/[.:]/g, "-")}.${names.namespace}.pod`;
   const service: Service = { fqdn, namespace: names.namespace, name: names.workload, ports: new Map() };
-  const protocol = takesMutualTls ? "AUTO" : "TCP";
+  const protocol = takesMutualTls || isPlaintext ? "AUTO" : "TCP";
   return { service, port: { port, protocol, endpoints: [endpoint] }, isWorkload: true };
 }

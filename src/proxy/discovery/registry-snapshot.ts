@@ -57,6 +57,8 @@ export interface Endpoint {
   readonly containerPort: number;
   /** Where the workload takes opaque TCP by CONNECT; null: nowhere, so that it goes to `port` in mutual TLS. */
   readonly hbonePort: number | null;
+  /** It takes plaintext alone there. */
+  readonly isPlaintext?: boolean;
   /** The identity that the peer's certificate has to prove. */
   readonly spiffeId: SpiffeId;
   /** The workload's name, e.g. `orders-1`. */
@@ -131,7 +133,14 @@ function placesOf(services: readonly Service[]): AddressIndex {
     for (const end of ends) {
       const { address, hbonePort } = end;
       const served = new Map([[resource, new Map([[end.of, end.port]])]]);
-      addAt(workloads, address, { address, names: end, takesMutualTls: true, hbonePort, services: served });
+      addAt(workloads, address, {
+        address,
+        names: end,
+        takesMutualTls: true,
+        hbonePort,
+        plaintext: null,
+        services: served,
+      });
     }
   }
   return { services: byVip, workloads, byResource };

@@ -10,7 +10,13 @@ import {
   type ServicePort,
   snapshotOf,
 } from "./registry-snapshot.ts";
-import type { WireAddress, WirePort, WireService, WireWorkload } from "./wire-address.ts";
+import {
+  takesPlaintext,
+  type WireAddress,
+  type WirePort,
+  type WireService,
+  type WireWorkload,
+} from "./wire-address.ts";
 
 /** Services joined with their workloads, brought up to date resource by resource. */
 export interface ServiceTable {
@@ -126,19 +132,21 @@ function buildService(resourceName: string, service: WireService, workloads: rea
 
 /** One or none. The service's target port is the container port; the workload may take it elsewhere. */
 function endpointOf(
-  { address, takesMutualTls, hbonePort, names, spiffeId, services }: WireWorkload,
+  { address, takesMutualTls, hbonePort, plaintext, names, spiffeId, services }: WireWorkload,
   resourceName: string,
   { port, targetPort, protocol }: Omit<WirePort, "declared">,
 ): Endpoint[] {
   const dialPort = services.get(resourceName)?.get(port);
   if (address === null || dialPort === undefined) return [];
+  const isPlaintext = takesPlaintext(plaintext, targetPort);
   // Only opaque TCP goes by CONNECT.
-  if (!takesMutualTls && protocol !== "TCP") return [];
-  return [{ address, port: dialPort, containerPort: targetPort, hbonePort, ...names, spiffeId }];
+  if (!takesMutualTls && !isPlaintext && protocol !== "TCP") return [];
+  return [{ address, port: dialPort, containerPort: targetPort, hbonePort, ...(isPlaintext ? { isPlaintext } : {}), ...names, spiffeId }];
 }
 
-function placesOf({ addresses, names, takesMutualTls, hbonePort, services }: WireWorkload): readonly PlacedWorkload[] {
-  return addresses.map((address) => ({ address, names, takesMutualTls, hbonePort, services }));
+function placesOf(workload: WireWorkload): readonly PlacedWorkload[] {
+  const { addresses, names, takesMutualTls, hbonePort, plaintext, services } = workload;
+  return addresses.map((address) => ({ address, names, takesMutualTls, hbonePort, plaintext, services }));
 }
 
 function byText(left: string, right: string): number {

@@ -1,6 +1,6 @@
 import { unpackAny } from "../../api/any.ts";
-import { ADDRESS, type Port, type Resource, type Service, type Workload } from "../../api/messages.ts";
-import { ADDRESS_TYPE } from "../../api/resource-types.ts";
+import { ADDRESS, PLAINTEXT_PORTS, type Port, type Resource, type Service, type Workload } from "../../api/messages.ts";
+import { ADDRESS_TYPE, PLAINTEXT_PORTS_EXTENSION, PLAINTEXT_PORTS_TYPE } from "../../api/resource-types.ts";
 import { CardeaError } from "../../core/errors.ts";
 import type { PortProtocol } from "../../core/port-protocol.ts";
 import { type SpiffeId, spiffeIdFor, workloadNameOf } from "../../core/spiffe-id.ts";
@@ -38,8 +38,21 @@ export interface WireWorkload {
   readonly takesMutualTls: boolean;
   /** Where it takes CONNECT, or null. */
   readonly hbonePort: number | null;
+  /** Which of its ports take plaintext alone; null: none. */
+  readonly plaintext: PlaintextPorts | null;
   /** Service resource name → service port → where the workload takes it. */
   readonly services: ReadonlyMap<string, ReadonlyMap<number, number>>;
+}
+
+/** Container ports: all but these, or these alone. */
+export interface PlaintextPorts {
+  readonly allBut: boolean;
+  readonly ports: ReadonlySet<number>;
+}
+
+/** Whether a port takes plaintext alone. Nothing but the control plane says so: a port is never tried. */
+export function takesPlaintext(plaintext: PlaintextPorts | null, port: number): boolean {
+  return plaintext !== null && plaintext.ports.has(port) !== plaintext.allBut;
 }
 
 /** Errors: `bad-input`, `spiffe-id-invalid`. `trustDomain` stands for one that was left out. */
@@ -86,6 +99,7 @@ function readWorkload(workload: Workload, resourceName: string, trustDomain: str
     },
     spiffeId,
     ...reachOf(workload, resourceName),
+    plaintext: plaintextOf(workload),
     services: new Map(services),
   };
 }
@@ -108,6 +122,14 @@ function reachOf(
   if (!waypoint.address || ipText(waypoint.address.address, resourceName) !== address) return UNREACHABLE;
   assertPort(waypoint.hboneMtlsPort, resourceName);
   return { address, addresses, takesMutualTls: true, hbonePort: waypoint.hboneMtlsPort };
+}
+
+/** Errors: `bad-input`: what cannot be read must not become another way to be reached. */
+function plaintextOf({ extensions }: Workload): PlaintextPorts | null {
+  const found = extensions.find(({ name }) => name === PLAINTEXT_PORTS_EXTENSION);
+  if (found === undefined) return null;
+  const { allBut, ports } = unpackAny(PLAINTEXT_PORTS, PLAINTEXT_PORTS_TYPE, found.config);
+  return { allBut, ports: new Set(ports) };
 }
 
 const UNREACHABLE = Object.freeze({ address: null, addresses: [], takesMutualTls: false, hbonePort: null });

@@ -1,10 +1,11 @@
 import type { FlowPeer } from "../../observe/flow.ts";
+import type { TrafficPolicy } from "../../traffic/service-traffic.ts";
 import { HBONE_OFFER, HTTP_OFFER, TCP_OFFER } from "../detect.ts";
 import type { Carriage, Endpoint } from "../discovery/registry-snapshot.ts";
 import { endpointPeer } from "../flow-peers.ts";
 import type { Route } from "../route.ts";
 import { formatSni } from "../sni.ts";
-import { type Target, tunnelTarget, workloadTarget } from "../target.ts";
+import { plaintextTarget, type Target, tunnelTarget, workloadTarget } from "../target.ts";
 import type { PoolSettings } from "./pool-settings.ts";
 
 /** One workload of a backend, made once for as long as the registry does not change it. */
@@ -29,6 +30,7 @@ export interface MemberHealth {
 
 interface MemberOptions {
   readonly carriage: Carriage;
+  readonly tls: TrafficPolicy["tls"];
   readonly sinceMs: number;
   readonly settings: PoolSettings | null;
 }
@@ -37,11 +39,15 @@ export function createMember(route: Route, endpoint: Endpoint, options: MemberOp
   const { service } = route;
   const { sinceMs } = options;
   const target = targetOf(route, endpoint, options);
+  const named = endpointPeer(endpoint, service);
+  // Nobody proves who is there.
+  const peer = target.peer === null ? { ...named, principal: null } : named;
   const health = { fivesInARow: 0, gatewayErrorsInARow: 0, localFailuresInARow: 0, ejections: 0, ejectedAtMs: null };
-  return { target, peer: Object.freeze(endpointPeer(endpoint, service)), sinceMs, health };
+  return { target, peer: Object.freeze(peer), sinceMs, health };
 }
 
-function targetOf({ service, port }: Route, endpoint: Endpoint, { settings, carriage }: MemberOptions): Target {
+function targetOf({ service, port }: Route, endpoint: Endpoint, { settings, carriage, tls }: MemberOptions): Target {
+  if (tls === "DISABLE" || (tls === "AUTO" && endpoint.isPlaintext === true)) return plaintextTarget(endpoint, settings);
   const sni = formatSni(port.port, service.fqdn);
   const { spiffeId, hbonePort } = endpoint;
   // What a port of TCP carries is nobody's business on the way; on others the far sidecar looks at the first bytes. A

@@ -26,6 +26,7 @@ const CASES: readonly Case[] = [
   caseOf("istio.workload.Address", messages.ADDRESS),
   caseOf("cardea.mesh.v1.Policy", messages.POLICY),
   caseOf("cardea.mesh.v1.PolicySet", messages.POLICY_SET),
+  caseOf("cardea.mesh.v1.PlaintextPorts", messages.PLAINTEXT_PORTS),
   caseOf("istio.v1.auth.IstioCertificateRequest", messages.ISTIO_CERTIFICATE_REQUEST, ["metadata"]),
   caseOf("istio.v1.auth.IstioCertificateResponse", messages.ISTIO_CERTIFICATE_RESPONSE),
   caseOf("envoy.service.discovery.v3.DiscoveryRequest", secrets.DISCOVERY_REQUEST),

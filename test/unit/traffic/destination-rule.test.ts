@@ -73,6 +73,12 @@ test("the connection pool: what is written, and the defaults; 0 is no limit", ()
   expect(policyOf({ connectionPool: {} }).connectionPool).toEqual(DEFAULT_TRAFFIC_POLICY.connectionPool);
 });
 
+test("tls: by the registry without the block, else as it says", () => {
+  expect(policyOf({}).tls).toBe("AUTO");
+  expect(policyOf({ tls: { mode: "ISTIO_MUTUAL" } }).tls).toBe("ISTIO_MUTUAL");
+  expect(policyOf({ tls: { mode: "DISABLE" } }).tls).toBe("DISABLE");
+});
+
 test("outlier detection: none without the block, Istio's defaults with it", () => {
   expect(policyOf({}).outlierDetection).toBeNull();
   expect(
@@ -218,7 +224,9 @@ describe("is refused", () => {
     [lb({ simple: "RANDOM", warmupDurationSecs: "1s" }), "has a warmup"],
     [lb({ warmup: { duration: "1s", aggression: 2 } }), "aggression: is not yet supported"],
     [lb({ localityLbSetting: {} }), "localityLbSetting: is not yet supported"],
-    [{ host: "a", trafficPolicy: { tls: { mode: "DISABLE" } } }, "DISABLE is not taken"],
+    [{ host: "a", trafficPolicy: { tls: { mode: "SIMPLE" } } }, "SIMPLE is not taken"],
+    [{ host: "a", trafficPolicy: { tls: { mode: "MUTUAL" } } }, "MUTUAL is not taken"],
+    [{ host: "a", trafficPolicy: { tls: { mode: "disable" } } }, "tls.mode: expected one of"],
     [{ host: "a", trafficPolicy: { tls: {} } }, "tls.mode: is required"],
     [{ host: "a", trafficPolicy: { retryBudget: {} } }, "retryBudget: is not yet supported"],
     [

@@ -14,7 +14,7 @@ function service(addresses: readonly string[], changes: Partial<WireService> = {
 
 function workload(name: string, addresses: readonly string[], changes: Partial<WireWorkload> = {}) {
   const names = { workload: name, namespace: "shop", canonicalName: name, revision: "v1", spiffeId: SPIFFE_ID };
-  const reach = { address: addresses[0] ?? null, addresses, takesMutualTls: true, hbonePort: null };
+  const reach = { address: addresses[0] ?? null, addresses, takesMutualTls: true, hbonePort: null, plaintext: null };
   const services = new Map([[ORDERS, new Map([[80, 8_080]])]]);
   return { kind: "workload", workload: { names, spiffeId: SPIFFE_ID, ...reach, services, ...changes } } as const;
 }

@@ -4,6 +4,7 @@ import type { TunnelProtocol as _istio_workload_TunnelProtocol, TunnelProtocol__
 import type { GatewayAddress as _istio_workload_GatewayAddress, GatewayAddress__Output as _istio_workload_GatewayAddress__Output } from '../../istio/workload/GatewayAddress.ts';
 import type { WorkloadStatus as _istio_workload_WorkloadStatus, WorkloadStatus__Output as _istio_workload_WorkloadStatus__Output } from '../../istio/workload/WorkloadStatus.ts';
 import type { PortList as _istio_workload_PortList, PortList__Output as _istio_workload_PortList__Output } from '../../istio/workload/PortList.ts';
+import type { Extension as _istio_workload_Extension, Extension__Output as _istio_workload_Extension__Output } from '../../istio/workload/Extension.ts';
 
 export interface Workload {
   'name'?: (string);
@@ -19,6 +20,7 @@ export interface Workload {
   'status'?: (_istio_workload_WorkloadStatus);
   'uid'?: (string);
   'services'?: ({[key: string]: _istio_workload_PortList});
+  'extensions'?: (_istio_workload_Extension)[];
 }
 
 export interface Workload__Output {
@@ -35,4 +37,5 @@ export interface Workload__Output {
   'status': (_istio_workload_WorkloadStatus__Output);
   'uid': (string);
   'services': ({[key: string]: _istio_workload_PortList__Output});
+  'extensions': (_istio_workload_Extension__Output)[];
 }
