@@ -109,7 +109,6 @@ const MESH_SETTINGS = messageOf({
 
 /** In an extension of a workload. */
 export const PLAINTEXT_PORTS = messageOf({ allBut: field(1, BOOL), ports: repeated(2, UINT32) });
-export type PlaintextPorts = MessageOf<typeof PLAINTEXT_PORTS>;
 
 const LABELS = messageOf({ labels: mapOf(1, STRING) });
 

@@ -2,6 +2,7 @@ import { placeFindings } from "../config/field-places.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import { checkPolicies, type PolicyCheckResult } from "../policy/analysis/check/check-policies.ts";
+import { lintPeers } from "../policy/authentication/lint-peers.ts";
 import type { AuthorizationPolicy } from "../policy/document.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 import { lintTraffic } from "../traffic/lint.ts";
@@ -27,12 +28,14 @@ export const command: Command = {
   ],
   async run(args, terminal) {
     const { files, policies } = await readPoliciesWithTexts(args.positional);
-    const { documents, traffic, tests, invariants, faults, revision } = policies;
+    const { documents, authentication, traffic, tests, invariants, faults, revision } = policies;
     const mesh = args.flag("mesh");
     const ground = mesh === undefined ? null : await readGround(mesh);
     const services = ground === null ? null : new Set(ground.workloads.flatMap(({ hosts }) => hosts));
     const checked = check(documents, ground);
-    const warnings = [...placeFindings(checked.findings, files), ...lintTraffic(traffic, services)];
+    const { rootNamespace } = ground?.settings ?? DEFAULT_MESH_SETTINGS;
+    const peers = lintPeers(authentication, { rootNamespace, workloads: ground?.workloads ?? null });
+    const warnings = [...placeFindings(checked.findings, files), ...peers, ...lintTraffic(traffic, services)];
     const isJson = args.isSet("json");
     for (const fault of faults) report("error", fault, terminal, isJson);
     for (const warning of warnings) report("warning", warning, terminal, isJson);

@@ -6,7 +6,14 @@ import type { FlowPeer, FlowTls } from "../observe/flow.ts";
 import type { TraceIds } from "../wire/traceparent.ts";
 import type { AcceptGate } from "./accept.ts";
 import type { AdmissionWaits } from "./admission-wait.ts";
-import { type AcceptedCaller, acceptCaller, type AcceptOptions, secureCaller, tlsOf, usableIdentity } from "./accept-caller.ts";
+import {
+  type AcceptedCaller,
+  acceptCaller,
+  type AcceptOptions,
+  secureCaller,
+  tlsOf,
+  usableIdentity,
+} from "./accept-caller.ts";
 import { PeerAuthorizer } from "./authorize.ts";
 import { httpProtocolOf, isHttpAlpn } from "./detect.ts";
 import { peerModeAt, type PolicySet } from "./discovery/policy-sinks.ts";
@@ -337,11 +344,7 @@ interface Either {
 }
 
 /** What was read of a plaintext connection goes to the stage that takes it over. */
-function goOn(
-  connection: Connection,
-  stage: { onData(chunk: Buffer): void },
-  begun: PlaintextBegun | null,
-): void {
+function goOn(connection: Connection, stage: { onData(chunk: Buffer): void }, begun: PlaintextBegun | null): void {
   if (begun?.early != null) stage.onData(begun.early);
   connection.resume();
 }

@@ -35,7 +35,10 @@ export async function readPlaintext(connection: Connection, options: ReadOptions
   if (options.mode === "DISABLE") return UNREAD;
   const begun = await readBeginning(connection, options);
   if (begun.at === "plaintext" && begun.isTls && carriesRequests(options.protocol))
-    throw new CardeaError("protocol-mismatch", "TLS came that offers no protocol of the mesh, and requests are declared");
+    throw new CardeaError(
+      "protocol-mismatch",
+      "TLS came that offers no protocol of the mesh, and requests are declared",
+    );
   return begun;
 }
 

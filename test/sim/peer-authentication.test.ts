@@ -1,10 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/core/limits.ts";
 import type { MutualTls, MutualTlsMode } from "../../src/policy/authentication/mutual-tls.ts";
 import { DEFAULT_PORT_TRAFFIC, DEFAULT_TRAFFIC_POLICY } from "../../src/traffic/default-traffic.ts";
 import { PREFACE } from "../../src/wire/http2-codes.ts";
-// Loaded on demand, which would take longer than the simulated network waits.
-import "../../src/proxy/read-plaintext.ts";
 import { clientHello } from "../support/client-hello.ts";
 import type { Collected } from "../support/collected.ts";
 import { openSimMesh, say, type SimMesh, type SimMeshOptions } from "../support/sim-mesh.ts";
@@ -32,6 +30,9 @@ function setOf(mutualTls: MutualTls, policies: readonly object[] = [ANYBODY], re
 function open(mode: MutualTlsMode, policies?: readonly object[], options: SimMeshOptions = {}): Promise<SimMesh> {
   return openSimMesh({ policy: setOf(modes(mode), policies), ...options });
 }
+
+// Loaded on demand, which would take longer than the simulated network waits.
+beforeAll(() => import("../../src/proxy/read-plaintext.ts"));
 
 const NOBODY = {
   reporter: "destination",
@@ -77,7 +78,9 @@ describe.each(["PERMISSIVE", "DISABLE"] as const)("a port that is %s", (mode) =>
     const caller = await mesh.call(mesh.ordersInbound, GET);
     expect(caller.text()).toMatch(/^HTTP\/1\.1 403 /);
     expect(mesh.ordersApp).toEqual([]);
-    expect(mesh.flows()).toMatchObject([{ ...NOBODY, verdict: "denied", reason: "no-allow-rule-matched", status: 403 }]);
+    expect(mesh.flows()).toMatchObject([
+      { ...NOBODY, verdict: "denied", reason: "no-allow-rule-matched", status: 403 },
+    ]);
   });
 
   it("denies plaintext what is denied to all but one", async () => {
@@ -264,15 +267,18 @@ async function idle(mesh: SimMesh) {
 }
 
 describe("a port that is PERMISSIVE", () => {
-  it.each(["http/1.1", "h2"] as const)("takes the mesh's own TLS (%s) beside plaintext, with its identity", async (between) => {
-    const mesh = await open("PERMISSIVE", [WEB_MAY], { between });
-    const caller = await mesh.call(mesh.toOrders, GET);
-    say(mesh.ordersApp[0]!, OK);
-    await mesh.settle();
-    expect(caller.text()).toMatch(/hi$/);
-    expect(mesh.orders.flows).toMatchObject([{ verdict: "allowed", source: { principal: shopId("web") } }]);
-    expect(mesh.ordersApp[0]!.text()).toContain("x-forwarded-client-cert: By=");
-  });
+  it.each(["http/1.1", "h2"] as const)(
+    "takes the mesh's own TLS (%s) beside plaintext, with its identity",
+    async (between) => {
+      const mesh = await open("PERMISSIVE", [WEB_MAY], { between });
+      const caller = await mesh.call(mesh.toOrders, GET);
+      say(mesh.ordersApp[0]!, OK);
+      await mesh.settle();
+      expect(caller.text()).toMatch(/hi$/);
+      expect(mesh.orders.flows).toMatchObject([{ verdict: "allowed", source: { principal: shopId("web") } }]);
+      expect(mesh.ordersApp[0]!.text()).toContain("x-forwarded-client-cert: By=");
+    },
+  );
 
   it("takes the mesh's own TLS on an opaque port", async () => {
     const mesh = await open("PERMISSIVE", [WEB_MAY]);
@@ -356,7 +362,10 @@ describe("a port that is DISABLE", () => {
 
   it("answers TLS where requests are declared as no request", async () => {
     const mesh = await open("DISABLE");
-    const caller = await mesh.call(mesh.ordersInbound, clientHello({ alpn: ["istio-h2"], sni: null }).toString("latin1"));
+    const caller = await mesh.call(
+      mesh.ordersInbound,
+      clientHello({ alpn: ["istio-h2"], sni: null }).toString("latin1"),
+    );
     expect(caller.text()).toMatch(/^HTTP\/1\.1 400 /);
     expect(mesh.ordersApp).toEqual([]);
   });
@@ -370,13 +379,14 @@ describe("a port that is DISABLE", () => {
   });
 });
 
-describe("a caller's sidecar", () => {
-  const toPlaintext = async (policies?: readonly object[]) => {
-    const mesh = await open("DISABLE", policies);
-    mesh.register((endpoint) => ({ ...endpoint, isPlaintext: true }));
-    return mesh;
-  };
+/** A mesh whose registry says that orders and ledger take plaintext alone. */
+async function toPlaintext(policies?: readonly object[]): Promise<SimMesh> {
+  const mesh = await open("DISABLE", policies);
+  mesh.register((endpoint) => ({ ...endpoint, isPlaintext: true }));
+  return mesh;
+}
 
+describe("a caller's sidecar", () => {
   it("sends requests in plaintext where that alone is taken, and records that nobody was proved", async () => {
     const mesh = await toPlaintext();
     const caller = await mesh.call(mesh.toOrders, GET);
@@ -451,15 +461,18 @@ describe("a caller's sidecar", () => {
   it.each([
     ["DISABLE", false, null],
     ["ISTIO_MUTUAL", true, shopId("web")],
-  ] as const)("does what a DestinationRule says (%s), whatever the registry does", async (mode, isPlaintext, principal) => {
-    const mesh = await open("PERMISSIVE");
-    const traffic = { ...DEFAULT_PORT_TRAFFIC, policy: { ...DEFAULT_TRAFFIC_POLICY, tls: mode } };
-    const byService = new Map([["orders.shop.svc.cluster.local", { ports: new Map(), default: traffic }]]);
-    mesh.web.traffic.set({ revision: "rules", byService, bySuffix: new Map() });
-    mesh.register((endpoint) => ({ ...endpoint, isPlaintext }));
-    await mesh.call(mesh.toOrders, GET);
-    say(mesh.ordersApp[0]!, OK);
-    await mesh.settle();
-    expect(mesh.orders.flows).toMatchObject([{ verdict: "allowed", source: { principal } }]);
-  });
+  ] as const)(
+    "does what a DestinationRule says (%s), whatever the registry does",
+    async (mode, isPlaintext, principal) => {
+      const mesh = await open("PERMISSIVE");
+      const traffic = { ...DEFAULT_PORT_TRAFFIC, policy: { ...DEFAULT_TRAFFIC_POLICY, tls: mode } };
+      const byService = new Map([["orders.shop.svc.cluster.local", { ports: new Map(), default: traffic }]]);
+      mesh.web.traffic.set({ revision: "rules", byService, bySuffix: new Map() });
+      mesh.register((endpoint) => ({ ...endpoint, isPlaintext }));
+      await mesh.call(mesh.toOrders, GET);
+      say(mesh.ordersApp[0]!, OK);
+      await mesh.settle();
+      expect(mesh.orders.flows).toMatchObject([{ verdict: "allowed", source: { principal } }]);
+    },
+  );
 });

@@ -36,7 +36,9 @@ export function ordersRoute(endpoints: readonly Endpoint[]): Route {
 export function membersOf(count: number, sinceMs = Number.NEGATIVE_INFINITY): Member[] {
   const endpoints = Array.from({ length: count }, (_, index) => endpointAt(index + 1));
   const route = ordersRoute(endpoints);
-  return endpoints.map((endpoint) => createMember(route, endpoint, { sinceMs, settings: null, tls: "AUTO", carriage: "HTTP" }));
+  return endpoints.map((endpoint) =>
+    createMember(route, endpoint, { sinceMs, settings: null, tls: "AUTO", carriage: "HTTP" }),
+  );
 }
 
 /** Draws that look random and come again with the same seed (mulberry32). */

@@ -34,6 +34,7 @@ export async function createWebhookWorld(pods: Partial<PodWorld>, configurations
       settings: DEFAULT_MESH_SETTINGS,
       workloads: () => [],
       policies: () => [],
+      authentication: () => [],
       traffic: () => [],
       services: () => null,
     },

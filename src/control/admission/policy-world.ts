@@ -14,6 +14,7 @@ export function createPolicyWorld(
     settings,
     workloads: () => registry.get().workloads,
     policies: () => policies.get()?.documents ?? [],
+    authentication: () => policies.get()?.authentication ?? [],
     traffic: () => policies.get()?.traffic ?? [],
     services: () => new Set([...registry.get().resources.keys()].flatMap(hostOf)),
   };

@@ -5,6 +5,8 @@ import { LIMITS } from "../../core/limits.ts";
 import { checkPolicies } from "../../policy/analysis/check/check-policies.ts";
 import type { PolicyFinding } from "../../policy/analysis/check/policy-finding.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
+import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
+import { lintPeers } from "../../policy/authentication/lint-peers.ts";
 import { lintTraffic } from "../../traffic/lint.ts";
 import type { AdmissionRequest } from "./review.ts";
 import { type PolicyWorld, reportPolicy, reportSelection } from "./staged-report.ts";
@@ -29,7 +31,7 @@ export function reviewPolicy(request: AdmissionRequest, world: PolicyWorld): Ver
     const warnings = check(policy, world).map((finding) => `${describe(finding)} [${finding.code}]`);
     return admitted([...reportPolicy(policy, before[0] ?? null, world), ...warnings]);
   }
-  if (authentication !== undefined) return admitted(reportSelection(authentication, world));
+  if (authentication !== undefined) return admitted(reportAuthentication(authentication, world));
   if (rule === undefined) return { allowed: false, code: 400, message: `${kind.kind} is not reviewed`, warnings: [] };
   // The others are there so that subsets and other routes of the same host are known.
   const others = world.traffic().filter((each) => each.kind !== rule.kind || each.id !== rule.id);
@@ -42,6 +44,15 @@ function check(policy: AuthorizationPolicy, world: PolicyWorld): readonly Policy
   const documents = [...world.policies().filter(({ id }) => id !== policy.id), policy];
   const stepsMax = LIMITS.policyReviewStepsMax;
   return checkPolicies({ about: [policy], documents, settings: world.settings, workloads: null, stepsMax }).findings;
+}
+
+/** The others are there so that one of the same rank is known. */
+function reportAuthentication(document: AuthenticationDocument, world: PolicyWorld): readonly string[] {
+  const others = world.authentication().filter((each) => each.kind !== document.kind || each.id !== document.id);
+  const { rootNamespace } = world.settings;
+  const warnings = lintPeers([...others, document], { rootNamespace, workloads: null });
+  const own = warnings.filter(({ file }) => file === document.source.file).map(describe);
+  return own.length > 0 ? own : reportSelection(document, world);
 }
 
 function refuse(faults: readonly string[], oldObject: JsonObject | null, request: AdmissionRequest): Verdict {

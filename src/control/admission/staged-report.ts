@@ -1,3 +1,4 @@
+import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { isEnforcedAs, type Selecting, selectPolicies } from "../../policy/select.ts";
@@ -9,6 +10,7 @@ export interface PolicyWorld {
   readonly settings: MeshSettings;
   workloads(): readonly RegisteredWorkload[];
   policies(): readonly AuthorizationPolicy[];
+  authentication(): readonly AuthenticationDocument[];
   traffic(): readonly TrafficDocument[];
   /** Full host names; null: they are not known. */
   services(): ReadonlySet<string> | null;

@@ -165,7 +165,12 @@ function podValidators(options: WebhookOptions): readonly object[] {
 function policyValidators(options: WebhookOptions): readonly object[] {
   const elsewhere = selector([outside([...options.excludedNamespaces, options.rootNamespace])]);
   const kinds = [
-    policies("authorization", SECURITY_API_VERSIONS, ["authorizationpolicies", "requestauthentications"], []),
+    policies(
+      "authorization",
+      SECURITY_API_VERSIONS,
+      ["authorizationpolicies", "requestauthentications", "peerauthentications"],
+      [],
+    ),
     // Those of Istio's gateways alone are not for sidecars; a rule without gateways is.
     policies("traffic", NETWORKING_API_VERSIONS, ["destinationrules", "virtualservices", "sidecars"], [FOR_SIDECARS]),
     policies("routes", GATEWAY_API_VERSIONS, ["httproutes", "grpcroutes"], [FOR_SERVICES]),

@@ -1,7 +1,7 @@
 import type { Latest } from "../../core/latest.ts";
 import type { MutualTls } from "../../policy/authentication/mutual-tls.ts";
 import type { PeerAuthentication } from "../../policy/authentication/peer-authentication.ts";
-import { resolveMutualTls } from "../../policy/authentication/resolve-peer.ts";
+import { peerAuthenticationsOf, resolveMutualTls } from "../../policy/authentication/resolve-peer.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { PolicyContent } from "./policy-content.ts";
 
@@ -20,14 +20,14 @@ export interface PlaintextTable {
 }
 
 export function createPlaintextTable(policies: Latest<PolicyContent | null>, rootNamespace: string): PlaintextTable {
-  let documents = peerDocuments(policies.get());
+  let documents = peerAuthenticationsOf(policies.get()?.authentication ?? []);
   return {
     // Nobody says DISABLE in most meshes, and endpoints come and go by the thousand.
     of: (workload) => (documents.some(disables) ? plaintextPortsOf(workload) : null),
     subscribe: (onChange) =>
       policies.subscribe((content) => {
         const before = documents;
-        documents = peerDocuments(content);
+        documents = peerAuthenticationsOf(content?.authentication ?? []);
         if (!isSame(before, documents)) onChange();
       }),
   };
@@ -43,15 +43,11 @@ function toPlaintextPorts({ mode, ports }: MutualTls): PlaintextPorts | null {
   return allBut || others.length > 0 ? { allBut, ports: others.toSorted((left, right) => left - right) } : null;
 }
 
-function peerDocuments(content: PolicyContent | null): readonly PeerAuthentication[] {
-  return (content?.authentication ?? []).filter((each) => each.kind === "PeerAuthentication");
-}
-
 function disables({ mode, ports }: PeerAuthentication): boolean {
   return mode === "DISABLE" || [...ports.values()].includes("DISABLE");
 }
 
 /** Documents that did not change are the very same objects in the next content. */
-function isSame(left: readonly PeerAuthentication[], right: readonly PeerAuthentication[]): boolean {
+function isSame(left: readonly object[], right: readonly object[]): boolean {
   return left.length === right.length && left.every((each, index) => each === right[index]);
 }

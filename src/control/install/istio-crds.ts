@@ -103,6 +103,24 @@ const REQUEST_AUTHENTICATION = open({
   jwtRules: listOfAtMost(4_096, JWT_RULE),
 });
 
+const MUTUAL_TLS = open({ mode: { type: "string", enum: ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] } });
+
+const PEER_AUTHENTICATION = open(
+  {
+    selector: SELECTOR,
+    mtls: MUTUAL_TLS,
+    portLevelMtls: { type: "object", additionalProperties: MUTUAL_TLS, minProperties: 1, maxProperties: 1_024 },
+  },
+  {
+    "x-kubernetes-validations": [
+      rule(
+        "!has(self.portLevelMtls) || (has(self.selector) && has(self.selector.matchLabels) && self.selector.matchLabels.size() > 0)",
+        "portLevelMtls needs a selector with labels",
+      ),
+    ],
+  },
+);
+
 const HOST = bounded(253, { minLength: 1 });
 const EXPORT_TO = listOfAtMost(64, bounded(63));
 
@@ -171,6 +189,17 @@ export const ISTIO_CRDS: readonly JsonObject[] = [
     spec: REQUEST_AUTHENTICATION,
     hasStatus: true,
     columns: [],
+  }),
+  crd({
+    group: "security.istio.io",
+    kind: "PeerAuthentication",
+    plural: "peerauthentications",
+    shortNames: ["pa"],
+    categories: ["istio-io", "security-istio-io"],
+    versions: versionsOf(SECURITY_API_VERSIONS),
+    spec: PEER_AUTHENTICATION,
+    hasStatus: true,
+    columns: [{ name: "Mode", type: "string", jsonPath: ".spec.mtls.mode" }],
   }),
   crd({
     group: "networking.istio.io",

@@ -23,6 +23,7 @@ export interface KubePolicySource extends PolicySource {
 export const POLICY_KINDS: readonly KubeResource[] = [
   KUBE.authorizationPolicies,
   KUBE.requestAuthentications,
+  KUBE.peerAuthentications,
   KUBE.destinationRules,
   KUBE.virtualServices,
   KUBE.sidecars,

@@ -3,6 +3,7 @@ import { NAMESPACE_WHEN_ABSENT } from "../../core/object-metadata.ts";
 import { plainOf, type Schema, type Scope } from "../../core/schema.ts";
 import type { SourcePlace } from "../rule.ts";
 import type { AuthenticationKind } from "./kinds.ts";
+import { PEER_AUTHENTICATION, type PeerAuthentication, toPeerAuthentication } from "./peer-authentication.ts";
 import {
   REQUEST_AUTHENTICATION,
   type RequestAuthentication,
@@ -13,7 +14,7 @@ import {
  * A document that says how a workload is to learn of its callers, as it was read: checked, in one form, and knowing where
  * it was written. Such documents select workloads as policies do, and travel with them.
  */
-export type AuthenticationDocument = DocumentOf<RequestAuthentication>;
+export type AuthenticationDocument = DocumentOf<RequestAuthentication> | DocumentOf<PeerAuthentication>;
 
 /** Any kind of document, with what all of them have. */
 export type DocumentOf<Kind> = Kind & {
@@ -39,6 +40,8 @@ export function parseAuthenticationDocument(
   switch (kind) {
     case "RequestAuthentication":
       return read(located, scope, REQUEST_AUTHENTICATION, toRequestAuthentication);
+    case "PeerAuthentication":
+      return read(located, scope, PEER_AUTHENTICATION, toPeerAuthentication);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Kinds of documents that say how a workload learns of its callers. */
-export const AUTHENTICATION_KINDS = ["RequestAuthentication"] as const;
+export const AUTHENTICATION_KINDS = ["RequestAuthentication", "PeerAuthentication"] as const;
 export type AuthenticationKind = (typeof AUTHENTICATION_KINDS)[number];
 
 export function isAuthenticationKind(kind: string | null): kind is AuthenticationKind {

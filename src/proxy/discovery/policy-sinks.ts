@@ -129,13 +129,22 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const compiled = await compileSliced(documents.policies, workload, settings, clock);
       const { rootNamespace } = settings;
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
+      const mutualTls = await mutualTlsOf(authentication, workload, rootNamespace);
       const nextTraffic = await compileTraffic(documents.traffic, set);
       // Of two that were compiled at a time, the older must not be the last word.
       if (newest !== set) return `superseded by revision ${newest.revision}`;
       versionInForce = version;
       compiledTraffic = nextTraffic;
       traffic.set(nextTraffic?.set ?? { ...NO_TRAFFIC, revision });
-      inForce.set({ revision, settings, compiled, documents: documents.policies, authentication, steps: null, mutualTls: null });
+      inForce.set({
+        revision,
+        settings,
+        compiled,
+        documents: documents.policies,
+        authentication,
+        steps: null,
+        mutualTls,
+      });
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
       return null;
@@ -184,6 +193,17 @@ async function readAll(held: readonly WireUnread<AuthenticationKind>[]): Promise
   if (held.length === 0) return [];
   const { readWireAuthentication } = await import("./wire-authentication.ts");
   return held.map(readWireAuthentication);
+}
+
+/** What resolves them is loaded with the first of them; most meshes have none. */
+async function mutualTlsOf(
+  authentication: readonly AuthenticationDocument[],
+  workload: Workload,
+  rootNamespace: string,
+): Promise<MutualTls | null> {
+  if (!authentication.some(({ kind }) => kind === "PeerAuthentication")) return null;
+  const { peerAuthenticationsOf, resolveMutualTls } = await import("../../policy/authentication/resolve-peer.ts");
+  return resolveMutualTls(peerAuthenticationsOf(authentication), workload, rootNamespace);
 }
 
 /** The set's documents, or null while one is missing or has another version. */

@@ -141,7 +141,17 @@ function endpointOf(
   const isPlaintext = takesPlaintext(plaintext, targetPort);
   // Only opaque TCP goes by CONNECT.
   if (!takesMutualTls && !isPlaintext && protocol !== "TCP") return [];
-  return [{ address, port: dialPort, containerPort: targetPort, hbonePort, ...(isPlaintext ? { isPlaintext } : {}), ...names, spiffeId }];
+  return [
+    {
+      address,
+      port: dialPort,
+      containerPort: targetPort,
+      hbonePort,
+      ...(isPlaintext ? { isPlaintext } : {}),
+      ...names,
+      spiffeId,
+    },
+  ];
 }
 
 function placesOf(workload: WireWorkload): readonly PlacedWorkload[] {

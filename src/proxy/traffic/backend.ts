@@ -105,7 +105,12 @@ export class Backend {
     const before = this.#byKey;
     const ejected = this.#members.filter(({ health }) => health.ejectedAtMs !== null);
     this.#members = endpoints.map((endpoint) => {
-      const member = createMember(route, endpoint, { sinceMs, settings: this.#settings, carriage: this.#carriage, tls: this.#policy.tls });
+      const member = createMember(route, endpoint, {
+        sinceMs,
+        settings: this.#settings,
+        carriage: this.#carriage,
+        tls: this.#policy.tls,
+      });
       const known = before.get(member.target.key);
       return known === undefined ? member : { ...member, sinceMs: known.sinceMs, health: known.health };
     });

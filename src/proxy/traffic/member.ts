@@ -47,7 +47,8 @@ export function createMember(route: Route, endpoint: Endpoint, options: MemberOp
 }
 
 function targetOf({ service, port }: Route, endpoint: Endpoint, { settings, carriage, tls }: MemberOptions): Target {
-  if (tls === "DISABLE" || (tls === "AUTO" && endpoint.isPlaintext === true)) return plaintextTarget(endpoint, settings);
+  if (tls === "DISABLE" || (tls === "AUTO" && endpoint.isPlaintext === true))
+    return plaintextTarget(endpoint, settings);
   const sni = formatSni(port.port, service.fqdn);
   const { spiffeId, hbonePort } = endpoint;
   // What a port of TCP carries is nobody's business on the way; on others the far sidecar looks at the first bytes. A

@@ -21,6 +21,7 @@ const WORLD: PolicyWorld = {
     workload("bank", "vault-0", { app: "vault" }),
   ],
   policies: () => [],
+  authentication: () => [],
   traffic: () => [],
   services: () => new Set(["ledger.shop.svc.cluster.local"]),
 };
@@ -168,7 +169,7 @@ describe("a bad policy is refused in the words of policy check", () => {
     ["no spec", { ...policy({}), spec: undefined }],
     ["a spec that is a text", { ...policy({}), spec: "ALLOW" }],
     ["another API version", { ...policy({}), apiVersion: "security.istio.io/v2" }],
-    ["a kind of a later version", { ...policy({}), kind: "PeerAuthentication" }],
+    ["a kind of a later version", { ...policy({}), kind: "Gateway" }],
     ["a kind that is none of ours", { ...policy({}), kind: "ConfigMap" }],
   ])("%s", (_name, object) => {
     const verdict = ask(object);

@@ -62,7 +62,7 @@ describe("a set is refused whole and the old one stays when", () => {
     ["one of two files is bad", () => files.set("b.yaml", BAD)],
     [
       "a document is of a kind that is not read yet",
-      () => files.set("b.yaml", GOOD.replace("AuthorizationPolicy", "PeerAuthentication")),
+      () => files.set("b.yaml", GOOD.replace("AuthorizationPolicy", "Gateway")),
     ],
     [
       "a file cannot be read",

@@ -1,20 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { parseYaml } from "../../../../src/config/yaml.ts";
 import { type Fault, formatFault } from "../../../../src/core/located.ts";
-import {
-  parsePeerAuthentication,
-  type PeerAuthentication,
-} from "../../../../src/policy/authentication/peer-authentication.ts";
+import { parseAuthenticationDocument } from "../../../../src/policy/authentication/document.ts";
 
-function read(text: string): { readonly document: PeerAuthentication | null; readonly faults: readonly string[] } {
+function read(text: string) {
   const faults: Fault[] = [];
   const [located] = parseYaml(text, "peer.yaml", faults);
-  const document = parsePeerAuthentication(located!, { file: "peer.yaml" }, faults);
+  const document = parseAuthenticationDocument("PeerAuthentication", located!, { file: "peer.yaml" }, faults);
   return { document, faults: faults.map(formatFault) };
 }
 
 const HEAD =
   "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata:\n  name: default\n  namespace: shop\n";
+
+const port = (text: string) => `spec:\n  selector: {matchLabels: {app: a}}\n  portLevelMtls: ${text}\n`;
 
 describe("a PeerAuthentication", () => {
   it("is read whole: selector, mode, and modes of ports", () => {
@@ -31,7 +30,8 @@ describe("a PeerAuthentication", () => {
     expect(faults).toEqual([]);
     expect(document).toMatchObject({ id: "shop/default", mode: "STRICT", source: { file: "peer.yaml", line: 1 } });
     expect([...document!.matchLabels]).toEqual([["app", "finance"]]);
-    expect([...document!.ports]).toEqual([
+    if (document?.kind !== "PeerAuthentication") return expect.unreachable();
+    expect([...document.ports]).toEqual([
       [8080, "DISABLE"],
       [9090, "PERMISSIVE"],
       [7070, null],
@@ -51,7 +51,6 @@ describe("a PeerAuthentication", () => {
     expect(document).toMatchObject({ mode: null, ports: new Map(), matchLabels: new Map() });
   });
 
-  const port = (text: string) => `spec:\n  selector: {matchLabels: {app: a}}\n  portLevelMtls: ${text}\n`;
   it.each([
     ["a mode that is none", "spec:\n  mtls: {mode: LAX}\n", "7:16: spec.mtls.mode: expected one of UNSET, STRICT"],
     ["a mode in small letters", "spec:\n  mtls: {mode: strict}\n", "did you mean `STRICT`?"],

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { locatePlain } from "../../../../src/core/located.ts";
 import { type MutualTlsMode, mutualTlsAt } from "../../../../src/policy/authentication/mutual-tls.ts";
-import { parsePeerAuthentication } from "../../../../src/policy/authentication/peer-authentication.ts";
+import { parseAuthenticationDocument } from "../../../../src/policy/authentication/document.ts";
 import { resolveMutualTls } from "../../../../src/policy/authentication/resolve-peer.ts";
 
 type Mode = MutualTlsMode | "UNSET";
@@ -21,8 +21,8 @@ function document(id: string, mode: Mode | null, labels: object | null = null, p
     metadata: { name, namespace },
     spec,
   };
-  const parsed = parsePeerAuthentication(locatePlain(raw), { file: "test.yaml" }, []);
-  if (parsed === null) throw new Error("not a PeerAuthentication");
+  const parsed = parseAuthenticationDocument("PeerAuthentication", locatePlain(raw), { file: "test.yaml" }, []);
+  if (parsed?.kind !== "PeerAuthentication") throw new Error("not a PeerAuthentication");
   return parsed;
 }
 
@@ -74,7 +74,11 @@ describe("what a workload's ports take", () => {
     ],
     ["is not another namespace's", [document("other/n", "DISABLE")], "STRICT -"],
     ["is not another workload's", [document("shop/w", "DISABLE", { app: "b" })], "STRICT -"],
-    ["is not one's whose labels it has only in part", [document("shop/w", "DISABLE", { app: "a", v: "1" })], "STRICT -"],
+    [
+      "is not one's whose labels it has only in part",
+      [document("shop/w", "DISABLE", { app: "a", v: "1" })],
+      "STRICT -",
+    ],
     ["is nothing that the root namespace says with labels", [document("root/w", "DISABLE", A)], "STRICT -"],
     [
       "of several for a namespace is the first's by name",

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Resource__Output } from "../../../../src/api/generated/envoy/service/discovery/v3/Resource.ts";
-import { createPolicySinks, type PolicySinks } from "../../../../src/proxy/discovery/policy-sinks.ts";
+import { createPolicySinks, peerModeAt, type PolicySinks } from "../../../../src/proxy/discovery/policy-sinks.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { createSimulatedClock } from "../../../support/simulated-clock.ts";
 import { authenticationResource, policyResource, resourceOf, responseOf, SETTINGS, setResource } from "./responses.ts";
@@ -67,6 +67,8 @@ describe("a set is put in force", () => {
   });
 });
 
+const peer = (name: string, spec: object) => authenticationResource(name, spec, "PeerAuthentication");
+
 describe("what says how callers are known", () => {
   const users = authenticationResource("users", { jwtRules: [{ issuer: "a" }] });
   const web = authenticationResource("web", { selector: { matchLabels: { app: "web" } } });
@@ -79,6 +81,21 @@ describe("what says how callers are known", () => {
       { kind: "RequestAuthentication", id: "shop/users", source: { line: 5 } },
     ]);
     expect(set.documents).toHaveLength(1);
+  });
+
+  test("says of each port what it takes, resolved for the workload; nothing where nobody says anything", async () => {
+    const ofNamespace = peer("all", { mtls: { mode: "PERMISSIVE" } });
+    const selector = { matchLabels: { app: "orders" } };
+    const own = peer("orders", { selector, portLevelMtls: { 8080: { mode: "DISABLE" } } });
+    const others = peer("web", { selector: { matchLabels: { app: "web" } }, mtls: { mode: "STRICT" } });
+    give([a1, ofNamespace, own, others]);
+    expect(await setTo(setResource("r1", [a1, ofNamespace, own, others]))).toBeNull();
+    const set = sinks.inForce.get();
+    expect(peerModeAt(set, 8080)).toEqual({ mode: "DISABLE", by: "shop/orders" });
+    expect(peerModeAt(set, 80)).toMatchObject({ mode: "PERMISSIVE", by: "shop/all" });
+    expect(await setTo(setResource("r2", [a1]))).toBeNull();
+    expect(peerModeAt(sinks.inForce.get(), 8080)).toEqual({ mode: "STRICT", by: null });
+    expect(peerModeAt(null, 8080)).toEqual({ mode: "STRICT", by: null });
   });
 
   test("keeps the set back while it is missing", async () => {

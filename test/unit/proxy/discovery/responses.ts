@@ -69,23 +69,27 @@ export function ruleResource(name: string, maxConnections: number, change: Parti
   return resourceOf(`DestinationRule/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
 }
 
-/** A RequestAuthentication of namespace shop. */
-export function authenticationResource(name: string, spec: object): Resource__Output {
+/** A document on authentication, of namespace shop. */
+export function authenticationResource(
+  name: string,
+  spec: object,
+  kind: "RequestAuthentication" | "PeerAuthentication" = "RequestAuthentication",
+): Resource__Output {
   const document = {
     apiVersion: "security.istio.io/v1",
-    kind: "RequestAuthentication",
+    kind,
     metadata: { name, namespace: "shop" },
     spec,
   };
   const message = {
     namespace: "shop",
     name,
-    kind: "RequestAuthentication",
+    kind,
     document: JSON.stringify(document),
     file: "r.yaml",
     line: 5,
   };
-  return resourceOf(`RequestAuthentication/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
+  return resourceOf(`${kind}/shop/${name}`, packAny(api.policy, POLICY_TYPE, message));
 }
 
 export const SETTINGS: MeshSettings__Output = {
