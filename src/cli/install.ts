@@ -1,11 +1,12 @@
 import { formatYaml } from "../config/yaml-write.ts";
-import { findAbsentCrds } from "../control/install/find-absent-crds.ts";
+import { findAbsentCrds, servesAdmissionPolicies } from "../control/install/find-absent-crds.ts";
 import { ISTIO_CRDS } from "../control/install/istio-crds.ts";
 import { makeManifests, namespaceManifest } from "../control/install/manifests.ts";
 import { parseValues, type Profile } from "../control/install/parse-values.ts";
 import { OWN_CRDS } from "../control/install/own-crds.ts";
+import { joinValues } from "../control/install/values.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
-import type { JsonObject } from "../core/json-value.ts";
+import { type JsonObject, valueAt } from "../core/json-value.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import { readText } from "../io/files.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
@@ -45,9 +46,10 @@ export const command: Command = {
     KUBECONFIG_FLAG,
   ],
   async run(args, terminal) {
-    const values = await readValues(args);
+    const given = await readValues(args);
     const namespace = readNamespace(args);
-    const crds = await chooseCrds(args, terminal);
+    const { crds, hasGuards } = await askCluster(args, terminal);
+    const values = hasGuards ? given : withoutGuard(given, terminal);
     const documents = [namespaceManifest(namespace), ...OWN_CRDS, ...crds, ...makeManifests({ values, namespace })];
     terminal.stdout(formatYaml(documents).trimEnd());
     return 0;
@@ -68,16 +70,23 @@ async function readValues(args: ParsedArgs): Promise<JsonObject> {
   return values;
 }
 
-async function chooseCrds(args: ParsedArgs, terminal: Terminal): Promise<readonly JsonObject[]> {
+/** What the cluster lacks of Istio's kinds, and whether its API server can keep rules by itself. */
+interface Asked {
+  readonly crds: readonly JsonObject[];
+  readonly hasGuards: boolean;
+}
+
+async function askCluster(args: ParsedArgs, terminal: Terminal): Promise<Asked> {
   const which = args.flag("crds");
-  if (which === "all") return ISTIO_CRDS;
-  if (which === "none") return [];
+  if (which === "all") return { crds: ISTIO_CRDS, hasGuards: true };
+  if (which === "none") return { crds: [], hasGuards: true };
   if (which !== "auto")
     throw new CardeaError("bad-input", `--crds: expected auto, all or none, found ${JSON.stringify(which)}`);
   try {
     const client = await openClusterClient(args, terminal);
     try {
-      return await findAbsentCrds(client.kube, ISTIO_CRDS);
+      const hasGuards = await servesAdmissionPolicies(client.kube);
+      return { crds: await findAbsentCrds(client.kube, ISTIO_CRDS), hasGuards };
     } finally {
       await client.close();
     }
@@ -87,6 +96,14 @@ async function chooseCrds(args: ParsedArgs, terminal: Terminal): Promise<readonl
     terminal.stderr(
       `cardea: Istio's kinds (AuthorizationPolicy and others) are left out, since the cluster could not be asked whether it has them: ${toCardeaError(thrown).message}\ncardea: where there is no Istio, add --crds all; where there is, --crds none says so`,
     );
-    return [];
+    return { crds: [], hasGuards: true };
   }
+}
+
+function withoutGuard(values: JsonObject, terminal: Terminal): JsonObject {
+  if (valueAt(values, ["injection", "guard"]) === true)
+    terminal.stderr(
+      "cardea: the guard that refuses pods without a sidecar is left out: the server is older than Kubernetes 1.30",
+    );
+  return joinValues(values, { injection: { guard: false } });
 }

@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { ControlStatus } from "../../src/control/admin.ts";
-import { webhookConfigurations } from "../../src/control/admission/webhook-configuration.ts";
 import { type FaultProxy, openFaultProxy } from "../support/fault-proxy.ts";
 import {
   type AnyObject,
@@ -19,6 +18,7 @@ import {
   startReplica,
   SYSTEM,
   until,
+  webhooksAt,
 } from "../support/kube-control.ts";
 import { certify, type KubeControlTarget } from "../support/kube-sidecar.ts";
 
@@ -46,7 +46,7 @@ describe.skipIf(whyNoKube !== null)(`faults of a cluster (skipped where ${whyNoK
     await cluster.namespace("late");
     await cluster.must("POST", "/api/v1/namespaces/kube-system/serviceaccounts", { metadata: { name: "default" } });
     first = await start("control-a", { server: proxy.url });
-    await cluster.apply(atPort(first));
+    await cluster.apply(webhooksAt(first));
     rootPem = await until(rootOf("shop"), (text) => text.includes("BEGIN CERTIFICATE"));
     await until(() => create("shop", "warm-up", "?dryRun=All"), isInjected);
   }, 180_000);
@@ -355,7 +355,7 @@ describe.skipIf(whyNoKube !== null)(`faults of a cluster (skipped where ${whyNoK
       (now) => now.cluster!.meshless.length > 0,
     );
     expect(told.cluster!.meshless).toContainEqual({ pod: "shop/silent", reason: "no-sidecar" });
-    await cluster.apply(atPort(first));
+    await cluster.apply(webhooksAt(first));
     await until(
       () => status(first),
       (now) => now.cluster!.faults.length === 0,
@@ -402,7 +402,7 @@ describe.skipIf(whyNoKube !== null)(`faults of a cluster (skipped where ${whyNoK
     }
     expect((await cluster.must("GET", "/api/v1/namespaces/shop/pods")).items.map(nameOf)).not.toContain("uninjected");
     first = await start("control-a", { server: proxy.url, webhooksPort: port });
-    await cluster.apply(atPort(first));
+    await cluster.apply(webhooksAt(first));
     await until(() => create("shop", "back"), isInjected);
     const told = await until(
       () => status(first),
@@ -432,15 +432,6 @@ describe.skipIf(whyNoKube !== null)(`faults of a cluster (skipped where ${whyNoK
     return cluster.token("shop", "default", { audiences: ["cardea"], pod: { name: pod.name, uid: pod.uid } });
   }
 });
-
-/** There is no cluster network here: the server calls a port of this machine in the place of the Service. */
-function atPort({ webhooks }: KubeReplica): readonly AnyObject[] {
-  const configurations = structuredClone(webhookConfigurations()) as readonly AnyObject[];
-  for (const each of configurations)
-    for (const webhook of each.webhooks)
-      webhook.clientConfig = { url: `https://localhost:${webhooks.port}${webhook.clientConfig.service.path}` };
-  return configurations;
-}
 
 function podNamed(name: string, spec: object): object {
   return { metadata: { name }, spec: { containers: [{ name: "app", image: "app" }], ...spec } };

@@ -165,7 +165,7 @@ describe.skipIf(whyNoKube !== null)(`an installation's life (skipped where ${why
   test("the last one goes while its control plane still runs, and nothing is left", async () => {
     const { code, out, err } = await run(uninstall, "--revision", "canary", "--crds", "--yes", "--json");
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(JSON.parse(out.split("\n")[0]!)).toMatchObject({ kind: "MutatingWebhookConfiguration" });
+    expect(JSON.parse(out.split("\n")[0]!)).toMatchObject({ kind: "ValidatingAdmissionPolicyBinding" });
     await stop("cardea-control-canary");
     // Controllers, which a cluster has and this one has not, would end the namespace.
     const after = (await everything()).filter((line) => line !== "Namespace <none> cardea-system");

@@ -1,10 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { webhookConfigurations } from "../../src/control/admission/webhook-configuration.ts";
 import { policyRules } from "../../src/control/kube/permissions.ts";
 import type { Address } from "../../src/core/ports.ts";
 import type { SpiffeId } from "../../src/core/spiffe-id.ts";
 import { type RunningCardea, startCardea } from "./cardea.ts";
-import type { KubeCluster } from "./kube-cluster.ts";
+import type { AnyObject, KubeCluster } from "./kube-cluster.ts";
 
 /** A replica of the control plane, a process of its own. */
 export interface KubeReplica {
@@ -103,6 +104,15 @@ export async function launchReplica(
   const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, "cardea-control"), server);
   const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
   return startCardea(words, { through, env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });
+}
+
+/** There is no cluster network here: the server calls a port of this machine in the place of the Service. */
+export function webhooksAt({ webhooks }: Pick<KubeReplica, "webhooks">): readonly AnyObject[] {
+  const configurations = structuredClone(webhookConfigurations()) as readonly AnyObject[];
+  for (const each of configurations)
+    for (const webhook of each.webhooks)
+      webhook.clientConfig = { url: `https://localhost:${webhooks.port}${webhook.clientConfig.service.path}` };
+  return configurations;
 }
 
 /** Asks until the answer is as wanted: a cluster comes to rest in its own time. */

@@ -77,7 +77,7 @@ const BYPASS_MODE = "cardea.dev/bypass-checks";
 const YES = ["enabled", "true"];
 const NO = ["disabled", "false"];
 /** Written by the API server itself on each namespace; nobody can leave it out. */
-const NAMESPACE_NAME = "kubernetes.io/metadata.name";
+export const NAMESPACE_NAME = "kubernetes.io/metadata.name";
 
 interface Expression {
   readonly key: string;
@@ -256,13 +256,13 @@ function selector(matchExpressions: readonly Expression[]): object {
 }
 
 /** The kubelet runs static pods whatever we say; refusing the mirror would only hide them. */
-const NOT_A_MIRROR = {
+export const NOT_A_MIRROR = {
   name: "not-a-mirror-pod",
   expression: "!has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)",
 };
 
 /** Injection leaves them alone, so they need not wait for it. */
-const NOT_THE_NODES_NETWORK = {
+export const NOT_THE_NODES_NETWORK = {
   name: "not-the-nodes-network",
   expression: "!has(object.spec.hostNetwork) || !object.spec.hostNetwork",
 };

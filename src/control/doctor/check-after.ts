@@ -13,6 +13,7 @@ import { record } from "../kube/endpoint-facts.ts";
 import { INJECTION_KEY } from "../kube/injection-settings.ts";
 import { isMeshNamespace } from "../kube/mesh-namespaces.ts";
 import { ROOT_CONFIG_KEY } from "../kube/trust-bundle.ts";
+import { checkGuard } from "./check-guard.ts";
 import type { ClusterFacts } from "./cluster-facts.ts";
 import { type Finding, reporter } from "./finding.ts";
 
@@ -21,6 +22,7 @@ export function checkAfter(facts: ClusterFacts, nowMs: number): readonly Finding
   return [
     ...checkReplicas(facts),
     ...checkWebhooks(facts),
+    ...checkGuard(facts),
     ...checkRoots(facts, nowMs),
     ...checkLeader(facts, nowMs),
     ...checkRevisions(facts),
@@ -62,8 +64,7 @@ function checkWebhooks(facts: ClusterFacts): readonly Finding[] {
   ]);
   return wanted.map(({ name, found }) => {
     const mend = "apply the output of cardea install anew";
-    if (found === undefined)
-      return error("is missing: pods come into the mesh without a sidecar", { about: name, mend });
+    if (found === undefined) return error("is missing: nobody gives pods their sidecars", { about: name, mend });
     const bundles = new Set(webhooksOf(found).map((each) => bundleOf(each)));
     if (bundles.has(null))
       return error("has no roots yet: the API server cannot ask us", {
@@ -124,7 +125,7 @@ function checkRevisions(facts: ClusterFacts): readonly Finding[] {
     const named = metadata.labels?.[REVISION_LABEL];
     if (named === undefined || there.includes(named)) return [];
     return [
-      error(`names the revision ${named}, which is not installed: its pods start without a sidecar`, {
+      error(`names the revision ${named}, which is not installed: nobody gives its pods their sidecars`, {
         about: `namespace ${metadata.name}`,
         mend: `kubectl label namespace ${metadata.name} ${REVISION_LABEL}-`,
       }),
@@ -146,7 +147,7 @@ function withoutDefault(facts: ClusterFacts): readonly Finding[] {
   });
   return asking.map(({ metadata }) =>
     reporter("revisions").error(
-      "names no revision, and no installation is the default: its pods start without a sidecar",
+      "names no revision, and no installation is the default: nobody gives its pods their sidecars",
       {
         about: `namespace ${metadata.name}`,
         mend: `kubectl label namespace ${metadata.name} ${REVISION_LABEL}=REVISION, or install one with defaultRevision=true`,

@@ -118,6 +118,8 @@ const INSTALLED: readonly KubeResource[] = [
   KUBE.services,
   KUBE.mutatingWebhooks,
   KUBE.validatingWebhooks,
+  KUBE.admissionPolicies,
+  KUBE.admissionPolicyBindings,
 ];
 
 /** Asks the server, as whoever runs this. Errors: `unreachable`. */

@@ -16,6 +16,9 @@ export interface ClusterFacts {
   readonly pods: readonly KubeObject[] | null;
   readonly mutatingWebhooks: readonly KubeObject[] | null;
   readonly validatingWebhooks: readonly KubeObject[] | null;
+  /** Rules that the API server keeps by itself, of anybody; none where it is older than 1.30. */
+  readonly admissionPolicies: readonly KubeObject[] | null;
+  readonly admissionPolicyBindings: readonly KubeObject[] | null;
   /** Ours. */
   readonly deployments: readonly KubeObject[] | null;
   readonly configMaps: readonly KubeObject[] | null;
@@ -45,12 +48,14 @@ export async function readClusterFacts(kube: KubeApi, namespace: string): Promis
   const ours = { namespace, labelSelector: PART_OF_SELECTOR };
   // The first one alone: a cluster that is away is told once.
   const version = await attempt("version", async () => versionIn(await kube.text("/version")));
-  const [apis, namespaces, pods, mutatingWebhooks, validatingWebhooks] = await Promise.all([
+  const [apis, namespaces, pods, ...admission] = await Promise.all([
     attempt("APIs", async () => apisIn(await kube.text("/apis"))),
     list(KUBE.namespaces),
     list(KUBE.pods),
     list(KUBE.mutatingWebhooks),
     list(KUBE.validatingWebhooks),
+    list(KUBE.admissionPolicies),
+    list(KUBE.admissionPolicyBindings),
   ]);
   const [deployments, configMaps, leases, roots, policies] = await Promise.all([
     list(KUBE.deployments, ours),
@@ -59,7 +64,8 @@ export async function readClusterFacts(kube: KubeApi, namespace: string): Promis
     list(KUBE.configMaps, { fieldSelector: `metadata.name=${ROOT_CONFIG_MAP}` }),
     list(KUBE.authorizationPolicies),
   ]);
-  const hooks = { mutatingWebhooks, validatingWebhooks };
+  const [mutatingWebhooks, validatingWebhooks, admissionPolicies, admissionPolicyBindings] = admission;
+  const hooks = { mutatingWebhooks, validatingWebhooks, admissionPolicies, admissionPolicyBindings };
   return {
     namespace,
     version,

@@ -19,6 +19,7 @@ export const CHECK_TABLE = {
   "pod-security": "Namespaces of the mesh allow what redirection needs.",
   replicas: "All replicas of the control plane are ready.",
   webhooks: "The API server can ask the webhooks, and knows whom to trust.",
+  guard: "The API server itself refuses pods that nobody has given their sidecar.",
   roots: "The roots are published, and do not end soon.",
   leader: "One replica does what one alone does.",
   revisions: "Namespaces name revisions that are there.",

@@ -37,22 +37,23 @@ export function decideOptIn(pod: Words, namespace: NamespaceFacts, options: OptI
   return { wanted: false, why: `neither the pod nor the namespace ${namespace.name} has the label ${INJECT_LABEL}` };
 }
 
-interface Word {
+/** A label or annotation, and what it may say. */
+export interface Word {
   readonly key: string;
   readonly yes: readonly string[];
   readonly no: readonly string[];
 }
 
-const OUR_WORD: Word = { key: INJECT_LABEL, yes: ["enabled", "true"], no: ["disabled", "false"] };
+export const OUR_WORD: Word = { key: INJECT_LABEL, yes: ["enabled", "true"], no: ["disabled", "false"] };
 
-const FOREIGN_WORDS: readonly Word[] = [
+export const FOREIGN_WORDS: readonly Word[] = [
   { key: "sidecar.istio.io/inject", yes: ["true", "enabled"], no: ["false", "disabled"] },
   { key: "istio-injection", yes: ["enabled"], no: ["disabled"] },
   { key: "linkerd.io/inject", yes: ["enabled"], no: ["disabled"] },
 ];
 
 /** Istio's label for a revision asks for injection by naming one. */
-const ISTIO_REVISION = "istio.io/rev";
+export const ISTIO_REVISION = "istio.io/rev";
 
 function readWords(words: Words, whose: string): OptIn | null {
   const ours = readWord(OUR_WORD, words, whose);

@@ -1,7 +1,19 @@
+import { toCardeaError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/json-value.ts";
 import type { KubeApi } from "../../core/kube.ts";
 import { KUBE } from "../../core/kube-resources.ts";
 import { PART_OF } from "./names.ts";
+
+/** Whether the server keeps rules by itself (ValidatingAdmissionPolicy, Kubernetes 1.30). Errors: those of KubeApi. */
+export async function servesAdmissionPolicies(kube: Pick<KubeApi, "list">): Promise<boolean> {
+  try {
+    await kube.list(KUBE.admissionPolicies, {});
+    return true;
+  } catch (thrown) {
+    if (toCardeaError(thrown).code === "kube-absent") return false;
+    throw thrown;
+  }
+}
 
 /**
  * Those that the cluster lacks, or has from us. What somebody else has brought, Istio above all, is theirs. Errors: those

@@ -167,6 +167,8 @@ function selectorOf(labels: Readonly<Record<string, string>>): string {
 }
 
 const FIRST: readonly KubeResource[] = [
+  KUBE.admissionPolicyBindings,
+  KUBE.admissionPolicies,
   KUBE.mutatingWebhooks,
   KUBE.validatingWebhooks,
   KUBE.deployments,

@@ -117,6 +117,11 @@ export const VALUE_TABLE: Readonly<Record<string, Value>> = {
   ),
   ...resources("injection.proxyResources", resourcesOf(INJECT.proxyResources), "a sidecar"),
   ...resources("injection.redirectResources", resourcesOf(INJECT.redirectResources), "the redirect container"),
+  "injection.guard": value(
+    FLAG,
+    true,
+    "The API server itself refuses pods that nobody has injected and that should be: needs Kubernetes 1.30.",
+  ),
   "injection.excludedNamespaces": value(
     list(NAME),
     DEFAULT_WEBHOOK_OPTIONS.excludedNamespaces,

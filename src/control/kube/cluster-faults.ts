@@ -5,7 +5,8 @@ export const CLUSTER_FAULT_TABLE = {
   "root-missing": "The Secret with the authority's root is gone, and could not be put back yet.",
   "root-replaced": "The Secret holds another root than the one that signs; no other replica can start with it.",
   "clock-differs": "Our clock and the API server's are so far apart that no certificate is issued.",
-  "webhooks-absent": "A webhook configuration is missing: pods come into the mesh without a sidecar.",
+  "webhooks-absent":
+    "A webhook configuration is missing: nobody gives pods their sidecars, and policies are not checked.",
   "injection-settings": "The InjectionSettings of the ConfigMap cannot be read; the last good ones are in force.",
   "webhooks-changed": "A webhook configuration lets objects pass that ours would not.",
 } as const satisfies Record<string, string>;

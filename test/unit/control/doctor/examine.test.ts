@@ -171,6 +171,20 @@ describe("after an installation it tells of", () => {
       /^webhooks error: cardea-injector is missing/,
     ],
     [
+      "a guard that is gone",
+      (kube) => kube.take(KUBE.admissionPolicies, "cardea-sidecar-required"),
+      /^guard warning: pods that should have a sidecar start without one/,
+    ],
+    [
+      "a guard that only warns",
+      (kube) =>
+        kube.put(KUBE.admissionPolicyBindings, {
+          metadata: { name: "cardea-sidecar-required" },
+          spec: { policyName: "cardea-sidecar-required", validationActions: ["Warn"] },
+        }),
+      /^guard warning: /,
+    ],
+    [
       "a webhook without roots",
       (kube) =>
         kube.put(KUBE.validatingWebhooks, { metadata: { name: "cardea-validator" }, webhooks: [{ clientConfig: {} }] }),

@@ -49,6 +49,14 @@ function mark(...sets: string[]): JsonValue | undefined {
   return valueAt(named(made(...sets), "Deployment")[0], [...annotations, "cardea.dev/configuration"]);
 }
 
+test("the guard of the API server is left out where it is not wanted, and only it", () => {
+  const without = keys(made("injection.guard=false"));
+  expect(keys(made()).filter((key) => !without.includes(key))).toEqual([
+    '["ValidatingAdmissionPolicy","cardea-sidecar-required"]',
+    '["ValidatingAdmissionPolicyBinding","cardea-sidecar-required"]',
+  ]);
+});
+
 test("two revisions have no object in common", () => {
   const plain = keys(made());
   const canary = keys(made("revision=canary"));
