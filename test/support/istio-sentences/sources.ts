@@ -52,6 +52,30 @@ export const ISTIO_SOURCES: readonly IstioSource[] = [
     "028b26a7e369c3cfd694f8ae4d3ea6ee073c24bf",
   ),
   page(
+    "best-practices",
+    "d3fa2974e2fe343c",
+    "ops/best-practices/security",
+    "025b62d55c413c29b6a0c4db40ec9c6015fec54b",
+    {
+      from: "Mutual TLS",
+      until: "Understand traffic capture limitations",
+      without: [
+        "How to configure",
+        "Mitigation for unsupported normalization",
+        "Custom normalization logic",
+        "Example custom normalization (case normalization)",
+        "Specialized Web Application Firewall (WAF)",
+        "Feature request to Istio",
+      ],
+    },
+  ),
+  page(
+    "task-http",
+    "cba394127ea5bde1",
+    "tasks/security/authorization/authz-http",
+    "0ef777a1fd231abe7927941df28869c46077e645",
+  ),
+  page(
     "task-deny",
     "3081edb3bebcebbf",
     "tasks/security/authorization/authz-deny",
@@ -82,6 +106,12 @@ export const ISTIO_SOURCES: readonly IstioSource[] = [
         "Performance expectations",
       ],
     },
+  ),
+  page(
+    "task-claim",
+    "347df9d47e32c5f8",
+    "tasks/security/authentication/claim-to-header",
+    "0e750fa3f436ad49acd541c2ec0cd126f5bf7e6a",
   ),
   page(
     "task-dry-run",

@@ -33,6 +33,12 @@ function expectDenied(documents: readonly object[], asked: Asked): void {
 const ports = (...names: string[]): object => to({ ports: names });
 const hosts = (...names: string[]): readonly object[] => [allow(to({ hosts: names }))];
 
+/** The leave to read a service, for who fits `source`. */
+function grant(app: string, source: object): object {
+  const rules = [{ ...source, ...to({ methods: ["GET"] }) }];
+  return policy(`${app}-viewer`, { selector: { matchLabels: { app } }, rules });
+}
+
 describe("ALLOW", () => {
   test("an account or a namespace, to read below a prefix or to post to one path: all else is denied", () => {
     const documents = [
@@ -127,6 +133,37 @@ describe("ALLOW", () => {
     expectAllowed(proved, {});
     expectDenied(proved, { principal: null });
     expectDenied(proved, { method: "PUT" });
+  });
+
+  test("one path alone, by what is allowed and by what is denied", () => {
+    const allowed = [allow(to({ paths: ["/public"] }))];
+    const denied = [ALLOW_ALL, deny(to({ notPaths: ["/public"] }))];
+    for (const documents of [allowed, denied]) {
+      expectAllowed(documents, { path: "/public" });
+      for (const path of ["/", "/public/", "/Public", "/public/x", "//public"]) expectDenied(documents, { path });
+    }
+  });
+
+  test("a walk from service to service, one grant after the other", () => {
+    const nothing = policy("allow-nothing", {});
+    const page = grant("page", {});
+    const reviews = grant("reviews", from({ principals: ["cluster.local/ns/shop/sa/page"] }));
+    const ratings = grant("ratings", from({ principals: ["cluster.local/ns/shop/sa/reviews"] }));
+    const reached = (documents: readonly object[]): boolean[] =>
+      [
+        ["page", null],
+        ["reviews", principal("shop", "page")],
+        ["ratings", principal("shop", "reviews")],
+      ].map(([app, caller]) => isAllowed(documents, { principal: caller!, ...inNamespace("shop", { app: app! }) }));
+    expect(reached([nothing])).toEqual([false, false, false]);
+    expect(reached([nothing, page])).toEqual([true, false, false]);
+    expect(reached([nothing, page, reviews])).toEqual([true, true, false]);
+    expect(reached([nothing, page, reviews, ratings])).toEqual([true, true, true]);
+    expectDenied([nothing, page, reviews, ratings], {
+      principal: principal("shop", "page"),
+      ...inNamespace("shop", { app: "ratings" }),
+    });
+    expectDenied([nothing, page], { principal: null, method: "POST", ...inNamespace("shop", { app: "page" }) });
   });
 
   test("one caller of opaque bytes on one port", () => {
