@@ -16,6 +16,8 @@ import type { Rule } from "./rule.ts";
 export interface RuleTable {
   /** What each rule decides, in their order. */
   readonly rules: readonly Decision[];
+  /** Where in `rules` each policy begins. */
+  readonly places: ReadonlyMap<AuthorizationPolicy, { readonly first: number }>;
   readonly byPeer: Tree<PeerWay, PeerView>;
 }
 
@@ -47,16 +49,22 @@ const RULES_PER_LOOK = 16;
 /** From so many on a condition has a tree of its own; fewer are put together with a peer's others. */
 const OWN_TREE_MIN = 64;
 
-/** Compiles the policies of one action, in the order in which they are reported. */
-export function* compileTable(policies: readonly AuthorizationPolicy[], settings: MeshSettings): Steps<RuleTable> {
+/** Compiles the policies of one action, in the order in which they are reported. `orders`: other than 0, 1, 2 …, but rising. */
+export function* compileTable(
+  policies: readonly AuthorizationPolicy[],
+  settings: MeshSettings,
+  orders: readonly number[] | null = null,
+): Steps<RuleTable> {
   const conditions = new Map<string, OpenCondition>();
   const rules: Decision[] = [];
+  const places = new Map<AuthorizationPolicy, { readonly first: number }>();
   for (const policy of policies) {
+    places.set(policy, { first: rules.length });
     for (const rule of policy.rules) {
       const decision = ruleDecision(policy.action === "DENY" ? "DENY" : "ALLOW", policy.id, rule.index);
-      const order = rules.push(decision) - 1;
-      addRule({ policy, rule, settings, order, decision }, conditions);
-      if (order % RULES_PER_LOOK === RULES_PER_LOOK - 1) yield;
+      const position = rules.push(decision) - 1;
+      addRule({ policy, rule, settings, order: orders?.[position] ?? position, decision }, conditions);
+      if (position % RULES_PER_LOOK === RULES_PER_LOOK - 1) yield;
     }
   }
   const ways: PeerWay[] = [];
@@ -65,7 +73,7 @@ export function* compileTable(policies: readonly AuthorizationPolicy[], settings
     const condition = { index: ways.length, candidates, tree };
     for (const tests of checks()) ways.push({ order: condition.index, tests, condition });
   }
-  return { rules, byPeer: yield* growTree(ways, PEER_CHECKS, "all") };
+  return { rules, places, byPeer: yield* growTree(ways, PEER_CHECKS) };
 }
 
 interface OpenCondition {

@@ -1,4 +1,5 @@
-import { compilePolicy } from "../../../src/policy/compile.ts";
+import { runSteps } from "../../../src/core/slices.ts";
+import { compilePolicy, compileSteps } from "../../../src/policy/compile.ts";
 import { bindPeer, type BoundPolicy, type CompiledPolicy, decideBound } from "../../../src/policy/decide.ts";
 import type { PeerFacts } from "../../../src/policy/facts.ts";
 import { DEFAULT_MESH_SETTINGS } from "../../../src/policy/mesh-settings.ts";
@@ -8,6 +9,8 @@ import { type Mix, peerOf, policiesOf, readRequest, type WireRequest, wireReques
 export interface MixCost {
   readonly rules: number;
   readonly compileMs: number;
+  /** One policy of them has changed. */
+  readonly changeMs: number;
   /** A peer that was not seen before. */
   readonly bindUs: number;
   /** A request that a rule fits, and one that none does. */
@@ -44,6 +47,9 @@ function openWorld(mix: Mix, rules: number): World {
   const compile = (): CompiledPolicy => compilePolicy(documents, workload, DEFAULT_MESH_SETTINGS);
   const compiles = [1, 2, 3].map(() => timedMs(compile));
   const compiled = compile();
+  const changed = documents.with(documents.length >> 1, { ...documents[documents.length >> 1]! });
+  const change = (): CompiledPolicy => runSteps(compileSteps(changed, workload, DEFAULT_MESH_SETTINGS, compiled));
+  const changes = [1, 2, 3].map(() => timedMs(change));
   const places = Array.from({ length: PLACES }, (_, i) => Math.floor(((i + 0.5) * rules) / PLACES));
   const peers = places.map((place) => peerOf(mix, place));
   const bound = peers.map((peer) => bindPeer(compiled, peer));
@@ -64,6 +70,7 @@ function openWorld(mix: Mix, rules: number): World {
     cost: () => ({
       rules,
       compileMs: Math.min(...compiles),
+      changeMs: Math.min(...changes),
       bindUs: lowerQuartile(samples.bind),
       hitNs: lowerQuartile(samples.hit),
       missNs: lowerQuartile(samples.miss),

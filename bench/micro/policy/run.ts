@@ -41,7 +41,15 @@ function nameOf({ name, isWorst }: (typeof MIXES)[number]): string {
 
 function headerOf(sizes: readonly number[]): readonly string[] {
   const all = sizes.map(String).join(" / ");
-  return [`ns, a rule fits: ${all}`, "ratio", `ns, none fits: ${all}`, "ratio", "new peer µs", "compile ms"];
+  return [
+    `ns, a rule fits: ${all}`,
+    "ratio",
+    `ns, none fits: ${all}`,
+    "ratio",
+    "new peer µs",
+    "compile ms",
+    "one changed, ms",
+  ];
 }
 
 function rowOf(costs: readonly MixCost[]): readonly string[] {
@@ -51,6 +59,7 @@ function rowOf(costs: readonly MixCost[]): readonly string[] {
     ...series(costs.map((cost) => cost.missNs)),
     costs.map((cost) => cost.bindUs.toFixed(1)).join(" / "),
     costs.at(-1)!.compileMs.toFixed(0) + (surprises === 0 ? "" : ` (${surprises} NOT AS EXPECTED)`),
+    costs.at(-1)!.changeMs.toFixed(1),
   ];
 }
 

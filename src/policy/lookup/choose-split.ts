@@ -45,12 +45,14 @@ export function* chooseSplit<T, F>(entries: readonly Entry<T>[], options: SplitO
 
 /** Where among the entry's tests the one stands that the split is by; -1: the entry has none. */
 export function splitPosition<T, F>(split: Split<F>, entry: Entry<T>, language: TestLanguage<T, F>): number {
+  const { subject, unwanted } = split;
   return entry.tests.findIndex((test) => {
     const lookup = language.lookupOf(test);
-    if (lookup === null || lookup.subject.key !== split.subject.key) return false;
-    if (split.unwanted === null) return !lookup.isNegated;
-    const key = patternKey(split.unwanted);
-    return lookup.isNegated && lookup.patterns.some((pattern) => patternKey(pattern) === key);
+    if (lookup === null || lookup.subject.key !== subject.key) return false;
+    if (unwanted === null) return !lookup.isNegated;
+    return (
+      lookup.isNegated && lookup.patterns.some(({ kind, text }) => kind === unwanted.kind && text === unwanted.text)
+    );
   });
 }
 

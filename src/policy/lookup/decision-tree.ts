@@ -25,9 +25,6 @@ export interface Tree<E, F> {
   readonly rest: Tree<E, F> | null;
 }
 
-/** What is asked of a tree: the first entry that fits, or all that do. */
-export type Wanted = "first" | "all";
-
 /** Builds the tree at once. The order of the entries does not matter. */
 export function buildTree<E extends Entry<T>, T, F>(entries: readonly E[], language: TestLanguage<T, F>): Tree<E, F> {
   return runSteps(growTree(entries, language));
@@ -37,11 +34,10 @@ export function buildTree<E extends Entry<T>, T, F>(entries: readonly E[], langu
 export function* growTree<E extends Entry<T>, T, F>(
   entries: readonly E[],
   language: TestLanguage<T, F>,
-  wanted: Wanted = "first",
 ): Steps<Tree<E, F>> {
   const budget = { copiesLeft: COPIES_PER_ENTRY * entries.length };
   const sorted = entries.toSorted((a, b) => a.order - b.order);
-  return yield* grow(sorted, { language, wanted, budget, depth: 0, ruledOut: new Set() });
+  return yield* grow(sorted, { language, budget, depth: 0, ruledOut: new Set() });
 }
 
 /** A few are asked faster one after the other than found. */
@@ -51,16 +47,8 @@ const COPIES_PER_ENTRY = 16;
 /** Where entries have so little in common that this is not enough, what is left is asked one after the other. */
 const DEPTH_MAX = 24;
 
-/** Where the first is wanted, nothing after an entry that all facts fit is ever reached. */
-function reachableOf<E extends Entry<unknown>>(entries: readonly E[], wanted: Wanted): readonly E[] {
-  if (wanted === "all") return entries;
-  const always = entries.findIndex((entry) => entry.tests.length === 0);
-  return always < 0 ? entries : entries.slice(0, always + 1);
-}
-
 interface Growth<T, F> {
   readonly language: TestLanguage<T, F>;
-  readonly wanted: Wanted;
   /** Of the whole tree. */
   readonly budget: { copiesLeft: number };
   readonly depth: number;
@@ -68,8 +56,7 @@ interface Growth<T, F> {
   readonly ruledOut: ReadonlySet<string>;
 }
 
-function* grow<E extends Entry<T>, T, F>(sorted: readonly E[], growth: Growth<T, F>): Steps<Tree<E, F>> {
-  const entries = reachableOf(sorted, growth.wanted);
+function* grow<E extends Entry<T>, T, F>(entries: readonly E[], growth: Growth<T, F>): Steps<Tree<E, F>> {
   const first = entries[0]?.order ?? Number.POSITIVE_INFINITY;
   const leaf = { first, entries, found: null, unless: null, rest: null };
   const { language, budget, ruledOut, depth } = growth;
@@ -81,18 +68,32 @@ function* grow<E extends Entry<T>, T, F>(sorted: readonly E[], growth: Growth<T,
     ruledOut,
   });
   if (split === null) return leaf;
-  const positions = entries.map((entry) => splitPosition(split, entry, language));
   const deeper = { ...growth, depth: depth + 1 };
-  const inside = {
-    entries: entries.filter((_, i) => positions[i]! >= 0),
-    positions: positions.filter((at) => at >= 0),
-  };
-  const others = entries.filter((_, i) => positions[i]! < 0);
+  const { inside, others } = yield* divide(entries, split, language);
   const chosen =
     split.unwanted === null
       ? yield* splitByValue(inside, split.subject, deeper)
       : yield* splitUnless(inside.entries, { ...split, unwanted: split.unwanted }, deeper);
   return { ...leaf, entries: [], ...chosen, rest: others.length === 0 ? null : yield* grow(others, deeper) };
+}
+
+function* divide<E extends Entry<T>, T, F>(
+  entries: readonly E[],
+  split: Split<F>,
+  language: TestLanguage<T, F>,
+): Steps<{ readonly inside: Inside<E>; readonly others: readonly E[] }> {
+  const inside = { entries: [] as E[], positions: [] as number[] };
+  const others: E[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const position = splitPosition(split, entry, language);
+    if (position < 0) others.push(entry);
+    else {
+      inside.entries.push(entry);
+      inside.positions.push(position);
+    }
+    if (i % ENTRIES_PER_LOOK === ENTRIES_PER_LOOK - 1) yield;
+  }
+  return { inside, others };
 }
 
 interface Inside<E> {

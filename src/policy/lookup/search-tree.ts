@@ -2,19 +2,26 @@ import type { ValuePattern } from "./choose-split.ts";
 import type { Tree } from "./decision-tree.ts";
 import type { Entry, Subject, TestLanguage } from "./lookup.ts";
 
+/** How a tree is searched for the first entry. */
+export interface Search<E, T, F> {
+  readonly holds: (test: T, facts: F) => boolean;
+  /** Null: all entries count. */
+  readonly counts: ((entry: E) => boolean) | null;
+}
+
 /** The entry of the lowest order that the facts fit and that comes before `before`; else `before`. Per request. */
 export function firstFit<E extends Entry<T>, T, F>(
   tree: Tree<E, F>,
   facts: F,
-  { holds }: Pick<TestLanguage<T, F>, "holds">,
+  search: Search<E, T, F>,
   before: E | null,
 ): E | null {
-  if (tree.found === null && tree.unless === null) return firstOf(tree.entries, facts, holds, before);
+  if (tree.found === null && tree.unless === null) return firstOf(tree.entries, facts, search, before);
   let best = before;
   const waiting = [tree];
   for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
     if (best !== null && node.first >= best.order) continue;
-    best = firstOf(node.entries, facts, holds, best);
+    best = firstOf(node.entries, facts, search, best);
     pushNext(node, facts, waiting);
   }
   return best;
@@ -49,12 +56,12 @@ function pushNext<E, F>(node: Tree<E, F>, facts: F, waiting: Tree<E, F>[]): void
 function firstOf<E extends Entry<T>, T, F>(
   entries: readonly E[],
   facts: F,
-  holds: (test: T, facts: F) => boolean,
+  { holds, counts }: Search<E, T, F>,
   before: E | null,
 ): E | null {
   for (const entry of entries) {
     if (before !== null && entry.order >= before.order) return before;
-    if (allHold(entry.tests, facts, holds)) return entry;
+    if (allHold(entry.tests, facts, holds) && (counts === null || counts(entry))) return entry;
   }
   return before;
 }

@@ -126,7 +126,13 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
     newest = set;
     const { revision, settings, version } = set;
     try {
-      const compiled = await compileSliced(documents.policies, workload, settings, clock);
+      const compiled = await compileSliced(
+        documents.policies,
+        workload,
+        settings,
+        clock,
+        inForce.get()?.compiled ?? null,
+      );
       const { rootNamespace } = settings;
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
       const mutualTls = await mutualTlsOf(authentication, workload, rootNamespace);

@@ -7,12 +7,13 @@ import { decideQuestion } from "../../../src/policy/explain.ts";
 import type { Question } from "../../../src/policy/facts.ts";
 import { istioAllows } from "../../support/istio-semantics.ts";
 import { peers, policies, requests, settings, workloads } from "../../support/policy-arbitraries.ts";
+import { propertyRuns } from "../../support/property-runs.ts";
 
 // Two cores may be shared with other test files.
 vi.setConfig({ testTimeout: 60_000 });
 
 const questions = fc.record({ workload: workloads, settings, peer: peers, request: fc.option(requests, { freq: 5 }) });
-const RUNS = 4_000;
+const RUNS = propertyRuns(4_000);
 
 test("where we differ from Istio we deny: nothing is let through that Istio would not let through", () => {
   let stricter = 0;

@@ -19,9 +19,10 @@ import {
   settings,
   workloads,
 } from "../../support/policy-arbitraries.ts";
+import { propertyRuns } from "../../support/property-runs.ts";
 
 // The compiled form decides in the data path; the interpreter is slow and obviously right. They must not differ.
-const RUNS = 4_000;
+const RUNS = propertyRuns(4_000);
 const ASKED_PER_RUN = 4;
 
 // Two cores may be shared with other test files.
@@ -97,7 +98,7 @@ test.each([
         expect(decideTcp(compiled, peer)).toEqual(interpret(world.documents, { ...world, peer, request: null }));
       }
     }),
-    { numRuns },
+    { numRuns: propertyRuns(numRuns) },
   );
 });
 
@@ -110,7 +111,7 @@ test("peers that share a binding are decided as each would be alone", () => {
         expect(decideRequest(shared, peer, request)).toEqual(decideRequest(alone, peer, request));
       }
     }),
-    { numRuns: 300 },
+    { numRuns: propertyRuns(300) },
   );
 });
 
@@ -121,7 +122,7 @@ test("one binding answers any number of requests of its peer", () => {
       const bound = bindPeer(compiled, peer);
       for (const request of asked) expect(decideBound(bound, request)).toBe(decideRequest(compiled, peer, request));
     }),
-    { numRuns: 1_000 },
+    { numRuns: propertyRuns(1_000) },
   );
 });
 
@@ -133,7 +134,7 @@ test("the order of the documents changes nothing that is decided or reported", (
       const other = compilePolicy(shuffled, world.workload, world.settings);
       expect(decideRequest(other, peer, request)).toEqual(decideRequest(one, peer, request));
     }),
-    { numRuns: 800 },
+    { numRuns: propertyRuns(800) },
   );
 });
 
@@ -147,6 +148,6 @@ test("compiling in slices gives what compiling at once gives", async () => {
       const whole = compilePolicy(world.documents, world.workload, world.settings);
       expect(decideRequest(sliced, peer, request)).toEqual(decideRequest(whole, peer, request));
     }),
-    { numRuns: 300 },
+    { numRuns: propertyRuns(300) },
   );
 });

@@ -2,10 +2,13 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { buildTree, growTree, type Tree } from "../../../../src/policy/lookup/decision-tree.ts";
 import type { Entry, Lookup, Pattern, TestLanguage } from "../../../../src/policy/lookup/lookup.ts";
-import { allFits, firstFit } from "../../../../src/policy/lookup/search-tree.ts";
+import { allFits, firstFit, type Search } from "../../../../src/policy/lookup/search-tree.ts";
 import { runSteps } from "../../../../src/core/slices.ts";
+import { propertyRuns } from "../../../support/property-runs.ts";
 
 // A language of its own: what a tree does must not depend on what policies happen to ask.
+const RUNS = propertyRuns(3_000);
+
 type Facts = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 interface Asks {
@@ -16,7 +19,7 @@ interface Asks {
   readonly isHidden: boolean;
 }
 
-const LANGUAGE: TestLanguage<Asks, Facts> = { holds, lookupOf };
+const LANGUAGE: TestLanguage<Asks, Facts> & Search<Entry<Asks>, Asks, Facts> = { holds, lookupOf, counts: null };
 
 const texts = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 3 });
 const tests: fc.Arbitrary<Asks> = fc
@@ -73,19 +76,31 @@ test("the first entry that fits is the one that asking all of them in order find
         expect(firstFit(tree, each, LANGUAGE, before)?.order).toBe(Math.min(5, wanted?.order ?? 5));
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: RUNS },
   );
-  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(300);
+  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(RUNS / 10);
+});
+
+test("entries that do not count any more are passed over, and hide nothing that comes after them", () => {
+  fc.assert(
+    fc.property(entries, facts, fc.func(fc.boolean()), (all, each, counts) => {
+      const tree = buildTree<Entry<Asks>, Asks, Facts>(all, LANGUAGE);
+      const search = { holds, counts: ({ order }: Entry<Asks>) => counts(order) };
+      const wanted = fitting(all, each).find(({ order }) => counts(order));
+      expect(firstFit(tree, each, search, null)?.order).toBe(wanted?.order);
+    }),
+    { numRuns: RUNS },
+  );
 });
 
 test("where all are wanted, all entries that fit are found", () => {
   fc.assert(
     fc.property(entries, facts, (all, each) => {
-      const tree = runSteps(growTree<Entry<Asks>, Asks, Facts>(all, LANGUAGE, "all"));
+      const tree = runSteps(growTree<Entry<Asks>, Asks, Facts>(all, LANGUAGE));
       const found = new Set(allFits(tree, each, LANGUAGE).map(({ order }) => order));
       expect(found).toEqual(new Set(fitting(all, each).map(({ order }) => order)));
     }),
-    { numRuns: 3_000 },
+    { numRuns: RUNS },
   );
 });
 
@@ -114,7 +129,7 @@ function own(order: number): Asks {
 
 test("facts meet few of many entries: those of their own value, or none where all do not want it", () => {
   let asked = 0;
-  const counting: TestLanguage<Asks, Facts> = { ...LANGUAGE, holds: (each, of) => (asked++, holds(each, of)) };
+  const counting: typeof LANGUAGE = { ...LANGUAGE, holds: (each, of) => (asked++, holds(each, of)) };
   const wanting = Array.from({ length: 500 }, (_, order) => ({
     order,
     tests: [single("path", `/${order}/`, false), single("host", "x", false)],
