@@ -27,7 +27,7 @@ export interface FollowedMesh {
 }
 
 export interface FollowedMeshOptions {
-  /** Namespaces whose pods are processes; elsewhere they are objects. Their apps have HTTP at 8080. */
+  /** Namespaces whose pods are processes; elsewhere they are objects. Their apps have HTTP at 8080 and their last port. */
   readonly running?: readonly string[];
 }
 
@@ -95,18 +95,31 @@ export async function openFollowedMesh({ running = [] }: FollowedMeshOptions = {
     for (const old of pods.get(key) ?? []) if ("running" in old) await killContainer(old.running.container);
     const made = await createPodsOf(cluster, deployment);
     if (running.includes(namespace)) {
-      const started = await Promise.all(
-        made.map((pod) => (hasSidecar(pod) ? mesh.startPod(pod, 8_080) : mesh.startBarePod(pod, 8_080))),
-      );
-      pods.set(key, started);
-      const service = await cluster.must("GET", `/api/v1/namespaces/${namespace}/services/${name}`);
+      pods.set(key, await Promise.all(made.map(startPod)));
+      await publishServices(namespace);
+    } else for (const pod of made) await setPodReady(cluster, await bindPod(cluster, pod, ["10.88.0.9"]));
+    await setReadyReplicas(cluster, deployment, made.length);
+  }
+
+  function startPod(pod: AnyObject): Promise<BarePod | MeshedPod> {
+    const ports = (pod.spec.containers as AnyObject[]).flatMap(({ name, ports: own = [] }) =>
+      name === "cardea-proxy" ? [] : own,
+    );
+    const httpPort = (ports.at(-1)?.containerPort as number | undefined) ?? 8_080;
+    return hasSidecar(pod) ? mesh.startPod(pod, httpPort) : mesh.startBarePod(pod, httpPort);
+  }
+
+  async function publishServices(namespace: string): Promise<void> {
+    const { items } = await cluster.must("GET", `/api/v1/namespaces/${namespace}/services`);
+    const objects = [...pods].flatMap(([key, some]) =>
+      key.startsWith(`${namespace}/`) ? some.map(({ object }) => object) : [],
+    );
+    for (const service of items as AnyObject[])
       await publishEndpoints(
         cluster,
         service,
-        started.map(({ object }) => object),
+        objects.filter(({ metadata }) => isSelected(service, metadata.labels)),
       );
-    } else for (const pod of made) await setPodReady(cluster, await bindPod(cluster, pod, ["10.88.0.9"]));
-    await setReadyReplicas(cluster, deployment, made.length);
   }
 
   async function sh(block: string): Promise<string> {
@@ -154,6 +167,11 @@ export async function openFollowedMesh({ running = [] }: FollowedMeshOptions = {
       await mesh.close();
     },
   };
+}
+
+function isSelected({ spec }: AnyObject, labels: Readonly<Record<string, string>>): boolean {
+  const selector = Object.entries((spec.selector ?? {}) as Record<string, string>);
+  return selector.length > 0 && selector.every(([key, text]) => labels[key] === text);
 }
 
 function hasSidecar({ spec }: AnyObject): boolean {
