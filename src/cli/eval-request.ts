@@ -14,6 +14,7 @@ import {
   withDefault,
 } from "../core/schema.ts";
 import { parseSpiffeId } from "../core/spiffe-id.ts";
+import { CLAIMS, type Claims } from "../policy/claims.ts";
 import type { PeerFacts, RequestFacts, Workload } from "../policy/facts.ts";
 
 /** One line of `policy eval`'s input. */
@@ -42,7 +43,7 @@ export function parseEvalLine(text: string, place: { readonly file: string; read
       id: idOf(located),
       faults: faults.map((fault) => ({ ...fault, line: place.line, column: 1 })),
     };
-  const { id, source, destination, protocol, sni, request } = document;
+  const { id, source, destination, protocol, sni, request, claims } = document;
   const sourceIp = source.ip ?? UNKNOWN_IP;
   const { namespace, labels, ip, port } = destination;
   if (protocol === "http" && request === null)
@@ -56,7 +57,7 @@ export function parseEvalLine(text: string, place: { readonly file: string; read
     sni,
   };
   const workload = { namespace, labels: Object.fromEntries(labels ?? []) };
-  const facts = protocol === "tcp" || request === null ? null : requestFacts(request);
+  const facts = protocol === "tcp" || request === null ? null : requestFacts(request, claims);
   return { kind: "request", request: { id, workload, peer, request: facts } };
 }
 
@@ -105,9 +106,8 @@ const LINE = object({
   protocol: withDefault(oneOf("http", "tcp"), "http"),
   sni: withDefault(orNull(string()), null),
   request: withDefault(orNull(REQUEST), null),
-  // No policy that is read today can ask about a token, so what it says changes nothing.
-  claims: ignored(),
-  token: ignored(),
+  claims: withDefault(orNull(CLAIMS), null),
+  token: withDefault(orNull(string()), null),
 });
 
 interface RequestFields {
@@ -117,13 +117,13 @@ interface RequestFields {
   readonly headers: ReadonlyMap<string, string> | null;
 }
 
-function requestFacts({ method, path, host, headers }: RequestFields): RequestFacts {
+function requestFacts({ method, path, host, headers }: RequestFields, claims: Claims | null): RequestFacts {
   const byName = new Map<string, string>();
   for (const [name, value] of headers ?? []) {
     const before = byName.get(name.toLowerCase());
     byName.set(name.toLowerCase(), before === undefined ? value : `${before},${value}`);
   }
-  return { method, path, host: host ?? byName.get("host") ?? "", header: (name) => byName.get(name) };
+  return { method, path, host: host ?? byName.get("host") ?? "", header: (name) => byName.get(name), claims };
 }
 
 function parseJson(text: string): Located | null {

@@ -95,7 +95,7 @@ export function questionOf(flow: FlowRecord, settings: MeshSettings): Question |
     },
     request: isHttp
       ? // Headers may be secrets and are not recorded: conditions on them find nothing here.
-        { method: flow.method, path: flow.path ?? "", host: flow.host ?? "", header: () => undefined }
+        { method: flow.method, path: flow.path ?? "", host: flow.host ?? "", header: () => undefined, claims: null }
       : null,
   };
 }

@@ -42,6 +42,7 @@ export function requestWords(facts: Facts, { protocol, port }: { protocol: Proto
   if (protocol === "http") {
     if (facts.host !== "") words.push(`host ${facts.host}`);
     for (const [name, value] of Object.entries(facts.headers)) words.push(`${name}: ${JSON.stringify(value)}`);
+    if (facts.claims !== null) words.push(`with a token that says ${JSON.stringify(facts.claims)}`);
   }
   if (!facts.sourceIp.startsWith("192.0.2.")) words.push(`from ${facts.sourceIp}`);
   if (facts.sni !== "") words.push(`sni ${facts.sni}`);

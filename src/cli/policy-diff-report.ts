@@ -95,7 +95,7 @@ export function formatJson(comparison: Comparison): readonly string[] {
       ip: facts.sourceIp,
       port: facts.destinationPort,
       ...(destination.protocol === "http"
-        ? { method: facts.method, path: facts.path, host: facts.host, headers: facts.headers }
+        ? { method: facts.method, path: facts.path, host: facts.host, headers: facts.headers, claims: facts.claims }
         : {}),
     })),
   }));

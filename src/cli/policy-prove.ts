@@ -88,7 +88,15 @@ function jsonOf({ invariant, result, counterexamples, ways, unknown, looked }: P
       protocol: destination.protocol,
       source: { principal: facts.principal, ip: facts.sourceIp },
       ...(destination.protocol === "http"
-        ? { request: { method: facts.method, path: facts.path, host: facts.host, headers: facts.headers } }
+        ? {
+            request: {
+              method: facts.method,
+              path: facts.path,
+              host: facts.host,
+              headers: facts.headers,
+              claims: facts.claims,
+            },
+          }
         : {}),
       policy: decision.policy,
       rule: decision.rule,

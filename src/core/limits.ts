@@ -247,6 +247,11 @@ export const LIMIT_TABLE = {
   retryAttemptsMax: limit(25, "count", "Retries that a route may ask for."),
   directResponseBytesMax: limit(32_768, "bytes", "The body that a route may answer with."),
   peerBindingsMax: limit(1_024, "count", "Peers for which a sidecar keeps the rules that may match them."),
+  policyAnalysisClaimsMax: limit(
+    1_024,
+    "count",
+    "Kinds of one claim that an analysis looks at: sets of texts grow fast, and what is beyond is not known.",
+  ),
   policyAnalysisStepsMax: limit(
     10_000_000,
     "count",

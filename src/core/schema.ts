@@ -161,6 +161,9 @@ export function placed<T>(schema: Schema<T>): Schema<Placed<T>> {
   };
 }
 
+/** How a field that a later version reads is refused: by its name, and never passed over. */
+export const NOT_YET = "is not yet supported";
+
 /** A field that is known but not taken: its presence is a fault that says why. */
 export function refused(why: string): Field<null> {
   return optional<null>((value, scope) => addFault(scope, value.at, why));

@@ -5,7 +5,7 @@ interface AttributeEntry {
   /** `peer` is known once a connection stands; `request` needs HTTP. */
   readonly layer: "peer" | "request";
   /** How its values are read. */
-  readonly values: "text" | "host" | "path" | "ip" | "port" | "serviceAccount";
+  readonly values: "text" | "host" | "path" | "ip" | "port" | "serviceAccount" | "user";
 }
 
 export const ATTRIBUTE_TABLE = {
@@ -22,6 +22,10 @@ export const ATTRIBUTE_TABLE = {
   "request.path": entry("request", "path"),
   "request.host": entry("request", "host"),
   "request.headers": entry("request", "text"),
+  "request.auth.principal": entry("request", "user"),
+  "request.auth.audiences": entry("request", "text"),
+  "request.auth.presenter": entry("request", "text"),
+  "request.auth.claims": entry("request", "text"),
 } as const satisfies Record<string, AttributeEntry>;
 
 type AttributeOf<Layer> = {

@@ -5,7 +5,18 @@ import type { Clause } from "./clause.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 import { namespaceMatcher, principalMatcher, serviceAccountMatcher, trustDomainMatcher } from "./identity-matcher.ts";
-import { compilePath, compileText, matchesPath, matchesText, type PathMatcher, type TextMatcher } from "./matcher.ts";
+import {
+  compilePath,
+  compileText,
+  matchesPath,
+  matchesText,
+  type PathMatcher,
+  type TextMatcher,
+  claimMatches,
+  compileUsers,
+  matchesUser,
+  type UserMatcher,
+} from "./matcher.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
 import type { Literal } from "./normal-form.ts";
 import { matchesPathTemplate, type TemplatePart } from "./path-template.ts";
@@ -30,7 +41,14 @@ export type RequestTest =
   | { readonly of: "path"; readonly matcher: PathMatcher; readonly isNegated: boolean }
   | { readonly of: "header"; readonly name: string; readonly matcher: TextMatcher; readonly isNegated: boolean }
   /** One template of a path clause, where the clause's others are known not to count. */
-  | { readonly of: "template"; readonly template: readonly TemplatePart[]; readonly isWide: boolean };
+  | { readonly of: "template"; readonly template: readonly TemplatePart[]; readonly isWide: boolean }
+  | { readonly of: "user"; readonly matchers: readonly UserMatcher[]; readonly isNegated: boolean }
+  | {
+      readonly of: "claim";
+      readonly path: readonly string[];
+      readonly matcher: TextMatcher;
+      readonly isNegated: boolean;
+    };
 
 /** What compiling a clause needs to know of its surroundings. */
 export interface ClauseContext extends Omit<Literal, "clause"> {
@@ -79,6 +97,12 @@ export function compileRequestTest(
       return { of: "host", matcher: compileText(values.map((value) => value.toLowerCase())), isNegated };
     case "request.headers":
       return { of: "header", name: clause.header ?? "", matcher: compileText(values), isNegated };
+    case "request.auth.principal":
+      return { of: "user", matchers: compileUsers(values), isNegated };
+    case "request.auth.audiences":
+    case "request.auth.presenter":
+    case "request.auth.claims":
+      return { of: "claim", path: clause.claim ?? [], matcher: compileText(values), isNegated };
   }
 }
 
@@ -95,6 +119,10 @@ export function requestTestHolds(test: RequestTest, request: RequestFacts): bool
       return headerMatches(test.matcher, headerOf(request, test.name)) !== test.isNegated;
     case "template":
       return matchesPathTemplate(test.template, request.path, test.isWide);
+    case "user":
+      return matchesUser(test.matchers, request.claims) !== test.isNegated;
+    case "claim":
+      return claimMatches(test.matcher, test.path, request.claims) !== test.isNegated;
   }
 }
 

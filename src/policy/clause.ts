@@ -8,6 +8,8 @@ export interface Clause {
   readonly attribute: Attribute;
   /** The header's lower-case name, for `request.headers`. */
   readonly header: string | null;
+  /** Where in the token's claims, for `request.auth.claims` and those that mean one of them. */
+  readonly claim: readonly string[] | null;
   readonly isNegated: boolean;
   /** As written; never empty. */
   readonly values: readonly string[];

@@ -26,9 +26,15 @@ const KEYS = [
   "destination.ip",
   "destination.port",
   "connection.sni",
+  "request.auth.principal",
 ] as const satisfies readonly Attribute[];
 
-const NOT_YET_KEYS = ["request.auth.principal", "request.auth.audiences", "request.auth.presenter"];
+/** Keys that mean a claim; RFC 7519 section 4.1.3, OpenID Connect Core section 2. */
+const CLAIM_KEYS = new Map<string, Pick<Clause, "attribute" | "claim">>([
+  ["request.auth.audiences", { attribute: "request.auth.audiences", claim: ["aud"] }],
+  ["request.auth.presenter", { attribute: "request.auth.presenter", claim: ["azp"] }],
+]);
+const CLAIMS = "request.auth.claims";
 const HEADER_KEY = /^request\.headers\[([^[\]]+)\]$/;
 
 /** A `when` entry → one clause for its values and one for its notValues. */
@@ -62,24 +68,41 @@ function inField(scope: Scope, { field }: Placed<unknown>): Scope {
   return { ...scope, field };
 }
 
-function readKey(key: Placed<string>, scope: Scope): Pick<Clause, "attribute" | "header"> | null {
+type Subject = Pick<Clause, "attribute" | "header" | "claim">;
+
+function readKey(key: Placed<string>, scope: Scope): Subject | null {
   const attribute = KEYS.find((each) => each === key.value);
-  if (attribute !== undefined) return { attribute, header: null };
+  if (attribute !== undefined) return { attribute, header: null, claim: null };
+  const known = CLAIM_KEYS.get(key.value);
+  if (known !== undefined) return { header: null, ...known };
+  const claim = key.value.startsWith(CLAIMS) ? claimPath(key.value.slice(CLAIMS.length)) : null;
+  if (claim !== null) return { attribute: "request.auth.claims", header: null, claim };
   const header = HEADER_KEY.exec(key.value)?.[1]?.toLowerCase();
   // HTTP/2's pseudo-headers, which Envoy has for HTTP/1.1 too.
-  if (header === ":method") return { attribute: "request.method", header: null };
-  if (header === ":authority") return { attribute: "request.headers", header: "host" };
-  if (header !== undefined && !header.startsWith(":")) return { attribute: "request.headers", header };
+  if (header === ":method") return { attribute: "request.method", header: null, claim: null };
+  if (header === ":authority") return { attribute: "request.headers", header: "host", claim: null };
+  if (header !== undefined && !header.startsWith(":")) return { attribute: "request.headers", header, claim: null };
   addFault({ ...scope, field: key.field }, key.at, whyNot(key.value));
   return null;
 }
 
+/**
+ * `[a][b]` → a, then b in it. What is not made of such steps is one name with brackets in it, as Istio reads it
+ * (extractNameInNestedBrackets); null: it is neither.
+ */
+function claimPath(brackets: string): readonly string[] | null {
+  if (brackets.length < 3 || !brackets.startsWith("[") || !brackets.endsWith("]")) return null;
+  if (/^(\[[^[\]]*\])+$/.test(brackets)) return brackets.slice(1, -1).split("][");
+  return [brackets.slice(1, -1)];
+}
+
 function whyNot(key: string): string {
-  if (NOT_YET_KEYS.includes(key) || key.startsWith("request.auth.claims[")) return `${key} is not yet supported`;
+  if (key.startsWith(CLAIMS))
+    return `expected ${CLAIMS}[NAME], or with [NAME] after [NAME], found ${JSON.stringify(key)}`;
   if (key.startsWith("experimental.envoy.filters.")) return `${key} is Envoy's own and not supported`;
   if (key.startsWith("request.headers[:"))
     return `${key} is not supported; methods, paths and hosts stand in to.operation`;
   if (key.startsWith("request.headers")) return `expected request.headers[NAME], found ${JSON.stringify(key)}`;
-  const closest = closestWord(key, [...KEYS, ...NOT_YET_KEYS, "request.headers[name]"]);
+  const closest = closestWord(key, [...KEYS, ...CLAIM_KEYS.keys(), `${CLAIMS}[name]`, "request.headers[name]"]);
   return `unknown attribute ${JSON.stringify(key)}${closest === null ? "" : `; did you mean \`${closest}\`?`}`;
 }

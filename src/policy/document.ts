@@ -1,5 +1,4 @@
 import type { Fault, Located } from "../core/located.ts";
-import { NOT_YET } from "../core/not-yet.ts";
 import { NAMESPACE_WHEN_ABSENT } from "../core/object-metadata.ts";
 import {
   addFault,
@@ -12,6 +11,7 @@ import {
   required,
   type Schema,
   type Scope,
+  NOT_YET,
 } from "../core/schema.ts";
 import { METADATA, NO_TARGETS, SECURITY_API_VERSIONS, SELECTOR } from "./document-parts.ts";
 import { type Rule, RULES, type SourcePlace } from "./rule.ts";

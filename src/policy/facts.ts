@@ -1,4 +1,5 @@
 import type { SpiffeId } from "../core/spiffe-id.ts";
+import type { Claims } from "./claims.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
 
 /** What is known of a connection (of a stream, where one connection carries several) before any request. */
@@ -26,6 +27,8 @@ export interface RequestFacts {
   readonly host: string;
   /** A header's value by lower-case name; several fields of that name are joined by a comma. Undefined: absent. */
   header(lowerName: string): string | undefined;
+  /** Of the token that was verified; null: the request brought none. Texts that are lists of words are lists here. */
+  readonly claims: Claims | null;
 }
 
 /** The workload that a policy set is compiled for. */

@@ -1,4 +1,5 @@
 import { needsHttp } from "./attributes.ts";
+import { type Claims, claimTexts, requestPrincipalOf } from "./claims.ts";
 import type { Clause } from "./clause.ts";
 import { headerOf } from "./clause-test.ts";
 import type { Question } from "./facts.ts";
@@ -59,5 +60,19 @@ function actualOf(clause: Clause, { peer, request }: Question): string {
       const value = request === null ? undefined : headerOf(request, clause.header ?? "");
       return value === undefined ? "no such header" : "a header of that name";
     }
+    case "request.auth.principal":
+      return userOf(request?.claims ?? null);
+    case "request.auth.audiences":
+    case "request.auth.presenter":
+    case "request.auth.claims":
+      // What a claim says of a person is that person's affair: whether there is one is all that is told.
+      if (request === null || request.claims === null) return "no token";
+      return claimTexts(request.claims, clause.claim ?? []).length > 0 ? "such a claim" : "no such claim";
   }
+}
+
+function userOf(claims: Claims | null): string {
+  const principal = requestPrincipalOf(claims);
+  if (principal !== null) return JSON.stringify(principal);
+  return claims === null ? "no token" : "a token without issuer or subject";
 }

@@ -2,6 +2,7 @@ import { cidrHolds, parseCidr, parseIp } from "../core/cidr.ts";
 import { trustDomainOf } from "../core/spiffe-id.ts";
 import { needsHttp } from "./attributes.ts";
 import { type Decision, defaultDecision, NO_ALLOW_RULE_MATCHED, ruleDecision } from "./decision.ts";
+import { claimTexts } from "./claims.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { Rule } from "./rule.ts";
 import type { PeerFacts, Question, RequestFacts } from "./facts.ts";
@@ -93,6 +94,12 @@ function valueMatches(literal: Literal, value: string, question: Question): bool
       return fits((request?.host ?? "").toLowerCase(), value.toLowerCase());
     case "request.headers":
       return headerFits(clause.header ?? "", value, request);
+    case "request.auth.principal":
+      return userFits(value, request);
+    case "request.auth.audiences":
+    case "request.auth.presenter":
+    case "request.auth.claims":
+      return claimTexts(request?.claims ?? null, clause.claim ?? []).some((text) => fits(text, value));
   }
 }
 
@@ -154,6 +161,19 @@ function pathRegExp(pattern: string, isWide: boolean): RegExp {
 function headerFits(name: string, pattern: string, request: RequestFacts | null): boolean {
   const value = name === "host" ? request?.host || undefined : request?.header(name);
   return value !== undefined && (pattern === "*" || fits(value, pattern));
+}
+
+/** Istio's requestPrincipalGenerator, case by case. */
+function userFits(value: string, request: RequestFacts | null): boolean {
+  const iss = request?.claims?.["iss"];
+  const sub = request?.claims?.["sub"];
+  if (typeof iss !== "string" || typeof sub !== "string") return false;
+  const parts = /^([^]*)\/([^/]*)$/.exec(value);
+  if (parts !== null) return fits(iss, parts[1]!) && fits(sub, parts[2]!);
+  if (value === "*") return iss !== "" && sub !== "";
+  if (value.startsWith("*")) return iss !== "" && sub.endsWith(value.slice(1));
+  if (value.endsWith("*")) return iss.startsWith(value.slice(0, -1)) && sub !== "";
+  return iss === value && sub === "";
 }
 
 function escaped(text: string): string {

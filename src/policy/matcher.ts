@@ -1,3 +1,5 @@
+import { isJsonList, isJsonObject, type JsonValue, memberOf } from "../core/json-value.ts";
+import type { Claims } from "./claims.ts";
 import { TemplateTrie } from "./lookup/template-trie.ts";
 import { TextTrie } from "./lookup/text-trie.ts";
 import { matchesPathTemplate, parsePathTemplate, type TemplatePart } from "./path-template.ts";
@@ -97,4 +99,60 @@ export function matchesPath(matcher: PathMatcher, path: string): boolean {
 function matchesAny(templates: readonly Template[], path: string, isWide: boolean): boolean {
   for (const template of templates) if (matchesPathTemplate(template, path, isWide)) return true;
   return false;
+}
+
+/** One value of `requestPrincipals`, which asks about the issuer and about the subject. */
+export interface UserMatcher {
+  readonly issuer: TextMatcher;
+  readonly subject: TextMatcher;
+}
+
+/** Values of `requestPrincipals` → matchers. */
+export function compileUsers(values: readonly string[]): readonly UserMatcher[] {
+  return values.map((value) => {
+    const { issuer, subject } = splitUser(value);
+    return { issuer: compileText([issuer]), subject: compileText([subject]) };
+  });
+}
+
+/**
+ * A value of `requestPrincipals` as Istio takes it apart (requestPrincipalGenerator): at its last slash, since an issuer may
+ * be an URL. Without a slash a star at the start leaves the issuer open, one at the end the subject; without either the
+ * subject has to be empty.
+ */
+export function splitUser(value: string): { readonly issuer: string; readonly subject: string } {
+  const slash = value.lastIndexOf("/");
+  if (slash >= 0) return { issuer: value.slice(0, slash), subject: value.slice(slash + 1) };
+  if (value === "*") return { issuer: "*", subject: "*" };
+  if (value.startsWith("*")) return { issuer: "*", subject: value };
+  return value.endsWith("*") ? { issuer: value, subject: "*" } : { issuer: value, subject: "" };
+}
+
+/** Whether one of the matchers fits the token's issuer and subject; a request without a token fits none. */
+export function matchesUser(matchers: readonly UserMatcher[], claims: Claims | null): boolean {
+  const [issuer, subject] = [claimTextOf(claims, "iss"), claimTextOf(claims, "sub")];
+  if (issuer === null || subject === null) return false;
+  for (const matcher of matchers)
+    if (matchesText(matcher.issuer, issuer) && matchesText(matcher.subject, subject)) return true;
+  return false;
+}
+
+/** Whether the claim is a text that fits, or a list with one. Numbers, booleans and maps fit nothing, as Istio has it. */
+export function claimMatches(matcher: TextMatcher, path: readonly string[], claims: Claims | null): boolean {
+  const value = claimAt(claims, path);
+  if (typeof value === "string") return matchesText(matcher, value);
+  return isJsonList(value) && value.some((each) => typeof each === "string" && matchesText(matcher, each));
+}
+
+/** The value at a path of names; undefined: there is none. */
+export function claimAt(claims: Claims | null, path: readonly string[]): JsonValue | undefined {
+  let value: JsonValue | undefined = claims ?? undefined;
+  for (const name of path) value = isJsonObject(value) ? memberOf(value, name) : undefined;
+  return value;
+}
+
+/** A claim of the token itself that is a text; null: it is not. */
+export function claimTextOf(claims: Claims | null, name: string): string | null {
+  const value = claims === null ? undefined : memberOf(claims, name);
+  return typeof value === "string" ? value : null;
 }

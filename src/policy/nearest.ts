@@ -41,7 +41,9 @@ interface NearRule extends RulePlace {
 
 /** A clause counts one, and one on the source a little more: less than one, however many of them there are. */
 function distanceOf({ failing }: NearRule): number {
-  const sources = failing.filter((clause) => clause.attribute.startsWith("source."));
+  const sources = failing.filter(
+    ({ attribute }) => attribute.startsWith("source.") || attribute === "request.auth.principal",
+  );
   return failing.length + sources.length / (failing.length + 1);
 }
 

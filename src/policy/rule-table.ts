@@ -93,16 +93,32 @@ function addRule({ policy, rule, settings, order, decision }: RulePlace, conditi
   const { sources, operations, conditions: always } = normalRule(policy, rule);
   const canMatchTcp = policy.action !== "ALLOW" || !clausesOf(rule).some((clause) => needsHttp(clause.attribute));
   const whenTests = requestTests(always);
-  for (const operation of operations) {
-    const rest = [...operation, ...always].filter(isOfPeer);
-    const key = JSON.stringify([sources.map(keysOf), keysOf(rest)]);
-    const condition = conditions.get(key) ?? {
-      checks: () => sources.map((source) => peerChecks([...source, ...rest], settings)),
-      candidates: [],
-    };
-    conditions.set(key, condition);
-    condition.candidates.push({ order, decision, canMatchTcp, tests: [...requestTests(operation), ...whenTests] });
+  for (const alike of sourcesByRequest(sources)) {
+    const ofPeer = alike.map((source) => source.filter(isOfPeer));
+    const sourceTests = requestTests(alike[0]!);
+    for (const operation of operations) {
+      const rest = [...operation, ...always].filter(isOfPeer);
+      const key = JSON.stringify([ofPeer.map(keysOf), keysOf(rest)]);
+      const condition = conditions.get(key) ?? {
+        checks: () => ofPeer.map((source) => peerChecks([...source, ...rest], settings)),
+        candidates: [],
+      };
+      conditions.set(key, condition);
+      const tests = [...requestTests(operation), ...sourceTests, ...whenTests];
+      condition.candidates.push({ order, decision, canMatchTcp, tests });
+    }
   }
+}
+
+/** Sources that ask the same of a request, which nearly always is nothing: such differ in whom they take alone. */
+function sourcesByRequest(sources: readonly Literals[]): Iterable<readonly Literals[]> {
+  if (sources.every((source) => source.every(isOfPeer))) return [sources];
+  return Map.groupBy(sources, askedOfRequest).values();
+}
+
+function askedOfRequest(source: Literals): string {
+  const asked = source.filter((literal) => !isOfPeer(literal));
+  return JSON.stringify(asked.map(({ clause }) => [clause.attribute, clause.isNegated, clause.values]));
 }
 
 /** Equal for literals that hold for the same peers. */

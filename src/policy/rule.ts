@@ -7,7 +7,6 @@ import {
   optional,
   type Placed,
   placed,
-  refused,
   required,
   type Schema,
   type Scope,
@@ -16,7 +15,6 @@ import {
 import type { Attribute } from "./attributes.ts";
 import type { Clause, Clauses } from "./clause.ts";
 import { CONDITION } from "./condition.ts";
-import { NOT_YET } from "../core/not-yet.ts";
 import { type ClauseValues, valuesOf } from "./values.ts";
 
 /** Matches when one of `from`, one of `to` and all of `when` do. */
@@ -46,6 +44,7 @@ type ClauseFields<A extends AttributesByField> = {
 
 const SOURCE_ATTRIBUTES = {
   principals: "source.principal",
+  requestPrincipals: "request.auth.principal",
   namespaces: "source.namespace",
   serviceAccounts: "source.serviceAccount",
   trustDomains: "source.trustDomain",
@@ -60,11 +59,7 @@ const OPERATION_ATTRIBUTES = {
   ports: "destination.port",
 } as const satisfies AttributesByField;
 
-const SOURCE_FIELDS = object({
-  ...clauseFields(SOURCE_ATTRIBUTES),
-  requestPrincipals: refused(NOT_YET),
-  notRequestPrincipals: refused(NOT_YET),
-});
+const SOURCE_FIELDS = object(clauseFields(SOURCE_ATTRIBUTES));
 
 const OPERATION_FIELDS = object(clauseFields(OPERATION_ATTRIBUTES));
 
@@ -139,7 +134,7 @@ function readClauses(
 }
 
 function clauseOf(attribute: Attribute, isNegated: boolean, list: ClauseValues | null | undefined): readonly Clause[] {
-  return list === null || list === undefined ? [] : [{ attribute, header: null, isNegated, ...list }];
+  return list === null || list === undefined ? [] : [{ attribute, header: null, claim: null, isNegated, ...list }];
 }
 
 function negatedName(name: string): string {

@@ -64,6 +64,9 @@ function assertValue(attribute: Attribute, value: string): void {
       if (attribute === "source.principal") assertNoScheme(value);
       if (attribute === "source.trustDomain") assertTrustDomain(value);
       return;
+    case "user":
+      assertUser(value);
+      return;
     case "host":
       return;
   }
@@ -79,6 +82,12 @@ function assertServiceAccount(value: string): void {
 function assertNoScheme(value: string): void {
   if (!value.startsWith("spiffe://")) return;
   throw new Error(`is written without spiffe:// here: ${JSON.stringify(value.slice("spiffe://".length))}`);
+}
+
+/** Istio reads a star at the start or at the end, and any other as a letter: such a value would match next to nobody. */
+function assertUser(value: string): void {
+  const stars = value.split("*").length - 1;
+  if (stars > 1) throw new Error(`expected at most one * in issuer/subject, found ${JSON.stringify(value)}`);
 }
 
 function assertTrustDomain(value: string): void {

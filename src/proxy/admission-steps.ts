@@ -1,4 +1,5 @@
 import type { CardeaError } from "../core/errors.ts";
+import type { Claims } from "../policy/claims.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { PeerFacts } from "../policy/facts.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
@@ -31,6 +32,8 @@ export class AskedRequest {
   target: string;
   /** As they will be forwarded, `host` first; what we add ourselves comes later. */
   headers: string[];
+  /** Of the token that a step has verified; null: none has. */
+  claims: Claims | null = null;
 
   constructor({ head, peer, headers, target, path }: AskedParts) {
     this.head = head;
@@ -42,8 +45,8 @@ export class AskedRequest {
 
   /** What policies see of it as it is now. */
   facts(): SeenRequest {
-    const { head, path, headers } = this;
-    return new SeenRequest({ method: head.method, path, host: head.host ?? "", headers });
+    const { head, path, headers, claims } = this;
+    return new SeenRequest({ method: head.method, path, host: head.host ?? "", headers, claims });
   }
 }
 

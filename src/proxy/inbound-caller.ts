@@ -1,6 +1,7 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
+import type { Claims } from "../policy/claims.ts";
 import { normalizePath } from "../wire/path.ts";
 import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
 import type { Admission, ExchangeSide, SettledAdmission } from "./admission.ts";
@@ -42,6 +43,8 @@ interface Forwarded {
   readonly headers: string[];
   readonly target: string;
   readonly path: string;
+  /** Of its token, where one was verified. */
+  readonly claims: Claims | null;
 }
 
 /** The requests of one caller: who it is, its connection has proved, or it is nobody. */
@@ -108,7 +111,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     if (!normalized.ok) return this.#refused(head, normalized.error);
     const { path: target, pathForMatch: path } = normalized;
     try {
-      const forwarded = { headers: requestHeadersOf(head), target, path };
+      const forwarded = { headers: requestHeadersOf(head), target, path, claims: null };
       return set.steps === null ? this.#decide(head, forwarded, null) : this.#askFirst(head, forwarded, set);
     } catch (thrown) {
       return { ...this.#refused(head, toCardeaError(thrown)), path };
@@ -141,10 +144,10 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     exchange.place = -1;
   }
 
-  #decide(head: RequestHead, { headers, target, path }: Forwarded, before: StepAnswer): SettledAdmission {
+  #decide(head: RequestHead, { headers, target, path, claims }: Forwarded, before: StepAnswer): SettledAdmission {
     const { authorizer, pair, traceIds, xfcc } = this.#options;
     const { method, framing, neverIndexed = null } = head;
-    const seen = new SeenRequest({ method, path, host: head.host ?? "", headers });
+    const seen = new SeenRequest({ method, path, host: head.host ?? "", headers, claims });
     const authorization = authorizer.authorizeRequest(seen, before === null ? null : before.decision);
     const trace = traceThrough(headers, traceIds);
     if (!authorization.allow) return { ...this.#denied(authorization.denial, trace, before), path };

@@ -1,5 +1,4 @@
-import { NOT_YET } from "../core/not-yet.ts";
-import { boolean, integer, object, oneOf, optional, parsed, refused, type ValueOf } from "../core/schema.ts";
+import { boolean, integer, object, oneOf, optional, parsed, refused, type ValueOf, NOT_YET } from "../core/schema.ts";
 import { DEFAULT_TRAFFIC_POLICY } from "./default-traffic.ts";
 import type { ConnectionPool } from "./service-traffic.ts";
 import { DURATION, POSITIVE_DURATION } from "../core/duration-schema.ts";

@@ -1,4 +1,3 @@
-import { NOT_YET } from "../core/not-yet.ts";
 import {
   integer,
   listOf,
@@ -10,6 +9,7 @@ import {
   required,
   type Schema,
   type ValueOf,
+  NOT_YET,
 } from "../core/schema.ts";
 import { NO_HEADER_CHANGES } from "./default-traffic.ts";
 import { GATEWAY_HEADERS } from "./header-changes.ts";

@@ -1,5 +1,4 @@
 import { LIMITS } from "../core/limits.ts";
-import { NOT_YET } from "../core/not-yet.ts";
 import { NAMESPACE, OBJECT_NAME } from "../core/object-metadata.ts";
 import {
   ignored,
@@ -14,6 +13,7 @@ import {
   type Schema,
   string,
   type ValueOf,
+  NOT_YET,
 } from "../core/schema.ts";
 import { GATEWAY_API_VERSIONS } from "./api-versions.ts";
 import { DEFAULT_RETRY } from "./default-traffic.ts";

@@ -1,5 +1,4 @@
 import { LIMITS } from "../core/limits.ts";
-import { NOT_YET } from "../core/not-yet.ts";
 import {
   boolean,
   integer,
@@ -11,6 +10,7 @@ import {
   required,
   string,
   type ValueOf,
+  NOT_YET,
 } from "../core/schema.ts";
 import { HEADER_NAME } from "../core/header-names.ts";
 import type { HashKey, HashTable, LoadBalancer } from "./service-traffic.ts";

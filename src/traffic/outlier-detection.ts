@@ -1,5 +1,4 @@
-import { NOT_YET } from "../core/not-yet.ts";
-import { boolean, integer, object, optional, parsed, refused, withDefault } from "../core/schema.ts";
+import { boolean, integer, object, optional, parsed, refused, withDefault, NOT_YET } from "../core/schema.ts";
 import type { OutlierDetection } from "./service-traffic.ts";
 import { POSITIVE_DURATION } from "../core/duration-schema.ts";
 

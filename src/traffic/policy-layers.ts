@@ -1,5 +1,4 @@
-import { NOT_YET } from "../core/not-yet.ts";
-import { listOf, object, oneOf, optional, parsed, refused, required } from "../core/schema.ts";
+import { listOf, object, oneOf, optional, parsed, refused, required, NOT_YET } from "../core/schema.ts";
 import { CONNECTION_POOL } from "./connection-pool.ts";
 import { DEFAULT_TRAFFIC_POLICY } from "./default-traffic.ts";
 import { LOAD_BALANCER } from "./load-balancer.ts";

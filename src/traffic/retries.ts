@@ -1,7 +1,6 @@
 import { closestWord } from "../core/closest-word.ts";
 import { LIMITS } from "../core/limits.ts";
-import { NOT_YET } from "../core/not-yet.ts";
-import { boolean, integer, object, optional, parsed, required, string } from "../core/schema.ts";
+import { boolean, integer, object, optional, parsed, required, string, NOT_YET } from "../core/schema.ts";
 import { DEFAULT_RETRY } from "./default-traffic.ts";
 import { RETRY_CONDITIONS, type RetryCondition, type RetryPolicy } from "./service-traffic.ts";
 import { POSITIVE_DURATION } from "../core/duration-schema.ts";

@@ -1,6 +1,5 @@
 import { LIMITS } from "../core/limits.ts";
-import { NOT_YET } from "../core/not-yet.ts";
-import { integer, object, oneOf, optional, parsed, refused, required, string } from "../core/schema.ts";
+import { integer, object, oneOf, optional, parsed, refused, required, string, NOT_YET } from "../core/schema.ts";
 import { AUTHORITY, PATH } from "./targets.ts";
 import { PORT } from "./ports.ts";
 import type { Redirect, Rewrite, RouteAction } from "./service-traffic.ts";

@@ -1,4 +1,3 @@
-import { NOT_YET } from "../core/not-yet.ts";
 import { NAMESPACE } from "../core/object-metadata.ts";
 import {
   addFault,
@@ -11,6 +10,7 @@ import {
   refused,
   type Schema,
   string,
+  NOT_YET,
 } from "../core/schema.ts";
 import { HEADER_NAME } from "../core/header-names.ts";
 import { PORT } from "./ports.ts";

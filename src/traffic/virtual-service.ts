@@ -1,4 +1,3 @@
-import { NOT_YET } from "../core/not-yet.ts";
 import {
   ignored,
   integer,
@@ -11,6 +10,7 @@ import {
   required,
   string,
   type ValueOf,
+  NOT_YET,
 } from "../core/schema.ts";
 import { NETWORKING_API_VERSIONS } from "./api-versions.ts";
 import { DEFAULT_RETRY } from "./default-traffic.ts";

@@ -1,6 +1,8 @@
 import { cidrHolds, parseCidr, parseIp } from "../../src/core/cidr.ts";
+import { isJsonList, isJsonObject, type JsonValue } from "../../src/core/json-value.ts";
 import { trustDomainOf } from "../../src/core/spiffe-id.ts";
 import { needsHttp } from "../../src/policy/attributes.ts";
+import type { Claims } from "../../src/policy/claims.ts";
 import type { Clause } from "../../src/policy/clause.ts";
 import type { AuthorizationPolicy } from "../../src/policy/document.ts";
 import type { Question } from "../../src/policy/facts.ts";
@@ -83,7 +85,37 @@ function fits(
       const header = clause.header === "host" ? request!.host || undefined : request!.header(clause.header ?? "");
       return header !== undefined && (value === "*" || whole(value).test(header));
     }
+    case "request.auth.principal":
+      return userFits(value, request!.claims);
+    case "request.auth.audiences":
+    case "request.auth.presenter":
+    case "request.auth.claims":
+      return claimFits(value, clause.claim ?? [], request!.claims);
   }
+}
+
+/** requestPrincipalGenerator: two matchers on the payload's `iss` and `sub`. */
+function userFits(value: string, claims: Claims | null): boolean {
+  const at = value.lastIndexOf("/");
+  const [iss, sub] = at < 0 ? [value, ""] : [value.slice(0, at), value.slice(at + 1)];
+  let issuer = whole(iss === "*" ? "*" : "");
+  let subject = whole(sub);
+  if (value === "*") [issuer, subject] = [whole("*"), whole("*")];
+  else if (value.startsWith("*") && at < 0) [issuer, subject] = [whole("*"), whole(value)];
+  else if (value.startsWith("*")) [issuer, subject] = [whole(iss), new RegExp(`^${quote(sub)}$`)];
+  else if (value.endsWith("*") && at < 0) [issuer, subject] = [whole(value), whole("*")];
+  else issuer = new RegExp(`^${quote(iss)}$`);
+  const [claimedIssuer, claimedSubject] = [claims?.["iss"], claims?.["sub"]];
+  if (typeof claimedIssuer !== "string" || typeof claimedSubject !== "string") return false;
+  return issuer.test(claimedIssuer) && subject.test(claimedSubject);
+}
+
+/** MetadataListValueMatcher with useExtendedJwt: the value itself, or one of a list. */
+function claimFits(value: string, path: readonly string[], claims: Claims | null): boolean {
+  let found: JsonValue | undefined = claims ?? undefined;
+  for (const step of path) found = isJsonObject(found) ? found[step] : undefined;
+  const all: readonly (JsonValue | undefined)[] = isJsonList(found) ? found : [found];
+  return all.some((each) => typeof each === "string" && whole(value).test(each));
 }
 
 function whole(pattern: string, before = ""): RegExp {

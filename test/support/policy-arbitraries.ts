@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { type Fault, locatePlain } from "../../src/core/located.ts";
 import { parseSpiffeId, parseTrustDomain, type SpiffeId } from "../../src/core/spiffe-id.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
+import type { Claims } from "../../src/policy/claims.ts";
 import type { PeerFacts, RequestFacts, Workload } from "../../src/policy/facts.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../src/policy/mesh-settings.ts";
 
@@ -63,6 +64,20 @@ const HOST_PATTERNS = ["*", "orders", "orders:*", "*.shop", "ORDERS*", "orders.s
 const HEADERS = ["x-role", "x-team"];
 const TEXTS = ["", "admin", "admins", "ops"];
 const TEXT_PATTERNS = ["*", "admin", "admin*", "*s", "ops"];
+const ISSUERS = ["id", "https://id.example", ""];
+const SUBJECTS = ["alice", "ann/x", "bob", ""];
+const USER_PATTERNS = [
+  "*",
+  "id/*",
+  "*/alice",
+  "https://id.example/a*",
+  "id/bob",
+  "id",
+  "id*",
+  "*ice",
+  "*example/bob",
+  "id/ann/x",
+];
 const SNIS = ["outbound_.80_._.orders", "orders", null];
 const PORTS = [0, 80, 8080, 9000];
 
@@ -80,6 +95,8 @@ const source = fc
   .record({
     principals: some(PRINCIPAL_PATTERNS),
     notPrincipals: some(PRINCIPAL_PATTERNS),
+    requestPrincipals: some(USER_PATTERNS),
+    notRequestPrincipals: some(USER_PATTERNS),
     namespaces: some(["*", ...NAMESPACES, "a*", "*b", "*a*", "r*t"]),
     notNamespaces: some(["*", ...NAMESPACES, "a*", "*b"]),
     trustDomains: some(["*", ...DOMAINS, "far*", "*.local"]),
@@ -127,6 +144,13 @@ const condition = fc
     conditionOn("request.headers[x-team]", TEXT_PATTERNS),
     conditionOn("request.headers[:method]", METHODS),
     conditionOn("request.headers[:authority]", ["orders", "Orders*", "*"]),
+    conditionOn("request.auth.principal", USER_PATTERNS),
+    conditionOn("request.auth.audiences", TEXT_PATTERNS),
+    conditionOn("request.auth.presenter", TEXT_PATTERNS),
+    conditionOn("request.auth.claims[groups]", TEXT_PATTERNS),
+    conditionOn("request.auth.claims[realm]", TEXT_PATTERNS),
+    conditionOn("request.auth.claims[realm][roles]", TEXT_PATTERNS),
+    conditionOn("request.auth.claims[sub]", ["alice", "*", "a*"]),
   )
   .filter((fields) => fields.values !== undefined || fields.notValues !== undefined);
 
@@ -223,14 +247,31 @@ export const peers: fc.Arbitrary<PeerFacts> = fc.record({
   sni: fc.constantFrom(...SNIS),
 });
 
+const text = fc.constantFrom(...TEXTS);
+const textOrTexts = fc.oneof(text, fc.array(text, { maxLength: 3 }));
+
+/** Of verified tokens: issuer and subject are texts where they are there, all else is whatever the issuer likes. */
+const claims: fc.Arbitrary<Claims> = fc.record(
+  {
+    iss: fc.constantFrom(...ISSUERS),
+    sub: fc.constantFrom(...SUBJECTS),
+    aud: textOrTexts,
+    azp: text,
+    groups: fc.oneof(textOrTexts, fc.constantFrom(7, true, null)),
+    realm: fc.oneof(text, fc.record({ roles: textOrTexts }, { requiredKeys: [] })),
+  },
+  { requiredKeys: [] },
+);
+
 export const requests: fc.Arbitrary<RequestFacts> = fc
   .record({
     method: fc.constantFrom(...METHODS),
     path: fc.constantFrom(...PATHS),
     host: fc.constantFrom(...HOSTS),
     headers: fc.dictionary(fc.constantFrom(...HEADERS), fc.constantFrom(...TEXTS), { maxKeys: 2 }),
+    claims: fc.option(claims, { freq: 2 }),
   })
-  .map(({ method, path, host, headers }) => ({ method, path, host, header: (name) => headers[name] }));
+  .map(({ headers, ...rest }) => ({ ...rest, header: (name) => headers[name] }));
 
 export const workloads: fc.Arbitrary<Workload> = fc.record({ namespace: fc.constantFrom("a", "ab"), labels });
 

@@ -18,6 +18,7 @@ export interface Asked {
   readonly path?: string;
   readonly host?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly claims?: RequestFacts["claims"];
   /** Bytes other than HTTP. */
   readonly isTcp?: boolean;
   readonly workload?: Workload;
@@ -96,6 +97,7 @@ export function questionOf(asked: Asked): Question {
     path: asked.path ?? "/",
     host: asked.host ?? "orders",
     header: (name) => headers[name],
+    claims: asked.claims ?? null,
   };
   return {
     workload: asked.workload ?? { namespace: "shop", labels: { app: "orders" } },

@@ -228,5 +228,6 @@ export function readRequest({ method, path, host, header }: WireRequest): Reques
     path: path.toString("latin1"),
     host: host.toString("latin1"),
     header: (name) => (name === HEADER ? value : undefined),
+    claims: null,
   };
 }

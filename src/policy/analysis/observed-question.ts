@@ -17,6 +17,6 @@ export function questionOf({ principal, workload, port, request }: Observation, 
       destinationPort: port ?? destinationPort,
       sni: null,
     },
-    request: request === null ? null : { ...request, host: "", header: () => undefined },
+    request: request === null ? null : { ...request, host: "", header: () => undefined, claims: null },
   };
 }

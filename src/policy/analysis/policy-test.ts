@@ -20,6 +20,7 @@ import {
   type ValueOf,
 } from "../../core/schema.ts";
 import { parseSpiffeId, type SpiffeId } from "../../core/spiffe-id.ts";
+import { CLAIMS, type Claims } from "../claims.ts";
 import type { Workload } from "../facts.ts";
 
 /** A PolicyTest document: a table of who asks what of whom, and what must come of it. */
@@ -65,6 +66,8 @@ export interface TestRequest {
   readonly host: string;
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, string>;
+  /** Of the token that the request brings, as verified; null: none. */
+  readonly claims: Claims | null;
 }
 
 /** Addresses of documentation (RFC 5737), for tests that do not care. */
@@ -188,6 +191,7 @@ const REQUEST = object({
   paths: TEXTS,
   host: optional(string()),
   headers: optional(mapOf(string({ allowEmpty: true }))),
+  claims: optional(CLAIMS),
 });
 
 const TEST = object({
@@ -233,7 +237,7 @@ function readRequests(test: Placed<TestFields>, scope: Scope): readonly (TestReq
     return [null];
   }
   if (protocol === "tcp") addFault(scope, test.at, "cannot have a request: its protocol is tcp");
-  const { method, methods, path, paths, host, headers } = request.value;
+  const { method, methods, path, paths, host, headers, claims } = request.value;
   if (method !== null && methods !== null) addFault(scope, request.at, "has both `method` and `methods`");
   if (path !== null && paths !== null) addFault(scope, request.at, "has both `path` and `paths`");
   const lowerHeaders = new Map([...(headers ?? [])].map(([name, value]) => [name.toLowerCase(), value]));
@@ -243,6 +247,7 @@ function readRequests(test: Placed<TestFields>, scope: Scope): readonly (TestReq
       path: eachPath,
       host: host ?? "",
       headers: lowerHeaders,
+      claims,
     })),
   );
 }

@@ -103,7 +103,7 @@ function questionOf({ from, to, request }: PolicyTestCase, { settings, normalize
   const path = normalizePath(request.path);
   if (path === null) return null;
   const header = (name: string): string | undefined => request.headers.get(name);
-  return { workload: to, settings, peer, request: { method: request.method, path, host: request.host, header } };
+  return { workload: to, settings, peer, request: { ...request, path, header } };
 }
 
 function principalOf({ identity }: TestPeer, settings: MeshSettings): PeerFacts["principal"] {

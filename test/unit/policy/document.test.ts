@@ -193,11 +193,19 @@ describe("what is not yet supported is refused by its field", () => {
   test.each<[string, unknown, string]>([
     ["CUSTOM", { action: "CUSTOM", provider: { name: "x" }, rules: [{}] }, "spec.action: CUSTOM is not yet supported"],
     ["provider", { provider: { name: "x" } }, "spec.provider: is for the action CUSTOM"],
-    ["requestPrincipals", source({ requestPrincipals: ["*"] }), "source.requestPrincipals: is not yet supported"],
-    ["notRequestPrincipals", source({ notRequestPrincipals: ["*"] }), "source.notRequestPrincipals: is not yet"],
-    ["request.auth.principal", condition("request.auth.principal"), "request.auth.principal is not yet supported"],
-    ["request.auth.audiences", condition("request.auth.audiences"), "request.auth.audiences is not yet supported"],
-    ["claims", condition("request.auth.claims[iss]"), "when[0].key: request.auth.claims[iss] is not yet supported"],
+    [
+      "two stars in requestPrincipals",
+      source({ requestPrincipals: ["*/*"] }),
+      "expected at most one * in issuer/subject",
+    ],
+    ["claims without a name", condition("request.auth.claims"), "expected request.auth.claims[NAME]"],
+    ["claims with an empty name", condition("request.auth.claims[]"), "expected request.auth.claims[NAME]"],
+    ["claims with a dot", condition("request.auth.claims.iss"), "expected request.auth.claims[NAME]"],
+    [
+      "an attribute of tokens that is none",
+      condition("request.auth.audience"),
+      "did you mean `request.auth.audiences`?",
+    ],
     ["Envoy's metadata", condition("experimental.envoy.filters.a.b[c]"), "is Envoy's own and not supported"],
     ["the raw path", condition("request.headers[:path]"), "request.headers[:path] is not supported"],
   ])("%s", (_name, spec, message) => {
@@ -318,6 +326,7 @@ spec:
   expect(policy?.rules[1]?.from?.[0]?.[0]).toEqual({
     attribute: "source.namespace",
     header: null,
+    claim: null,
     isNegated: true,
     values: ["a", "b"],
     field: "spec.rules[1].from[0].source.notNamespaces",

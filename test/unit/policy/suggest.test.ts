@@ -43,7 +43,7 @@ function isAllowed(
   const [sourceIp, destinationIp] = ["10.0.0.1", "10.0.0.2"];
   const peer = { principal, sourceIp, remoteIp: sourceIp, destinationIp, destinationPort: port ?? 8080, sni: null };
   if (request === null) return decideTcp(policy, peer).allow;
-  return decideRequest(policy, peer, { ...request, host: "", header: () => undefined }).allow;
+  return decideRequest(policy, peer, { ...request, host: "", header: () => undefined, claims: null }).allow;
 }
 
 describe("paths", () => {

@@ -23,7 +23,7 @@ const WEB: PeerFacts = {
   destinationPort: 8080,
   sni: null,
 };
-const REQUEST = new SeenRequest({ method: "GET", path: "/x", host: "orders", headers: [] });
+const REQUEST = new SeenRequest({ method: "GET", path: "/x", host: "orders", headers: [], claims: null });
 
 describe("a permit", () => {
   it("carries the one target that is authorized and dialled", () => {

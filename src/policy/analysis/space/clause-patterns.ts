@@ -37,8 +37,13 @@ export function languageOf(clause: Clause, context: ClauseContext): Language {
       return each((value) => [patternOf(value.toLowerCase(), textInAnyCase)]);
     case "request.method":
     case "request.headers":
+    case "request.auth.audiences":
+    case "request.auth.presenter":
+    case "request.auth.claims":
     case "connection.sni":
       return each((value) => [patternOf(value)]);
+    // Two texts, see claim-dimension.ts.
+    case "request.auth.principal":
     case "source.ip":
     case "remote.ip":
     case "destination.ip":
@@ -48,7 +53,7 @@ export function languageOf(clause: Clause, context: ClauseContext): Language {
 }
 
 /** `*`, `prefix*`, `*suffix` or a text. */
-function patternOf(value: string, read: typeof text = text): Pattern {
+export function patternOf(value: string, read: typeof text = text): Pattern {
   if (value === "*") return [some("any")];
   if (value.startsWith("*")) return [any("any"), read(value.slice(1))];
   return value.endsWith("*") ? [read(value.slice(0, -1)), any("any")] : [read(value)];

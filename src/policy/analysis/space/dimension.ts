@@ -3,6 +3,7 @@ import { parseSpiffeId } from "../../../core/spiffe-id.ts";
 import type { Clause } from "../../clause.ts";
 import type { MeshSettings } from "../../mesh-settings.ts";
 import { parsePort } from "../../values.ts";
+import { type ClaimDimension, claimDimensionOf, claimValues, isClaimDimension } from "./claim-dimension.ts";
 import { languageOf } from "./clause-patterns.ts";
 import type { Facts } from "./facts.ts";
 import type { Test } from "./formula.ts";
@@ -19,7 +20,8 @@ export type DimensionName =
   | "sni"
   | "host"
   | "path"
-  | `header ${string}`;
+  | `header ${string}`
+  | ClaimDimension;
 
 /** Values of one thing, at least one of each kind that the tests tell apart. */
 export interface Dimension {
@@ -38,7 +40,7 @@ export interface Known {
 }
 
 /** Where a clause looks. */
-export function dimensionOf({ attribute, header }: Clause): DimensionName {
+export function dimensionOf({ attribute, header, claim }: Clause): DimensionName {
   switch (attribute) {
     case "source.principal":
     case "source.namespace":
@@ -63,6 +65,11 @@ export function dimensionOf({ attribute, header }: Clause): DimensionName {
     case "request.headers":
       // The header `host` is the authority, see headerOf.
       return header === "host" ? "host" : `header ${header}`;
+    case "request.auth.principal":
+    case "request.auth.audiences":
+    case "request.auth.presenter":
+    case "request.auth.claims":
+      return claimDimensionOf(claim);
   }
 }
 
@@ -76,7 +83,7 @@ export function dimensionFor(
     const languages = tests.map(({ clause, context }) => languageOf(clause, context));
     return examplesOf(languages, universe, budget);
   };
-  const values = valuesOf(name, tests, texts, { settings, known });
+  const values = valuesOf(name, tests, texts, { settings, known, budget });
   return values === null ? null : { name, values };
 }
 
@@ -86,9 +93,10 @@ function valuesOf(
   name: DimensionName,
   tests: readonly Test[],
   texts: Texts,
-  { settings, known }: { readonly settings: MeshSettings; readonly known: Known },
+  { settings, known, budget }: { readonly settings: MeshSettings; readonly known: Known; readonly budget: Budget },
 ): Values | null {
   const clauses = tests.map(({ clause }) => clause);
+  if (isClaimDimension(name)) return claimValues(name, tests, budget);
   switch (name) {
     case "principal":
       return principals(texts, settings, known);

@@ -33,7 +33,7 @@ export interface World {
 }
 
 /** Who calls is what most rules ask first, and paths are what they tell apart most: so that few states stand side by side. */
-const ORDER: readonly (DimensionName | "header")[] = [
+const ORDER: readonly (DimensionName | "header" | "claim")[] = [
   "principal",
   "port",
   "source-ip",
@@ -42,6 +42,7 @@ const ORDER: readonly (DimensionName | "header")[] = [
   "method",
   "host",
   "header",
+  "claim",
   "path",
 ];
 
@@ -103,7 +104,9 @@ interface State {
 }
 
 function withValue(facts: Facts, value: Partial<Facts>): Facts {
-  return { ...facts, ...value, headers: { ...facts.headers, ...value.headers } };
+  const headers = { ...facts.headers, ...value.headers };
+  const claims = value.claims == null ? facts.claims : { ...facts.claims, ...value.claims };
+  return { ...facts, ...value, headers, claims };
 }
 
 interface Layer {

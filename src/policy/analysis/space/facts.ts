@@ -1,4 +1,5 @@
 import type { SpiffeId } from "../../../core/spiffe-id.ts";
+import type { Claims } from "../../claims.ts";
 import type { PeerFacts, Question, RequestFacts, Workload } from "../../facts.ts";
 import type { MeshSettings } from "../../mesh-settings.ts";
 
@@ -15,6 +16,8 @@ export interface Facts {
   readonly host: string;
   /** By lower-case name; a name that is not there is a header that was not sent. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Of the verified token; null: there was none. */
+  readonly claims: Claims | null;
 }
 
 /** Addresses of documentation (RFC 5737), for clauses that do not ask. */
@@ -28,6 +31,7 @@ export const PLAIN_FACTS: Facts = {
   path: "/",
   host: "",
   headers: {},
+  claims: null,
 };
 
 /** Whether a destination is asked in HTTP or sent other bytes. */
@@ -39,8 +43,9 @@ export function peerOf(facts: Facts): PeerFacts {
   return { principal, sourceIp, remoteIp: sourceIp, destinationIp, destinationPort, sni: sni === "" ? null : sni };
 }
 
-export function requestOf({ method, path, host, headers }: Facts): RequestFacts {
-  return { method, path, host, header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined) };
+export function requestOf({ method, path, host, headers, claims }: Facts): RequestFacts {
+  const header = (name: string): string | undefined => (Object.hasOwn(headers, name) ? headers[name] : undefined);
+  return { method, path, host, header, claims };
 }
 
 /** The question that the facts ask, for the code that enforces. */

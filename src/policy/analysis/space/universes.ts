@@ -24,6 +24,15 @@ export const FIELD_VALUES: Universe = repeated(
   0,
 );
 
+/** Texts in the claims of a token: any at all. */
+export const CLAIM_TEXTS: Universe = {
+  start: "in",
+  letters: () => "",
+  plain: `${LOWER_READABLE}${UPPER}${DIGITS}-._~ /:@`,
+  accepts: () => true,
+  step: () => "in",
+};
+
 /** SPIFFE IDs of any shape, from the last slash of their scheme on. SPIFFE-ID section 2. */
 export const SPIFFE_IDS: Universe = spiffeIds();
 
