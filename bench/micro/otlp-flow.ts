@@ -1,7 +1,6 @@
 import { readLogsRequest } from "../../src/observe/otlp-flow-reader.ts";
 import { encodeFlowLog } from "../../src/observe/otlp-flow.ts";
-import { LOG_RECORD_TAG, requestHead } from "../../src/observe/otlp-request.ts";
-import { ProtobufBytes } from "../../src/wire/protobuf-bytes.ts";
+import { flowsRequest } from "../../test/support/flows-request.ts";
 import { sampleFlow } from "../../test/support/sample-flow.ts";
 
 // What a flow's OTLP record costs: to the sidecar that writes it, and to the collector that reads it. Run:
@@ -22,14 +21,7 @@ const records = Array.from({ length: BATCH }, (_, index) => ({
   durationMs: 0.4 + index / 1_000,
 }));
 
-const batch = new ProtobufBytes();
-for (const record of records) {
-  const { bytes, length } = encodeFlowLog(record);
-  batch.octet(LOG_RECORD_TAG);
-  batch.varint(length);
-  batch.copy(bytes, length);
-}
-const request = Buffer.concat([requestHead({ "service.name": "web" }, "1", batch.length), batch.take()]);
+const request = flowsRequest(records);
 
 let read = 0;
 const handlers = { onFlow: () => read++, onRefused: () => {}, onOther: () => {} };

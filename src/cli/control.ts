@@ -5,6 +5,7 @@ import { openDirectory } from "../control/distribute/directory.ts";
 import { openPolicySource } from "../control/distribute/policy-source.ts";
 import { openRegistry } from "../control/distribute/registry.ts";
 import { openRevisionArchive } from "../control/distribute/revision-archive.ts";
+import { openFlowStore } from "../control/flows/open-store.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Logger, LogLevel } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
@@ -90,6 +91,8 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
       state: openStateFiles(config.stateDir),
       listenTls,
       openAdmin: openHttpAdmin,
+      openFlowStore: ({ retentionMs, bytesMax }) =>
+        openFlowStore({ directory: at("flow-store"), retentionMs, bytesMax }, logger),
       clock: systemClock,
       random: createSystemRandom(),
       logger,

@@ -1,7 +1,8 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
-import { integer, object, oneOf, parsed, required, string, withDefault } from "../core/schema.ts";
+import { integer, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { parseJsonText } from "./json-text.ts";
 import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
@@ -20,6 +21,15 @@ export interface ControlConfig {
   /** Status and readiness, on a loopback address. */
   readonly admin: Address;
   readonly logLevel: LogLevel;
+  /** Where sidecars send their flow records, and for how long the store keeps them; null: nowhere. */
+  readonly flows: FlowsConfig | null;
+}
+
+export interface FlowsConfig {
+  /** OTLP logs over gRPC. */
+  readonly listen: Address;
+  readonly retentionMs: number;
+  readonly bytesMax: number;
 }
 
 const PORT = integer({ min: 0, max: 65_535 });
@@ -37,6 +47,12 @@ const LOOPBACK = parsed(IP, (text) => {
   return text;
 });
 
+const FLOWS = object({
+  listen: required(object({ host: required(IP), port: required(PORT) })),
+  retentionMs: withDefault(integer({ min: 60_000, max: Number.MAX_SAFE_INTEGER }), LIMITS.flowStoreRetentionMs),
+  bytesMax: withDefault(integer({ min: 1_048_576, max: Number.MAX_SAFE_INTEGER }), LIMITS.flowStoreBytesMax),
+});
+
 const CONFIG = object({
   name: required(string()),
   stateDir: required(DIRECTORY),
@@ -45,7 +61,13 @@ const CONFIG = object({
   listen: required(object({ host: required(IP), port: required(PORT) })),
   admin: required(object({ host: required(LOOPBACK), port: required(PORT) })),
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
+  flows: withDefault(nullable(FLOWS), null),
 });
+
+/** The schema's value, or a null that is written out. */
+function nullable<T>(schema: Schema<T>): Schema<T | null> {
+  return (value, scope) => (value.kind === "scalar" && value.value === null ? null : schema(value, scope));
+}
 
 /** JSON text → ControlConfig, frozen. Errors: `bad-input`, every fault on a line of its own. */
 export function parseControlConfig(text: string, file: string): ControlConfig {

@@ -55,6 +55,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     upstreams: [],
     inbound: [],
     flowFile: null,
+    flowCollector: null,
     ownPorts: Object.values(POD_PORTS),
     egress: "REGISTRY_ONLY",
     enforcement: null,

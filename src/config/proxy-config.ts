@@ -49,6 +49,8 @@ export interface ProxyConfig {
   readonly readiness: Address;
   /** Where flow records go; null: stdout. */
   readonly flowFile: string | null;
+  /** Who gets flow records as OTLP logs besides; null: nobody. It proves the control plane's identity. */
+  readonly flowCollector: FlowCollectorConfig | null;
   /** The mesh's own ports on this host: a request aimed at one of them is refused as a loop. */
   readonly ownPorts: readonly number[];
   readonly logLevel: LogLevel;
@@ -65,6 +67,12 @@ export interface ProxyConfig {
   readonly drainDelayMs: number;
   /** Where the app gets its identity (SPIFFE Workload API, Envoy's SDS); null: nowhere. */
   readonly workloadSocket: WorkloadSocketConfig | null;
+}
+
+export interface FlowCollectorConfig {
+  readonly address: Address;
+  /** Where denials wait that memory has no room for while the collector is away; null: nowhere, and they are lost. */
+  readonly spillFile: string | null;
 }
 
 export interface WorkloadSocketConfig {
@@ -152,6 +160,8 @@ const WORKLOAD_SOCKET = object({
   access: withDefault(oneOf("owner", "everyone"), "owner"),
 });
 
+const FLOW_COLLECTOR = object({ address: required(ADDRESS), spillFile: withDefault(nullable(FILE), null) });
+
 const CONFIG = object({
   name: required(string()),
   namespace: required(string()),
@@ -192,6 +202,7 @@ const CONFIG = object({
   metrics: required(ADDRESS),
   readiness: required(ADDRESS),
   flowFile: required(nullable(FILE)),
+  flowCollector: withDefault(nullable(FLOW_COLLECTOR), null),
   ownPorts: required(listOf(PORT)),
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
   egress: withDefault(oneOf("REGISTRY_ONLY"), "REGISTRY_ONLY"),

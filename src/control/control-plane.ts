@@ -1,5 +1,5 @@
 import { loadMeshApi } from "../api/load.ts";
-import type { ControlConfig } from "../config/control-config.ts";
+import type { ControlConfig, FlowsConfig } from "../config/control-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { ListenTls } from "../core/grpc-tls.ts";
 import { createLatest, type Latest } from "../core/latest.ts";
@@ -33,7 +33,10 @@ import type { Registry } from "./distribute/registry.ts";
 import type { RevisionArchive } from "./distribute/revision-archive.ts";
 import { createScope } from "./distribute/scope.ts";
 import { createSidecars, type Sidecars } from "./distribute/sidecars.ts";
-import { callerOf, openGrpcServer } from "./grpc-server.ts";
+import { flowRoutes } from "./flows/flow-routes.ts";
+import { type Collector, openCollector } from "./flows/open-collector.ts";
+import type { OpenFlowStore } from "./flows/open-store.ts";
+import { callerOf, type GrpcServerOptions, openGrpcServer } from "./grpc-server.ts";
 import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 
 /** What the control plane needs of the outside. */
@@ -65,6 +68,8 @@ export interface ControlPorts {
   readonly startsWithoutPolicies?: boolean;
   /** What is to be said of the cluster, where there is one. */
   readonly cluster?: () => ClusterStatus;
+  /** Opens the store of flow records, where the configuration has a collector. Left out: there is none. */
+  readonly openFlowStore?: (config: FlowsConfig) => Promise<OpenFlowStore>;
   /** Opens the webhooks of a cluster, where there is one. */
   openWebhooks?(parts: WebhookParts): Promise<Listening>;
 }
@@ -73,7 +78,8 @@ export interface ControlPorts {
 export type WebhookParts = Pick<WebhooksOptions, "authority" | "policies" | "observer">;
 
 /** What `openControlPlane` reads of a configuration. */
-export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin">;
+export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin"> &
+  Partial<Pick<ControlConfig, "flows">>;
 
 /** A control plane that runs. */
 export interface ControlPlane {
@@ -91,6 +97,8 @@ export interface ControlPlane {
   readonly telemetry: Address | null;
   /** Webhooks of the API server, on Kubernetes. */
   readonly webhooks: Address | null;
+  /** Where sidecars send their flow records, and who answers questions about them; null: no collector was asked for. */
+  readonly collector: Pick<Collector, "address" | "store"> | null;
   /** Ends streams and ports; calls that are under way may finish for `graceMs`. Sidecars go on with what they have. */
   close(graceMs: number): Promise<void>;
 }
@@ -160,13 +168,15 @@ async function openParts(
     (graceMs) => server.close(graceMs),
     () => discovery.close(),
   );
+  const collector = await openFlows(config, ports, { identity, metrics, closing });
   const { notAfterMs } = identity;
   const cluster = ports.cluster ?? null;
   const source = ports.policies.path;
-  const routes = adminRoutes({ config, source, policies, registry, sidecars, metrics, notAfterMs, clock, cluster });
+  const status = adminRoutes({ config, source, policies, registry, sidecars, metrics, notAfterMs, clock, cluster });
+  const routes = collector === null ? status : [...status, ...flowRoutes(collector.store)];
   const admin = await ports.openAdmin({ at: config.admin, routes, hosts: "loopback" });
   closing.push(() => admin.close());
-  const telemetry = await openTelemetry(routes, ports);
+  const telemetry = await openTelemetry(status, ports);
   if (telemetry !== null) closing.push(() => telemetry.close());
   const { spiffeId, rootPem, authority } = identity;
   const world = createPolicyWorld(config.mesh, policies.content, registry.content);
@@ -177,6 +187,7 @@ async function openParts(
     admin: admin.address,
     telemetry: telemetry?.address ?? null,
     webhooks: webhooks?.address ?? null,
+    collector,
   };
   return { ...addresses, spiffeId, rootPem, authority, policyFaults: policies.faults };
 }
@@ -189,6 +200,27 @@ function followRegistry({ content }: Registry, discovery: Discovery): () => void
     ({ version } = now);
     discovery.pushRegistry(now.changedSince?.(before) ?? null);
   });
+}
+
+interface FlowsParts {
+  readonly identity: Pick<GrpcServerOptions, "material" | "bundles">;
+  readonly metrics: ControlMetrics;
+  readonly closing: Closing;
+}
+
+/** The collector of flow records, where the configuration has one. */
+async function openFlows({ flows }: PlaneConfig, ports: ControlPorts, parts: FlowsParts): Promise<Collector | null> {
+  const { openFlowStore, listenTls, clock, logger } = ports;
+  if (flows == null || openFlowStore === undefined) return null;
+  const { material, bundles } = parts.identity;
+  const about = { listen: flows.listen, listenTls, material, bundles, clock, logger };
+  const collector = await openCollector({
+    ...about,
+    openStore: () => openFlowStore(flows),
+    observer: parts.metrics.flows,
+  });
+  parts.closing.push((graceMs) => collector.close(graceMs));
+  return collector;
 }
 
 /** What others than this machine may ask for: not the status, which names everybody. */

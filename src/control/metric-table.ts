@@ -51,6 +51,12 @@ export const CONTROL_METRIC_TABLE = {
     ["reason"],
     "Pods without a sidecar in namespaces of the mesh: no-sidecar (a fault), opted-out, host-network.",
   ),
+  cardea_flows_stored_total: metric("counter", [], "Flow records of sidecars that were stored."),
+  cardea_flows_rejected_total: metric(
+    "counter",
+    [],
+    "Flow records that were not taken: not their sender's to tell, or malformed.",
+  ),
   cardea_admission_reviews_total: metric(
     "counter",
     ["path", "outcome"],

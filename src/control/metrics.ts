@@ -5,6 +5,7 @@ import type { ClusterStatus } from "./admin.ts";
 import type { AdmissionObserver } from "./admission/admission-route.ts";
 import type { IssuanceObserver } from "./ca/certificate-service.ts";
 import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
+import type { FlowObserver } from "./flows/logs-service.ts";
 import { CLUSTER_FAULT_TABLE } from "./kube/cluster-faults.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
 import { processRegistry } from "./process-metrics.ts";
@@ -14,6 +15,7 @@ export interface ControlMetrics {
   readonly issuance: IssuanceObserver;
   readonly discovery: DiscoveryObserver;
   readonly admission: AdmissionObserver;
+  readonly flows: FlowObserver;
   /** Prometheus' text format 0.0.4. */
   expose(facts: ControlFacts): Promise<string>;
 }
@@ -38,12 +40,15 @@ export function createControlMetrics(version: string): ControlMetrics {
   const registry = new Registry();
   const ofProcess = processRegistry();
   const { issuance, discovery } = createObservers(registry);
+  const stored = counter(registry, "cardea_flows_stored_total");
+  const rejected = counter(registry, "cardea_flows_rejected_total");
   const reviews = counter(registry, "cardea_admission_reviews_total");
   const showFacts = createGauges(registry, version);
   return {
     issuance,
     discovery,
     admission: { reviewed: (path, outcome) => reviews.inc({ path, outcome }) },
+    flows: { stored: (flows) => stored.inc(flows), rejected: (flows) => rejected.inc(flows) },
     async expose(facts) {
       showFacts(facts);
       const texts = await Promise.all([registry.metrics(), ofProcess.metrics()]);

@@ -272,6 +272,8 @@ export const ERROR_TABLE = {
   internal: entry(500, 13, "close", "internal", "error", "-", "A fault of ours; please report it."),
   "bad-input": entry(400, 3, "close", "internal", "error", "-", "A file, flag or document is not valid."),
   unreachable: entry(503, 14, "close", "internal", "error", "-", "Something that was needed could not be reached."),
+  "disk-full": entry(503, 14, "close", "internal", "error", "-", "The disk takes no more, or cannot be written to."),
+  damaged: entry(500, 13, "close", "internal", "error", "-", "A file of ours is not as we left it."),
   "kube-forbidden": entry(
     503,
     14,

@@ -167,6 +167,7 @@ function portsPage(): string {
   const both = [
     ["control plane: certificates and discovery (gRPC)", String(control.grpc)],
     ["control plane: status, metrics and readiness", String(control.admin)],
+    ["control plane: flow records of sidecars (OTLP logs over gRPC)", String(control.flows)],
   ];
   const inPod = Object.entries(POD_PORTS).map(([name, port]) => [
     POD_PORT_MEANINGS[name as keyof typeof POD_PORTS],

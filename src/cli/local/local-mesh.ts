@@ -93,6 +93,7 @@ class RunningMesh implements LocalMesh {
       control: {
         address: plan.control.address,
         admin: plan.control.admin,
+        flows: plan.control.flows,
         spiffeId: plan.control.spiffeId,
         process: this.#control?.current() ?? null,
       },

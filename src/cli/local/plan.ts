@@ -20,6 +20,8 @@ export interface LocalPlan {
 export interface ControlPlan {
   readonly address: Address;
   readonly admin: Address;
+  /** Flow records of the sidecars. */
+  readonly flows: Address;
   readonly spiffeId: SpiffeId;
 }
 
@@ -37,7 +39,7 @@ const LOOPBACK = "127.0.0.1";
 export function reservedPortsOf(mesh: Mesh, portBase: number): ReadonlySet<number> {
   const control = controlPortsOf(portBase);
   const blocks = mesh.services.flatMap((service, index) => allPortsOf(layOutPorts(portBase, index, service)));
-  return new Set([control.grpc, control.admin, ...blocks]);
+  return new Set([...Object.values(control), ...blocks]);
 }
 
 /** Errors: `bad-input` when a port that the mesh file asks for is taken. */
@@ -87,6 +89,7 @@ export async function planService(
     joinTokenFile: join(paths.proxies, `${fileName}.token`),
     ...(await chooseAddresses(service, layout, ports)),
     flowFile: join(paths.flows, `${fileName}.jsonl`),
+    flowCollector: { address: control.flows, spillFile: join(paths.flows, `${fileName}.spill`) },
     ownPorts: [],
     logLevel: "info",
     egress: "REGISTRY_ONLY",
@@ -170,10 +173,10 @@ interface SidecarAddresses extends Omit<ChosenAddresses, "upstreams" | "inbound"
 
 /** The mesh's own ports on this host: what a sidecar refuses to be aimed at. */
 export function ownPortsOf(
-  control: Pick<ControlPlan, "address" | "admin">,
+  control: Pick<ControlPlan, "address" | "admin" | "flows">,
   sidecars: readonly SidecarAddresses[],
 ): readonly number[] {
-  return [control.address.port, control.admin.port, ...sidecars.flatMap(portsOfSidecar)];
+  return [control.address.port, control.admin.port, control.flows.port, ...sidecars.flatMap(portsOfSidecar)];
 }
 
 function portsOfSidecar(sidecar: SidecarAddresses): readonly number[] {
@@ -202,6 +205,7 @@ async function planControl(mesh: Mesh, ports: PortChooser, portBase: number): Pr
   return {
     address: { host: LOOPBACK, port: grpc },
     admin: { host: LOOPBACK, port: await ports.choose("control plane's admin port", wanted.admin) },
+    flows: { host: LOOPBACK, port: await ports.choose("control plane's port for flow records", wanted.flows) },
     spiffeId: spiffeIdFor(trustDomain, rootNamespace, "cardea-control"),
   };
 }

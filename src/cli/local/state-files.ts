@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { ControlConfig } from "../../config/control-config.ts";
 import type { Mesh } from "../../config/mesh.ts";
+import { LIMITS } from "../../core/limits.ts";
 import { atomicWrite, listFiles, makeDirectory, removeFile } from "../../io/files.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { fileNameOf, type LocalPlan, type ServicePlan } from "./plan.ts";
@@ -30,6 +31,11 @@ export async function writeMeshState(
     listen: plan.control.address,
     admin: plan.control.admin,
     logLevel: "info",
+    flows: {
+      listen: plan.control.flows,
+      retentionMs: LIMITS.flowStoreRetentionMs,
+      bytesMax: LIMITS.flowStoreBytesMax,
+    },
   };
   await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);
   await Promise.all(plan.services.map((service) => writeServiceState(service, paths)));

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { loadMeshApi } from "../../../src/api/load.ts";
 import * as messages from "../../../src/api/messages.ts";
 import * as methods from "../../../src/api/methods.ts";
+import * as otlp from "../../../src/api/otlp-messages.ts";
 import * as secrets from "../../../src/api/secret-messages.ts";
 import * as workload from "../../../src/api/workload-messages.ts";
 import { CardeaError } from "../../../src/core/errors.ts";
@@ -29,6 +30,7 @@ const CASES: readonly Case[] = [
   caseOf("cardea.mesh.v1.PlaintextPorts", messages.PLAINTEXT_PORTS),
   caseOf("istio.v1.auth.IstioCertificateRequest", messages.ISTIO_CERTIFICATE_REQUEST, ["metadata"]),
   caseOf("istio.v1.auth.IstioCertificateResponse", messages.ISTIO_CERTIFICATE_RESPONSE),
+  caseOf("opentelemetry.proto.collector.logs.v1.ExportLogsServiceResponse", otlp.EXPORT_LOGS_RESPONSE),
   caseOf("envoy.service.discovery.v3.DiscoveryRequest", secrets.DISCOVERY_REQUEST),
   caseOf("envoy.service.discovery.v3.DiscoveryResponse", secrets.DISCOVERY_RESPONSE),
   caseOf("envoy.extensions.transport_sockets.tls.v3.Secret", secrets.SECRET),

@@ -348,6 +348,8 @@ describe("what outcomes without a policy mean", () => {
       "der-invalid",
       "spiffe-id-invalid",
       "token-invalid",
+      "disk-full",
+      "damaged",
       "kube-forbidden",
       "kube-absent",
       "kube-conflict",

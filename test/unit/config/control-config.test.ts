@@ -13,6 +13,7 @@ test("what is left out gets the mesh's defaults", () => {
   expect(parse(GOOD)).toEqual({
     ...GOOD,
     logLevel: "info",
+    flows: null,
     mesh: {
       trustDomain: "cluster.local",
       trustDomainAliases: [],
@@ -33,7 +34,8 @@ test("every field is taken", () => {
     defaultAction: "ALLOW",
     pathNormalization: "MERGE_SLASHES",
   };
-  const whole = { ...GOOD, mesh, logLevel: "debug", admin: { host: "::1", port: 0 } };
+  const flows = { listen: { host: "127.0.0.1", port: 15_017 }, retentionMs: 3_600_000, bytesMax: 4_194_304 };
+  const whole = { ...GOOD, mesh, flows, logLevel: "debug", admin: { host: "::1", port: 0 } };
   expect(parse(whole)).toEqual(whole);
 });
 
@@ -45,6 +47,12 @@ describe("is refused, with the field and what was expected", () => {
     ["an admin port for all to reach", { admin: { host: "0.0.0.0", port: 1 } }, "admin.host: expected a loopback"],
     ["a port too large", { listen: { host: "::", port: 65_536 } }, "listen.port: expected a whole number from 0 to"],
     ["a port as text", { listen: { host: "::", port: "80" } }, "listen.port: expected a whole number"],
+    ["a collector without a port", { flows: { listen: { host: "127.0.0.1" } } }, "flows.listen.port: is required"],
+    [
+      "a store too small",
+      { flows: { listen: { host: "::1", port: 1 }, bytesMax: 1 } },
+      "flows.bytesMax: expected a whole number from",
+    ],
     ["a mistyped field", { polciesDir: "/x" }, "did you mean `policiesDir`?"],
     [
       "an enforcement that does not exist",

@@ -4,32 +4,29 @@ import { describe, expect, test } from "vitest";
 import { isCutText } from "../../../src/observe/json-text.ts";
 import { FLOW_FIELDS, type FlowField, type FlowRecord, NO_TLS } from "../../../src/observe/flow.ts";
 import { readLogsRequest } from "../../../src/observe/otlp-flow-reader.ts";
-import { encodeFlowLog } from "../../../src/observe/otlp-flow.ts";
-import { LOG_RECORD_TAG, requestHead } from "../../../src/observe/otlp-request.ts";
-import { ProtobufBytes } from "../../../src/wire/protobuf-bytes.ts";
+import { flowsRequest } from "../../support/flows-request.ts";
 import { libraryType } from "../../support/proto-arbitraries.ts";
 import { sampleFlow } from "../../support/sample-flow.ts";
 
 const REQUEST = "opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest";
-const RESOURCE = { "service.name": "payments", "service.namespace": "shop" };
 
 describe("flows as OTLP logs", () => {
   test("come back as they were, whatever is in their texts", () => {
     fc.assert(
       fc.property(fc.array(anyFlow(), { maxLength: 5 }), (flows) => {
-        expect(readAll(requestOf(flows)).flows).toEqual(flows);
+        expect(readAll(flowsRequest(flows)).flows).toEqual(flows);
       }),
     );
   });
 
   test("come back with the same objects for the same peers", () => {
-    const { flows } = readAll(requestOf([sampleFlow(), sampleFlow({ id: "9f1c2a7be03d4456" })]));
+    const { flows } = readAll(flowsRequest([sampleFlow(), sampleFlow({ id: "9f1c2a7be03d4456" })]));
     expect(flows[1]!.source).toBe(flows[0]!.source);
     expect(flows[1]!.tls).toBe(flows[0]!.tls);
   });
 
   test("have every field of the table under its name, and its type, as an independent library reads them", () => {
-    const [record] = libraryRecords(requestOf([filledFlow()]));
+    const [record] = libraryRecords(flowsRequest([filledFlow()]));
     const names = record!.attributes.map(({ key }) => key).toSorted();
     const own = new Set(["Timestamp", "TraceId", "SpanId"]);
     const told = Object.values(FLOW_FIELDS).map(({ otel }: FlowField) => otel);
@@ -51,23 +48,23 @@ describe("flows as OTLP logs", () => {
     ["would-deny", "WARN"],
     ["error", "ERROR"],
   ] as const)("%s has severity %s", (verdict, severityText) => {
-    expect(libraryRecords(requestOf([sampleFlow({ verdict })]))[0]).toMatchObject({ severityText });
+    expect(libraryRecords(flowsRequest([sampleFlow({ verdict })]))[0]).toMatchObject({ severityText });
   });
 
   test("leave out what is not known", () => {
-    const names = libraryRecords(requestOf([sampleFlow({ tls: NO_TLS, path: null })]))[0]!.attributes;
+    const names = libraryRecords(flowsRequest([sampleFlow({ tls: NO_TLS, path: null })]))[0]!.attributes;
     expect(names.filter(({ key }) => key.startsWith("tls.") || key === "url.path")).toEqual([]);
   });
 
   test("have texts that are too long cut, with a mark", () => {
-    const { flows } = readAll(requestOf([sampleFlow({ path: `/${"x".repeat(9_000)}` })]));
+    const { flows } = readAll(flowsRequest([sampleFlow({ path: `/${"x".repeat(9_000)}` })]));
     expect(isCutText(flows[0]!.path!)).toBe(true);
   });
 });
 
 describe("a request that is not ours", () => {
   test("in any order of fields is read the same", () => {
-    const message = libraryType(REQUEST).deserialize(requestOf([filledFlow()])) as LibraryRequest;
+    const message = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()])) as LibraryRequest;
     message.resourceLogs[0]!.scopeLogs[0]!.logRecords[0]!.attributes.reverse();
     expect(readAll(libraryType(REQUEST).serialize(message)).flows).toEqual([filledFlow()]);
   });
@@ -75,7 +72,7 @@ describe("a request that is not ours", () => {
   test.each(Object.entries(FLOW_FIELDS).filter(([, field]) => !field.isNullable && field.otel !== "Timestamp"))(
     "without %s has no flow",
     (_name, { otel }) => {
-      const message = libraryType(REQUEST).deserialize(requestOf([sampleFlow()])) as LibraryRequest;
+      const message = libraryType(REQUEST).deserialize(flowsRequest([sampleFlow()])) as LibraryRequest;
       const [record] = message.resourceLogs[0]!.scopeLogs[0]!.logRecords;
       record!.attributes = record!.attributes.filter(({ key }) => key !== otel);
       expect(readAll(libraryType(REQUEST).serialize(message))).toEqual({
@@ -99,7 +96,7 @@ describe("a request that is not ours", () => {
     ],
     ["a list for a text", "url.path", { arrayValue: { values: [] } }],
   ])("with %s has no flow", (_name, otel, value) => {
-    const message = libraryType(REQUEST).deserialize(requestOf([filledFlow()])) as LibraryRequest;
+    const message = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()])) as LibraryRequest;
     const [record] = message.resourceLogs[0]!.scopeLogs[0]!.logRecords;
     record!.attributes = record!.attributes.filter(({ key }) => key !== otel);
     record!.attributes.push({ key: otel, value });
@@ -122,7 +119,7 @@ describe("a request that is not ours", () => {
   });
 
   test("that was cut or changed anywhere is refused or read, and never more than that", () => {
-    const whole = requestOf([filledFlow(), sampleFlow()]);
+    const whole = flowsRequest([filledFlow(), sampleFlow()]);
     fc.assert(
       fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, octet, length) => {
         const bytes = Buffer.from(whole);
@@ -146,7 +143,7 @@ request = ExportLogsServiceRequest()
 request.ParseFromString(sys.stdin.buffer.read())
 print(json.dumps(MessageToDict(request, preserving_proto_field_name=True)))
 `;
-    const said = execFileSync(PYTHON, ["-c", script], { input: requestOf([filledFlow()]) }).toString();
+    const said = execFileSync(PYTHON, ["-c", script], { input: flowsRequest([filledFlow()]) }).toString();
     const { resource_logs } = JSON.parse(said) as { resource_logs: [PythonResourceLogs] };
     const [{ resource, scope_logs }] = resource_logs;
     expect(resource.attributes).toContainEqual({ key: "service.name", value: { string_value: "payments" } });
@@ -182,17 +179,6 @@ interface LibraryRequest {
 function libraryRecords(bytes: Buffer): readonly LibraryRecord[] {
   const { resourceLogs } = libraryType(REQUEST).deserialize(bytes) as LibraryRequest;
   return resourceLogs[0]!.scopeLogs[0]!.logRecords;
-}
-
-function requestOf(flows: readonly FlowRecord[]): Buffer {
-  const records = new ProtobufBytes();
-  for (const flow of flows) {
-    const { bytes, length } = encodeFlowLog(flow);
-    records.octet(LOG_RECORD_TAG);
-    records.varint(length);
-    records.copy(bytes, length);
-  }
-  return Buffer.concat([requestHead(RESOURCE, "1.2.3", records.length), records.take()]);
 }
 
 function readAll(bytes: Buffer) {

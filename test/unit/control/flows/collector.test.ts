@@ -1,0 +1,165 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Metadata, status } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { EXPORT_LOGS_RESPONSE } from "../../../../src/api/otlp-messages.ts";
+import { type Collected, collectLogs } from "../../../../src/control/flows/collect.ts";
+import { createLogsService } from "../../../../src/control/flows/logs-service.ts";
+import { openFlowStore, type OpenFlowStore } from "../../../../src/control/flows/open-store.ts";
+import { CardeaError } from "../../../../src/core/errors.ts";
+import { parseSpiffeId, type SpiffeId } from "../../../../src/core/spiffe-id.ts";
+import { flowsRequest } from "../../../support/flows-request.ts";
+import { createKeptLog } from "../../../support/kept-log.ts";
+import { PAYMENTS, plaintextFlow, sampleFlow, WEB } from "../../../support/sample-flow.ts";
+
+const PAYMENTS_ID = parseSpiffeId(PAYMENTS.principal!);
+const WEB_ID = parseSpiffeId(WEB.principal!);
+const none = { onFlow: () => {}, onLoss: () => {} };
+
+describe("a record is taken from its own sidecar alone", () => {
+  test.each([
+    ["the called workload's, of what it saw", sampleFlow(), PAYMENTS_ID],
+    ["the caller's, of what it saw", sampleFlow({ reporter: "source" }), WEB_ID],
+    ["the called workload's, of a caller without identity", plaintextFlow(), PAYMENTS_ID],
+  ])("%s", (_name, flow, sender) => {
+    expect(collectLogs(flowsRequest([flow]), sender, none)).toEqual({ accepted: 1, rejected: 0, why: "" });
+  });
+
+  test.each([
+    ["the caller's, of what the called workload saw", sampleFlow(), WEB_ID],
+    ["the called workload's, of what the caller saw", sampleFlow({ reporter: "source" }), PAYMENTS_ID],
+    ["anybody's, of others", sampleFlow(), parseSpiffeId("spiffe://cluster.local/ns/shop/sa/evil")],
+    [
+      "of the same name in another trust domain",
+      sampleFlow(),
+      parseSpiffeId("spiffe://other.local/ns/shop/sa/payments"),
+    ],
+    ["of a source that is nobody", plaintextFlow({ reporter: "source" }), WEB_ID],
+    ["with an id that is none", sampleFlow({ id: "x" }), PAYMENTS_ID],
+    ["with a port that is none", sampleFlow({ destination: { ...PAYMENTS, port: 70_000 } }), PAYMENTS_ID],
+    ["with more bytes than can be", sampleFlow({ bytesSent: 1e300 }), PAYMENTS_ID],
+    ["with half a port", sampleFlow({ source: { ...WEB, port: 0.5 } }), PAYMENTS_ID],
+  ])("refused: %s", (_name, flow, sender) => {
+    const told: unknown[] = [];
+    const collected = collectLogs(flowsRequest([flow]), sender, { ...none, onFlow: (each) => told.push(each) });
+    expect(collected).toMatchObject({ accepted: 0, rejected: 1 });
+    expect(collected.why).not.toBe("");
+    expect(told).toEqual([]);
+  });
+
+  test("one that is refused takes no other with it", () => {
+    const flows = [sampleFlow(), sampleFlow({ reporter: "source" }), sampleFlow({ id: "00000000000000aa" })];
+    expect(collectLogs(flowsRequest(flows), PAYMENTS_ID, none)).toMatchObject({ accepted: 2, rejected: 1 });
+  });
+});
+
+describe("the store behind its thread", () => {
+  let directory: string;
+  let store: OpenFlowStore;
+  const log = createKeptLog();
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), "cardea-collector-"));
+    store = await openFlowStore({ directory, retentionMs: 7 * 86_400_000, bytesMax: 1e9 }, log);
+  });
+
+  afterEach(async () => {
+    await store.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  test("answers questions about what was exported, and tells followers", async () => {
+    const flow = sampleFlow({ timeMs: Date.now() });
+    const followed = Promise.withResolvers<unknown>();
+    const end = store.follow({ verdicts: ["denied"] }, "all", (flows) => followed.resolve(flows));
+    expect(await store.export(flowsRequest([flow]), PAYMENTS_ID)).toEqual({ accepted: 1, rejected: 0, why: "" });
+    expect(await followed.promise).toEqual([flow]);
+    end();
+    expect(await store.flow(flow.id, "all")).toEqual([flow]);
+    expect(await store.flows({ filter: {}, namespaces: new Set(["staff"]), limit: 5 })).toEqual({
+      flows: [],
+      cursor: null,
+    });
+    expect((await store.edges({ fromMs: flow.timeMs, toMs: flow.timeMs + 1, namespaces: "all" })).edges).toHaveLength(
+      1,
+    );
+    expect(await store.span()).toEqual({ fromMs: flow.timeMs, toMs: flow.timeMs + 1 });
+  });
+
+  test("gives a flow from the future its own time", async () => {
+    const aheadMs = Date.now() + 3_600_000;
+    await store.export(flowsRequest([sampleFlow({ timeMs: aheadMs })]), PAYMENTS_ID);
+    const { flows } = await store.flows({ filter: {}, namespaces: "all", limit: 5 });
+    expect(flows[0]!.timeMs).toBeLessThan(aheadMs - 3_000_000);
+  });
+
+  test("refuses what is no request, and goes on", async () => {
+    await expect(store.export(Buffer.from([0x0a, 0xff]), PAYMENTS_ID)).rejects.toMatchObject({ code: "bad-input" });
+    expect(await store.export(flowsRequest([sampleFlow()]), PAYMENTS_ID)).toMatchObject({ accepted: 1 });
+  });
+
+  test("refuses a cursor that is none", async () => {
+    const query = { filter: {}, namespaces: "all", limit: 5, cursor: "x" } as const;
+    await expect(store.flows(query)).rejects.toMatchObject({ code: "bad-input" });
+  });
+
+  test("refuses everything once it is closed", async () => {
+    await store.close();
+    await expect(store.export(flowsRequest([sampleFlow()]), PAYMENTS_ID)).rejects.toMatchObject({ code: "internal" });
+  });
+});
+
+describe("LogsService/Export", () => {
+  test("says nothing more when all was stored", async () => {
+    const { answer, counts } = await exportBy(WEB_ID, { accepted: 3, rejected: 0, why: "" });
+    expect(answer).toEqual({ partialSuccess: null });
+    expect(counts).toEqual({ stored: 3, rejected: 0 });
+  });
+
+  test("says how many were refused and why, and tells people of it", async () => {
+    const { answer, counts, log } = await exportBy(WEB_ID, { accepted: 1, rejected: 2, why: "its source is nobody" });
+    expect(answer).toEqual({ partialSuccess: { rejectedLogRecords: 2, errorMessage: "its source is nobody" } });
+    expect(counts).toEqual({ stored: 1, rejected: 2 });
+    expect(log.lines).toMatchObject([{ event: "flows-rejected", fields: { spiffeId: WEB_ID, count: 2 } }]);
+  });
+
+  test("takes nothing from a stranger", async () => {
+    expect((await exportBy(null, { accepted: 1, rejected: 0, why: "" })).error).toMatchObject({
+      code: status.UNAUTHENTICATED,
+    });
+  });
+
+  test.each([
+    ["bad-input", status.INVALID_ARGUMENT],
+    ["overloaded", status.UNAVAILABLE],
+    ["disk-full", status.UNAVAILABLE],
+    ["internal", status.UNAVAILABLE],
+  ] as const)("answers %s so that the sender knows whether to try again", async (code, expected) => {
+    expect((await exportBy(WEB_ID, new CardeaError(code, "why"))).error).toMatchObject({ code: expected });
+  });
+});
+
+function exportBy(sender: SpiffeId | null, outcome: Collected | CardeaError) {
+  const counts = { stored: 0, rejected: 0 };
+  const log = createKeptLog();
+  const { definition, handlers } = createLogsService({
+    store: { export: () => (outcome instanceof CardeaError ? Promise.reject(outcome) : Promise.resolve(outcome)) },
+    callerOf: () => sender,
+    observer: { stored: (flows) => (counts.stored += flows), rejected: (flows) => (counts.rejected += flows) },
+    logger: log,
+  });
+  return new Promise<{ error: { code?: number } | null; answer: unknown; counts: typeof counts; log: typeof log }>(
+    (resolve) => {
+      const handler = handlers["Export"] as (
+        call: unknown,
+        done: (error: object | null, value?: Collected) => void,
+      ) => void;
+      handler({ request: Buffer.alloc(0), metadata: new Metadata() }, (error, value) => {
+        const answer =
+          value === undefined ? null : EXPORT_LOGS_RESPONSE.deserialize(definition["Export"]!.responseSerialize(value));
+        resolve({ error, answer, counts, log });
+      });
+    },
+  );
+}
