@@ -8,7 +8,7 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   "identity-not-ready":
     "The sidecar has no certificate yet. If it lasts, it cannot reach the authority or its join token was refused: cardea status, and the sidecar's log.",
   "plaintext-refused":
-    "Whoever this was spoke without TLS to a port that belongs to a sidecar. Callers go through a sidecar of their own: cardea run --service NAME -- CMD.",
+    "Whoever this was spoke without TLS to a port that belongs to a sidecar. Callers go through a sidecar of their own (cardea run --service NAME -- CMD); for one that has none, a PeerAuthentication can say PERMISSIVE for the port.",
   "tls-handshake-failed":
     "The peer spoke TLS that we do not (mesh ports take TLS 1.3 with a client certificate) or ended the handshake itself, as a client does that does not trust our root.",
   "peer-certificate-missing":

@@ -38,8 +38,8 @@ export const command: Command = {
       throw new CardeaError("bad-input", `--output: expected text, json or dot, found ${JSON.stringify(format)}`);
     const max = parsePercent("max", args.flag("max"));
     const { workloads, settings } = await readGround(file);
-    const { documents } = await readGoodPolicies(args.positional);
-    const radius = blastRadiusOf(workloads, { documents, settings });
+    const { documents, authentication } = await readGoodPolicies(args.positional);
+    const radius = blastRadiusOf(workloads, { documents, authentication, settings });
     for (const line of write(radius)) terminal.stdout(line);
     for (const name of radius.unknown)
       terminal.stderr(`${name} has more to tell apart than could be looked at: what reaches it is not known`);

@@ -2,9 +2,10 @@ import { formatFault } from "../core/located.ts";
 import { readLines } from "../io/lines.ts";
 import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
 import { type Decision, decideAndObserve } from "../policy/decide.ts";
-import type { AuthorizationPolicy } from "../policy/document.ts";
+import type { PolicyFiles } from "../config/policy-files.ts";
 import { type NearestRule, nearestRule } from "../policy/nearest.ts";
 import type { Workload } from "../policy/facts.ts";
+import { mutualTlsFor, seePeer } from "../policy/authentication/see-peer.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 import type { Observation, RuleName } from "../policy/observation.ts";
 import { normalizePath } from "../wire/path.ts";
@@ -32,11 +33,11 @@ export const command: Command = {
     if (paths.length === 0 || file === undefined)
       throw new CardeaError("bad-input", `--policies and --requests are needed; usage: ${command.usage}`);
     const settings = await readMeshSettings(args.flag("mesh"));
-    const { documents } = await readGoodPolicies(paths);
+    const { documents, authentication } = await readGoodPolicies(paths);
     const lines = file === "-" ? terminal.stdin() : readLines(file);
     return evaluate(
       lines,
-      { file: file === "-" ? "stdin" : file, decide: createEvaluator(documents, settings) },
+      { file: file === "-" ? "stdin" : file, decide: createEvaluator({ documents, authentication, settings }) },
       terminal,
     );
   },
@@ -57,6 +58,8 @@ export interface EvalDecision {
   /** The AUDIT policy's rule that marks the request; left out where none does. */
   readonly audit?: RuleName;
   readonly nearest: NearestRule | null;
+  /** What else there is to know: that no sidecar would be asked. */
+  readonly note?: string;
   /** Why the line or its path was refused. */
   readonly error?: string;
 }
@@ -104,10 +107,15 @@ function refusal(id: EvalDecision["id"], error: string): EvalDecision {
 /** Workloads whose compiled policies are kept; a file that names more of them compiles some again. */
 const COMPILED_MAX = 1_000;
 
-function createEvaluator(
-  documents: readonly AuthorizationPolicy[],
-  settings: MeshSettings,
-): (request: EvalRequest) => EvalDecision {
+interface EvaluatedSet extends Pick<PolicyFiles, "documents" | "authentication"> {
+  readonly settings: MeshSettings;
+}
+
+function createEvaluator({
+  documents,
+  authentication,
+  settings,
+}: EvaluatedSet): (request: EvalRequest) => EvalDecision {
   const compiled = new Map<string, CompiledPolicy>();
 
   function compiledFor(workload: Workload): CompiledPolicy {
@@ -121,14 +129,17 @@ function createEvaluator(
     return policy;
   }
 
-  return ({ id, workload, peer, request }) => {
+  return ({ id, workload, peer: given, request }) => {
     const normalized = request === null ? null : normalizePath(request.path, settings.pathNormalization);
     if (normalized?.ok === false) return refusal(id, normalized.error.message);
     const asked = request === null || normalized === null ? null : { ...request, path: normalized.pathForMatch };
     const policy = compiledFor(workload);
-    const { decision, observation } = decideAndObserve(policy, peer, asked);
+    const seen = seePeer(mutualTlsFor(authentication, workload, settings.rootNamespace), given);
+    const { peer } = seen;
+    const { decision, observation } =
+      seen.refusal === null ? decideAndObserve(policy, peer, asked) : { decision: seen.refusal, observation: null };
     const audit = observation?.audit ?? null;
-    const isDefaultDenial = !decision.allow && decision.reason !== "deny-rule-matched";
+    const isDefaultDenial = seen.refusal === null && !decision.allow && decision.reason !== "deny-rule-matched";
     return {
       id,
       decision: decision.allow ? "allow" : "deny",
@@ -139,10 +150,14 @@ function createEvaluator(
       path: normalized?.path ?? null,
       dryRun: dryRunOf(observation),
       ...(audit === null ? {} : { audit }),
+      ...(seen.isRefusedByDefault ? { note: NOBODY_LET_IN } : {}),
       nearest: isDefaultDenial ? nearestRule(documents, { workload, settings, peer, request: asked }) : null,
     };
   };
 }
+
+const NOBODY_LET_IN =
+  "no PeerAuthentication lets callers without identity in here: a sidecar refuses them before it asks policies";
 
 function dryRunOf(observation: Observation | null): EvalDecision["dryRun"] {
   const wouldBe = observation?.dryRun ?? null;

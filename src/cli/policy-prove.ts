@@ -24,11 +24,16 @@ export const command: Command = {
   ],
   async run(args, terminal) {
     const mesh = args.flag("mesh");
-    const { documents, invariants } = await readGoodPolicies(args.positional);
+    const { documents, authentication, invariants } = await readGoodPolicies(args.positional);
     if (invariants.length === 0) throw new CardeaError("bad-input", "there is no Invariant document to hold");
     const known = mesh === undefined ? null : await readGround(mesh);
     const settings = known?.settings ?? DEFAULT_MESH_SETTINGS;
-    const ground = { documents, settings, workloads: known?.workloads ?? workloadsNamedBy(documents, settings) };
+    const ground = {
+      documents,
+      authentication,
+      settings,
+      workloads: known?.workloads ?? workloadsNamedBy(documents, settings),
+    };
     const proofs = prove(invariants, ground);
     if (args.isSet("json")) for (const proof of proofs) terminal.stdout(JSON.stringify(jsonOf(proof, ground)));
     else writeReport(proofs, ground, terminal);

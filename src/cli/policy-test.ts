@@ -20,10 +20,11 @@ export const command: Command = {
   async run(args, terminal) {
     const least = parsePercent("min-coverage", args.flag("min-coverage"));
     const settings = await readMeshSettings(args.flag("mesh"));
-    const { documents, tests } = await readGoodPolicies(args.positional);
+    const { documents, authentication, tests } = await readGoodPolicies(args.positional);
     if (tests.length === 0) throw new CardeaError("bad-input", "there is no PolicyTest document to run");
     const report = runPolicyTests(tests, {
       documents,
+      authentication,
       settings,
       normalizePath: (path) => {
         const normalized = normalizePath(path, settings.pathNormalization);

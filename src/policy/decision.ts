@@ -4,13 +4,15 @@ export type DecisionReason =
   | "deny-rule-matched"
   | "no-allow-rule-matched"
   | "default-action"
+  | "plaintext-refused"
   | "policy-not-loaded";
 
 export interface Decision {
   readonly allow: boolean;
   /**
    * `namespace/name` of the policy that decided; `mesh/default` for the mesh's defaultAction; null when ALLOW
-   * policies select the workload and none of them matched, or when no policy is loaded.
+   * policies select the workload and none of them matched, or when no policy is loaded. Of a PeerAuthentication where that
+   * refuses plaintext.
    */
   readonly policy: string | null;
   /** Index of the rule that matched, from 0. */
@@ -31,6 +33,11 @@ export const NO_ALLOW_RULE_MATCHED: Decision = denial("no-allow-rule-matched", n
 export function defaultDecision(defaultAction: "DENY" | "ALLOW"): Decision {
   const allow = defaultAction === "ALLOW";
   return Object.freeze({ allow, policy: MESH_DEFAULT_POLICY, rule: null, reason: "default-action" });
+}
+
+/** The caller proved no identity, and a PeerAuthentication demands that. No AuthorizationPolicy was asked. */
+export function plaintextRefused(peerAuthentication: string): Decision {
+  return denial("plaintext-refused", peerAuthentication);
 }
 
 /** A rule of a policy matched. */

@@ -5,6 +5,7 @@ import { record } from "../kube/endpoint-facts.ts";
 import { wantsSidecar } from "../kube/mesh-namespaces.ts";
 import { imagesOf, revisionsOf } from "./check-after.ts";
 import type { ClusterFacts } from "./cluster-facts.ts";
+import { checkPlaintext } from "./check-plaintext.ts";
 import { type Finding, reporter } from "./finding.ts";
 import { controlName } from "../kube/control-name.ts";
 
@@ -20,6 +21,7 @@ export function checkPods(facts: ClusterFacts): readonly Finding[] {
   return [
     ...checkMeshless(bare, namespaces, facts.namespace),
     ...checkUnguarded(bare, facts),
+    ...checkPlaintext(bare, namespaces, facts),
     ...checkSidecars(pods, facts),
   ];
 }

@@ -26,6 +26,7 @@ export interface ClusterFacts {
   /** Roots, one ConfigMap for each namespace. */
   readonly roots: readonly KubeObject[] | null;
   readonly policies: readonly KubeObject[] | null;
+  readonly peerAuthentications: readonly KubeObject[] | null;
   readonly unread: readonly string[];
 }
 
@@ -57,12 +58,13 @@ export async function readClusterFacts(kube: KubeApi, namespace: string): Promis
     list(KUBE.admissionPolicies),
     list(KUBE.admissionPolicyBindings),
   ]);
-  const [deployments, configMaps, leases, roots, policies] = await Promise.all([
+  const [deployments, configMaps, leases, roots, policies, peerAuthentications] = await Promise.all([
     list(KUBE.deployments, ours),
     list(KUBE.configMaps, ours),
     list(KUBE.leases, { namespace }),
     list(KUBE.configMaps, { fieldSelector: `metadata.name=${ROOT_CONFIG_MAP}` }),
     list(KUBE.authorizationPolicies),
+    list(KUBE.peerAuthentications),
   ]);
   const [mutatingWebhooks, validatingWebhooks, admissionPolicies, admissionPolicyBindings] = admission;
   const hooks = { mutatingWebhooks, validatingWebhooks, admissionPolicies, admissionPolicyBindings };
@@ -78,6 +80,7 @@ export async function readClusterFacts(kube: KubeApi, namespace: string): Promis
     leases,
     roots,
     policies,
+    peerAuthentications,
     unread,
   };
 }

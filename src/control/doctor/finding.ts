@@ -25,6 +25,7 @@ export const CHECK_TABLE = {
   revisions: "Namespaces name revisions that are there.",
   meshless: "Pods of the mesh's namespaces have sidecars.",
   unguarded: "No policy speaks of a pod that has nobody to enforce it.",
+  plaintext: "No pod without a sidecar counts on mutual TLS, and the mesh lets those call that have to.",
   sidecars: "Sidecars are ready, of the image that is installed, and ask a control plane that is there.",
 } as const satisfies Record<string, string>;
 

@@ -1,7 +1,5 @@
-import type { AuthorizationPolicy } from "../document.ts";
-import type { MeshSettings } from "../mesh-settings.ts";
 import type { KnownWorkload } from "./known-workload.ts";
-import { type Edge, type Reach, reachBetween } from "./reach.ts";
+import { type Edge, type PolicyGround, type Reach, reachBetween } from "./reach.ts";
 
 /** What whoever holds a workload's identity can reach. */
 export interface Blast {
@@ -27,10 +25,7 @@ export interface BlastRadius {
   readonly unknown: Reach["unknown"];
 }
 
-export function blastRadiusOf(
-  workloads: readonly KnownWorkload[],
-  set: { readonly documents: readonly AuthorizationPolicy[]; readonly settings: MeshSettings },
-): BlastRadius {
+export function blastRadiusOf(workloads: readonly KnownWorkload[], set: PolicyGround): BlastRadius {
   const { edges, unknown } = reachBetween(workloads, set);
   const byCaller = Map.groupBy(edges, ({ from }) => from);
   const blasts = workloads.map((workload) => ({

@@ -1,11 +1,10 @@
 import type { Decision } from "../decision.ts";
 import type { AuthorizationPolicy } from "../document.ts";
 import { decideQuestion } from "../explain.ts";
-import type { MeshSettings } from "../mesh-settings.ts";
 import { reachedFrom } from "./blast-radius.ts";
 import type { Invariant, NeverAllowed, Target, Unreachable } from "./invariant.ts";
 import { type Destination, destinationsOf, type KnownWorkload, nameOf } from "./known-workload.ts";
-import { type Edge, type Reach, reachBetween } from "./reach.ts";
+import { type Edge, type PolicyGround, type Reach, reachBetween } from "./reach.ts";
 import { accessTo } from "./space/access.ts";
 import { explore, type Truth } from "./space/explore.ts";
 import { type Facts, type Protocol, questionOf } from "./space/facts.ts";
@@ -34,9 +33,7 @@ export interface Counterexample {
 }
 
 /** What invariants are held against. */
-export interface Ground {
-  readonly documents: readonly AuthorizationPolicy[];
-  readonly settings: MeshSettings;
+export interface Ground extends PolicyGround {
   readonly workloads: readonly KnownWorkload[];
 }
 

@@ -1,4 +1,6 @@
 import type { SpiffeId } from "../../core/spiffe-id.ts";
+import type { AuthenticationDocument } from "../authentication/document.ts";
+import { letsPlaintextIn, mutualTlsFor } from "../authentication/see-peer.ts";
 import type { AuthorizationPolicy } from "../document.ts";
 import type { MeshSettings } from "../mesh-settings.ts";
 import { type Destination, destinationsOf, type KnownWorkload, nameOf } from "./known-workload.ts";
@@ -22,10 +24,7 @@ export interface Reach {
 }
 
 /** Who may call whom directly, over all requests. */
-export function reachBetween(
-  workloads: readonly KnownWorkload[],
-  { documents, settings }: { readonly documents: readonly AuthorizationPolicy[]; readonly settings: MeshSettings },
-): Reach {
+export function reachBetween(workloads: readonly KnownWorkload[], set: PolicyGround): Reach {
   const edges: Edge[] = [];
   const unknown: string[] = [];
   const callers = Map.groupBy(
@@ -33,25 +32,38 @@ export function reachBetween(
     ({ principal }) => principal,
   );
   for (const to of workloads.flatMap(destinationsOf)) {
-    const granted = grantsOn(to, [...callers.keys()], { documents, settings });
+    const granted = grantsOn(to, [...callers.keys()], set);
     if (granted === null) {
       unknown.push(nameOf(to));
       continue;
     }
-    for (const [principal, grants] of granted)
-      for (const from of callers.get(principal) ?? []) if (from !== to.workload) edges.push({ from, to, grants });
+    for (const [principal, grants] of granted) {
+      // Nobody can be anybody: a breached workload need not show its identity where none is asked for.
+      const those = principal === null ? workloads : (callers.get(principal) ?? []);
+      for (const from of those) if (from !== to.workload) edges.push({ from, to, grants });
+    }
   }
   return { edges, unknown };
+}
+
+/** What reaches are worked out from. */
+export interface PolicyGround {
+  readonly documents: readonly AuthorizationPolicy[];
+  /** Left out: none. */
+  readonly authentication?: readonly AuthenticationDocument[];
+  readonly settings: MeshSettings;
 }
 
 type Grants = ReadonlyMap<SpiffeId | null, Edge["grants"]>;
 
 function grantsOn(
   { workload, port, protocol }: Destination,
-  principals: readonly (SpiffeId | null)[],
-  set: { readonly documents: readonly AuthorizationPolicy[]; readonly settings: MeshSettings },
+  identities: readonly (SpiffeId | null)[],
+  set: PolicyGround,
 ): Grants | null {
   const { settings } = set;
+  const mutualTls = mutualTlsFor(set.authentication ?? [], workload, settings.rootNamespace);
+  const principals = letsPlaintextIn(mutualTls, port) ? [...identities, null] : identities;
   const access = accessTo(set.documents, workload, { settings, protocol });
   const known = { principals, isOpen: false, ports: port === null ? null : [port], hosts: workload.hosts };
   const regions = explore(

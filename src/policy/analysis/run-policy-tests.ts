@@ -1,4 +1,6 @@
 import { spiffeIdFor } from "../../core/spiffe-id.ts";
+import type { AuthenticationDocument } from "../authentication/document.ts";
+import { mutualTlsFor, seePeer } from "../authentication/see-peer.ts";
 import type { Decision } from "../decision.ts";
 import type { AuthorizationPolicy } from "../document.ts";
 import type { Rule } from "../rule.ts";
@@ -12,6 +14,8 @@ import type { PolicyTest, PolicyTestCase, TestPeer } from "./policy-test.ts";
 /** What running PolicyTests needs besides them. */
 export interface TestBench {
   readonly documents: readonly AuthorizationPolicy[];
+  /** Left out: none. */
+  readonly authentication?: readonly AuthenticationDocument[];
   readonly settings: MeshSettings;
   /** The path as it is matched and forwarded, or null when it is refused. wire/path.ts has it; policy does not see wire. */
   readonly normalizePath: (path: string) => string | null;
@@ -68,7 +72,7 @@ interface Run {
 }
 
 function runCase(test: PolicyTest, each: PolicyTestCase, { bench, covered }: Run): CaseResult {
-  const question = questionOf(each, bench);
+  const given = questionOf(each, bench);
   const head = {
     test: test.name,
     file: test.file,
@@ -77,16 +81,21 @@ function runCase(test: PolicyTest, each: PolicyTestCase, { bench, covered }: Run
     asked: describe(each),
     expected: each.expect,
   };
-  if (question === null) {
+  if (given === null) {
     const isPassed = each.expect === "deny" && each.policy === null;
     const why = isPassed ? null : "the path is refused with 400 before any policy is asked";
     return { ...head, actual: "deny", decision: null, isPassed, why };
   }
-  const decision = decideQuestion(bench.documents, question);
-  addCoverage(question, bench, covered);
+  const { workload, settings } = given;
+  const seen = seePeer(mutualTlsFor(bench.authentication ?? [], workload, settings.rootNamespace), given.peer);
+  const question = { ...given, peer: seen.peer };
+  const decision = seen.refusal ?? decideQuestion(bench.documents, question);
+  // No policy is asked of a caller that is refused before.
+  if (seen.refusal === null) addCoverage(question, bench, covered);
   const actual = decision.allow ? "allow" : "deny";
   const isPassed = actual === each.expect && (each.policy === null || each.policy === decision.policy);
-  return { ...head, actual, decision, isPassed, why: isPassed ? null : whyFailed(each, question, bench) };
+  const whyNot = () => (seen.refusal === null ? whyFailed(each, question, bench) : whyRefused(seen.refusal));
+  return { ...head, actual, decision, isPassed, why: isPassed ? null : whyNot() };
 }
 
 /** Null: the path is refused. */
@@ -119,6 +128,10 @@ function addCoverage(question: Question, { documents, settings }: TestBench, cov
       if (!covered.has(rule) && ruleMatches(rule, policy, question)) covered.add(rule);
     }
   }
+}
+
+function whyRefused({ policy }: Decision): string {
+  return `the PeerAuthentication ${policy} demands mutual TLS, and the caller has no identity`;
 }
 
 function whyFailed(each: PolicyTestCase, question: Question, { documents }: TestBench): string {

@@ -244,6 +244,40 @@ async function decide(
   return { code, decisions: out.map((text) => JSON.parse(text)), err };
 }
 
+describe("policy eval of a caller without identity", () => {
+  const nobody = asked({ source: { principal: null } });
+  const peers = (mode: string) =>
+    `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: peer, namespace: shop}\nspec: {mtls: {mode: ${mode}}}\n`;
+  const ANYBODY =
+    "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: any, namespace: shop}\nspec: {rules: [{}]}\n";
+
+  test.each([
+    ["PERMISSIVE", { decision: "allow", status: 200, policy: "shop/any" }],
+    ["DISABLE", { decision: "allow", status: 200, policy: "shop/any" }],
+    ["STRICT", { decision: "deny", status: 403, policy: "shop/peer", rule: null, reason: "plaintext-refused" }],
+  ])("says what a sidecar would under %s", async (mode, expected) => {
+    write(`peers-${mode}/p.yaml`, `${ANYBODY}---\n${peers(mode)}`);
+    const { out } = await run(evaluate, ["--policies", join(folder, `peers-${mode}`), "--requests", "-"], [nobody]);
+    expect(JSON.parse(out[0]!)).toMatchObject(expected);
+    expect(JSON.parse(out[0]!)).not.toHaveProperty("note");
+  });
+
+  test("asks the policies where no PeerAuthentication speaks, and says that a sidecar would not", async () => {
+    write("peers-none/p.yaml", ANYBODY);
+    const { out } = await run(evaluate, ["--policies", join(folder, "peers-none"), "--requests", "-"], [nobody]);
+    expect(JSON.parse(out[0]!)).toMatchObject({
+      decision: "allow",
+      note: expect.stringContaining("no PeerAuthentication lets callers without identity in"),
+    });
+  });
+
+  test("takes the identity from one who has it, where mutual TLS is off", async () => {
+    write("peers-off/p.yaml", `${POLICY}---\n${peers("DISABLE")}`);
+    const { out } = await run(evaluate, ["--policies", join(folder, "peers-off"), "--requests", "-"], [asked()]);
+    expect(JSON.parse(out[0]!)).toMatchObject({ decision: "deny", reason: "no-allow-rule-matched" });
+  });
+});
+
 describe("policy eval", () => {
   test("answers an allowed request with every field of the contract", async () => {
     const { code, decisions } = await decide(

@@ -159,7 +159,7 @@ describe("before an installation it tells of", () => {
 
 describe("after an installation it tells of", () => {
   const at = { namespace: SYSTEM };
-  test.each<[string, (kube: MemoryKube) => void, RegExp]>([
+  test.each<[string, (kube: MemoryKube) => void, RegExp | readonly RegExp[]]>([
     [
       "replicas that are not ready",
       (kube) => kube.put(KUBE.deployments, { ...kube.peek(KUBE.deployments, "cardea-control", SYSTEM)!, status: {} }),
@@ -238,7 +238,22 @@ describe("after an installation it tells of", () => {
         const selector = { matchLabels: { app: "bare" } };
         kube.put(KUBE.authorizationPolicies, { metadata: { name: "guard", namespace: "shop" }, spec: { selector } });
       },
-      /^unguarded warning: pod shop\/bare has no sidecar: the policy shop\/guard selects it/,
+      [
+        /^unguarded warning: pod shop\/bare has no sidecar: the policy shop\/guard selects it/,
+        /^plaintext warning: namespace shop takes mutual TLS alone, so that its pods without a sidecar are refused.*: bare$/,
+      ],
+    ],
+    [
+      "a PeerAuthentication that nobody does",
+      (kube) => {
+        namespace(kube, "bank", {});
+        kube.put(KUBE.pods, { ...pod("vault"), metadata: { name: "vault", namespace: "bank", labels: {} } });
+        kube.put(KUBE.peerAuthentications, {
+          metadata: { name: "strict", namespace: "bank" },
+          spec: { mtls: { mode: "STRICT" } },
+        });
+      },
+      /^plaintext warning: pod bank\/vault has no sidecar: the PeerAuthentication bank\/strict says STRICT of it/,
     ],
     [
       "an old sidecar",
@@ -258,7 +273,20 @@ describe("after an installation it tells of", () => {
   ])("%s", async (_, change, wanted) => {
     const kube = healthyCluster();
     change(kube);
-    expect(await wrongIn(kube)).toEqual([expect.stringMatching(wanted)]);
+    expect(await wrongIn(kube)).toEqual([wanted].flat().map((each) => expect.stringMatching(each)));
+  });
+
+  test("says nothing of pods that were left out where plaintext is let in, nor of what holds for the mesh", async () => {
+    const kube = healthyCluster();
+    const labels = { "cardea.dev/inject": "disabled" };
+    kube.put(KUBE.pods, { ...pod("bare"), metadata: { name: "bare", namespace: "shop", labels } });
+    const modes = [
+      ["shop", "PERMISSIVE"],
+      [SYSTEM, "STRICT"],
+    ] as const;
+    for (const [where, mode] of modes)
+      kube.put(KUBE.peerAuthentications, { metadata: { name: "all", namespace: where }, spec: { mtls: { mode } } });
+    expect(await wrongIn(kube)).toEqual([]);
   });
 
   test("a namespace that only the default would serve, where no revision is the default", async () => {
