@@ -45,6 +45,7 @@ export function requestWords(facts: Facts, { protocol, port }: { protocol: Proto
     if (facts.claims !== null) words.push(`with a token that says ${JSON.stringify(facts.claims)}`);
   }
   if (!facts.sourceIp.startsWith("192.0.2.")) words.push(`from ${facts.sourceIp}`);
+  if (facts.remoteIp !== null && !facts.remoteIp.startsWith("192.0.2.")) words.push(`for ${facts.remoteIp}`);
   if (facts.sni !== "") words.push(`sni ${facts.sni}`);
   return words.join(" ");
 }

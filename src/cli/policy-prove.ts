@@ -79,6 +79,10 @@ function ruleOf({ policy, rule }: Counterexample["decision"], { documents }: Gro
   return `rule ${rule} of ${policy} (${source.file}:${source.line ?? 1})`;
 }
 
+function remoteOf({ remoteIp }: Counterexample["facts"]): { readonly remoteIp?: string } {
+  return remoteIp === null ? {} : { remoteIp };
+}
+
 function jsonOf({ invariant, result, counterexamples, ways, unknown, looked }: Proof, ground: Ground): object {
   return {
     invariant: invariant.name,
@@ -91,7 +95,7 @@ function jsonOf({ invariant, result, counterexamples, ways, unknown, looked }: P
       destination: destination.workload.name,
       port: destination.port ?? facts.destinationPort,
       protocol: destination.protocol,
-      source: { principal: facts.principal, ip: facts.sourceIp },
+      source: { principal: facts.principal, ip: facts.sourceIp, ...remoteOf(facts) },
       ...(destination.protocol === "http"
         ? {
             request: {

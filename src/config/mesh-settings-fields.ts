@@ -1,8 +1,12 @@
-import { listOf, object, oneOf, parsed, string, withDefault } from "../core/schema.ts";
+import { LIMITS } from "../core/limits.ts";
+import { integer, listOf, object, oneOf, parsed, string, withDefault } from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 
 const TRUST_DOMAIN = parsed(string(), parseTrustDomain);
+
+/** How many proxies write X-Forwarded-For before the mesh; more than a few is a mistake. */
+export const TRUSTED_PROXIES = integer({ min: 0, max: LIMITS.trustedProxiesMax });
 
 /** MeshSettings in files that programs write; people write them in the Mesh document (mesh.ts). */
 export const MESH_SETTINGS = object({
@@ -15,4 +19,5 @@ export const MESH_SETTINGS = object({
     oneOf("NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"),
     DEFAULT_MESH_SETTINGS.pathNormalization,
   ),
+  numTrustedProxies: withDefault(TRUSTED_PROXIES, DEFAULT_MESH_SETTINGS.numTrustedProxies),
 });

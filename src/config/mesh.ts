@@ -20,6 +20,7 @@ import {
   withDefault,
 } from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
+import { TRUSTED_PROXIES } from "./mesh-settings-fields.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 
 /** A Mesh document (cardea.dev/v1): what `cardea up` runs, and the settings that decisions are made under. */
@@ -154,6 +155,7 @@ const DOCUMENT = object({
         oneOf("NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"),
         DEFAULT_MESH_SETTINGS.pathNormalization,
       ),
+      numTrustedProxies: withDefault(TRUSTED_PROXIES, DEFAULT_MESH_SETTINGS.numTrustedProxies),
       policies: withDefault(string(), DEFAULT_POLICIES),
       workloadCertTtlSec: withDefault(integer({ min: CERT_TTL_SEC_MIN, max: CERT_TTL_SEC_MAX }), CERT_TTL_SEC_MAX),
       controlPort: optional(PORT),

@@ -62,6 +62,11 @@ export const LIMIT_TABLE = {
     "ms",
     "From accept to the first three bytes on an inbound port, where the client begins; what cannot be TLS is refused sooner.",
   ),
+  trustedProxiesMax: limit(
+    16,
+    "count",
+    "What `numTrustedProxies` may say: so many that each write X-Forwarded-For before a request reaches the mesh.",
+  ),
   protocolDetectionMs: limit(
     1_000,
     "ms",

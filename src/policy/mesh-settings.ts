@@ -12,6 +12,12 @@ export interface MeshSettings {
   /** Holds where no ALLOW policy selects the workload. Istio's is ALLOW; ours is DENY. */
   readonly defaultAction: "DENY" | "ALLOW";
   readonly pathNormalization: PathNormalization;
+  /**
+   * Proxies before a caller's sidecar, that one or a gateway included, that each add whom they were called by to
+   * X-Forwarded-For: `remoteIp` is the address so many from its right. 0: the connection's, whatever the field says. As
+   * Istio's `gatewayTopology.numTrustedProxies`.
+   */
+  readonly numTrustedProxies: number;
 }
 
 /** As Istio's `meshConfig.pathNormalization.normalization`. */
@@ -24,4 +30,5 @@ export const DEFAULT_MESH_SETTINGS: MeshSettings = Object.freeze({
   enforcement: "ENFORCE",
   defaultAction: "DENY",
   pathNormalization: "BASE",
+  numTrustedProxies: 0,
 });

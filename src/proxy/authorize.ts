@@ -15,6 +15,7 @@ import {
 import type { Observation } from "../policy/observation.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";
 import { isGrpcType } from "./grpc.ts";
+import { originalClientOf } from "./headers.ts";
 import type { Target } from "./target.ts";
 
 /** Why a permit was given, for the record. */
@@ -25,6 +26,8 @@ export interface Grant {
   readonly rule: number | null;
   readonly revision: string | null;
   readonly observation: Observation | null;
+  /** The original client by trusted forwarding headers; null: none is looked for. */
+  readonly remoteIp: string | null;
 }
 
 /**
@@ -53,6 +56,7 @@ export interface Denial {
   readonly decision: Decision;
   readonly revision: string | null;
   readonly observation: Observation | null;
+  readonly remoteIp: string | null;
 }
 
 export type Authorization =
@@ -98,15 +102,27 @@ export class PeerAuthorizer {
   authorizeRequest(request: RequestFacts, denied: Decision | null = null): Authorization {
     const set = this.#rules.policy.get();
     if (set === null) return NOT_LOADED;
+    const remoteIp = this.#remoteIpOf(request, set.settings.numTrustedProxies);
+    const bound = remoteIp === null ? this.#boundTo(set) : bindPeer(set.compiled, { ...this.peer, remoteIp });
+    const { target, grpcTarget } = this.#rules;
+    const isGrpc = grpcTarget !== null && isGrpcType(request.header("content-type") ?? "");
+    const decision = denied ?? decideBound(bound, request);
+    const observation = observeBound(bound, request, decision);
+    return this.#conclude(decision, { observation, remoteIp, set, target: isGrpc ? grpcTarget : target });
+  }
+
+  #boundTo(set: PolicySet): BoundPolicy {
     if (set !== this.#set || this.#bound === null) {
       this.#set = set;
       this.#bound = bindPeer(set.compiled, this.peer);
     }
-    const { target, grpcTarget } = this.#rules;
-    const isGrpc = grpcTarget !== null && isGrpcType(request.header("content-type") ?? "");
-    const decision = denied ?? decideBound(this.#bound, request);
-    const observation = observeBound(this.#bound, request, decision);
-    return this.#conclude(decision, observation, set, isGrpc ? grpcTarget : target);
+    return this.#bound;
+  }
+
+  /** Null, as in most meshes: it is the connection's for all requests. */
+  #remoteIpOf(request: RequestFacts, trustedProxies: number): string | null {
+    if (trustedProxies === 0) return null;
+    return originalClientOf(request.header("x-forwarded-for"), trustedProxies, this.peer.sourceIp);
   }
 
   /** A connection whose bytes nobody reads. */
@@ -114,27 +130,31 @@ export class PeerAuthorizer {
     const set = this.#rules.policy.get();
     if (set === null) return NOT_LOADED;
     const decision = decideTcp(set.compiled, this.peer);
-    return this.#conclude(decision, observeTcp(set.compiled, this.peer, decision), set, this.#rules.target);
+    const observation = observeTcp(set.compiled, this.peer, decision);
+    return this.#conclude(decision, { observation, remoteIp: null, set, target: this.#rules.target });
   }
 
-  #conclude(
-    decision: Decision,
-    observation: Observation | null,
-    { revision, settings }: PolicySet,
-    target: Target,
-  ): Authorization {
+  #conclude(decision: Decision, { observation, remoteIp, set, target }: Concluded): Authorization {
+    const { revision, settings } = set;
     const isAudit = (this.#rules.enforcement ?? settings.enforcement) === "AUDIT";
-    if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision, observation } };
+    if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision, observation, remoteIp } };
     const { reason, policy, rule } = decision;
     const verdict = decision.allow ? "allowed" : "would-deny";
-    const grant = { verdict, reason, policy, rule, revision, observation } as const;
+    const grant = { verdict, reason, policy, rule, revision, observation, remoteIp } as const;
     return { allow: true, permit: new GrantedPermit(target, grant) };
   }
 }
 
+interface Concluded {
+  readonly observation: Observation | null;
+  readonly remoteIp: string | null;
+  readonly set: PolicySet;
+  readonly target: Target;
+}
+
 const NOT_LOADED: Authorization = Object.freeze({
   allow: false,
-  denial: Object.freeze({ decision: POLICY_NOT_LOADED, revision: null, observation: null }),
+  denial: Object.freeze({ decision: POLICY_NOT_LOADED, revision: null, observation: null, remoteIp: null }),
 });
 
 /** A request that a traffic rule of ours answers: nothing is forwarded. */
@@ -145,6 +165,7 @@ export const ROUTE_ANSWERED: Grant = Object.freeze({
   rule: null,
   revision: null,
   observation: null,
+  remoteIp: null,
 });
 
 const SERVICE_REGISTERED: Grant = Object.freeze({
@@ -154,4 +175,5 @@ const SERVICE_REGISTERED: Grant = Object.freeze({
   rule: null,
   revision: null,
   observation: null,
+  remoteIp: null,
 });

@@ -1,3 +1,4 @@
+import { parseIp } from "../core/cidr.ts";
 import { type Headers, isName } from "../wire/headers.ts";
 import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
 import { isHopByHop } from "../wire/hop-by-hop.ts";
@@ -71,6 +72,24 @@ export function joinedHeader(headers: Headers, lowerName: string, length: number
   return joined;
 }
 
+/**
+ * Who the original client is by X-Forwarded-For, to which each of `trustedProxies` has added whom it was called by: the
+ * address so many from the right. What stands left of it the client may have written. With fewer the request has not come
+ * by all of them, and the connection's own address counts, as in Envoy; one that is no address is unknown, in no range that
+ * grants and in all that take away.
+ */
+export function originalClientOf(
+  forwardedFor: string | undefined,
+  trustedProxies: number,
+  connectionIp: string,
+): string {
+  const elements = forwardedFor?.split(",") ?? [];
+  const element = elements.at(-trustedProxies)?.trim();
+  if (element === undefined || elements.length < trustedProxies) return connectionIp;
+  return parseIp(element) === null ? UNKNOWN_IP : element;
+}
+
+const UNKNOWN_IP = "";
 const TRAILERS_ELEMENT = /(?:^|[,\t ])trailers(?:$|[,\t ])/i;
 const LETTER_X = 0x78;
 const DASH = 0x2d;

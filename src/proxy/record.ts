@@ -138,7 +138,7 @@ export class Recorder {
         dryRun === null || dryRun.policy === null ? null : formatRuleName({ policy: dryRun.policy, rule: dryRun.rule }),
       source: pair.source,
       destination: pair.destination,
-      remoteIp: null,
+      remoteIp: (denial ?? grant)?.remoteIp ?? null,
       servicePort: outcome.servicePort,
       protocol,
       method: head?.method ?? null,

@@ -11,6 +11,8 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.enforcement": "AUDIT: what would be denied is recorded as `would-deny`, and nothing is blocked.",
   "spec.defaultAction": "Holds where no ALLOW policy selects the workload.",
   "spec.pathNormalization": "What is done to a path before it is matched and forwarded; as Istio's meshConfig has it.",
+  "spec.numTrustedProxies":
+    "Proxies before the mesh that each add to X-Forwarded-For whom they were called by; remoteIpBlocks means the address so many from its right. 0: the connection's.",
   "spec.policies": "Directory of the policy files, from the mesh file's own.",
   "spec.workloadCertTtlSec": "Lifetime of a workload's certificate; it is renewed before half of it has passed.",
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",

@@ -44,6 +44,7 @@ function control(): TemplateMap {
       enforcement: value("mesh.enforcement"),
       defaultAction: value("mesh.defaultAction"),
       pathNormalization: value("mesh.pathNormalization"),
+      numTrustedProxies: value("mesh.numTrustedProxies"),
     },
     clusterDomain: value("mesh.clusterDomain"),
     audience: value("mesh.tokenAudience"),

@@ -1,5 +1,6 @@
 import { TOKEN_AUDIENCE } from "../../config/kube-control-config.ts";
 import type { JsonObject, JsonValue } from "../../core/json-value.ts";
+import { LIMITS } from "../../core/limits.ts";
 import { DEFAULT_MESH_SETTINGS } from "../../policy/mesh-settings.ts";
 import { DEFAULT_WEBHOOK_OPTIONS } from "../admission/webhook-configuration.ts";
 import { resourcesOf } from "../inject/resources.ts";
@@ -70,6 +71,11 @@ export const VALUE_TABLE: Readonly<Record<string, Value>> = {
     choice("NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"),
     DEFAULT_MESH_SETTINGS.pathNormalization,
     "What paths are brought to before they are matched and forwarded.",
+  ),
+  "mesh.numTrustedProxies": value(
+    whole(0, LIMITS.trustedProxiesMax),
+    DEFAULT_MESH_SETTINGS.numTrustedProxies,
+    "Proxies before the mesh that each add to `X-Forwarded-For`: `remoteIpBlocks` means the address so many from its right.",
   ),
   "mesh.tokenAudience": value(AUDIENCE, TOKEN_AUDIENCE, "Whom tokens that sidecars join with must be made for."),
   "mesh.bypassChecks": value(

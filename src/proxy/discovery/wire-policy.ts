@@ -111,6 +111,7 @@ function readSettings({ settings }: PolicySet): MeshSettings {
     enforcement: known(settings.enforcement),
     defaultAction: known(settings.defaultAction),
     pathNormalization: known(settings.pathNormalization),
+    numTrustedProxies: settings.numTrustedProxies,
   };
 }
 

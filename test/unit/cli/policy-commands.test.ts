@@ -244,10 +244,11 @@ async function decide(
   return { code, decisions: out.map((text) => JSON.parse(text)), err };
 }
 
+const peers = (mode: string) =>
+  `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: peer, namespace: shop}\nspec: {mtls: {mode: ${mode}}}\n`;
+
 describe("policy eval of a caller without identity", () => {
   const nobody = asked({ source: { principal: null } });
-  const peers = (mode: string) =>
-    `apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: peer, namespace: shop}\nspec: {mtls: {mode: ${mode}}}\n`;
   const ANYBODY =
     "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: any, namespace: shop}\nspec: {rules: [{}]}\n";
 

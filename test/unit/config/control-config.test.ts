@@ -21,6 +21,7 @@ test("what is left out gets the mesh's defaults", () => {
       enforcement: "ENFORCE",
       defaultAction: "DENY",
       pathNormalization: "BASE",
+      numTrustedProxies: 0,
     },
   });
 });
@@ -33,6 +34,7 @@ test("every field is taken", () => {
     enforcement: "AUDIT",
     defaultAction: "ALLOW",
     pathNormalization: "MERGE_SLASHES",
+    numTrustedProxies: 2,
   };
   const flows = { listen: { host: "127.0.0.1", port: 15_017 }, retentionMs: 3_600_000, bytesMax: 4_194_304 };
   const whole = { ...GOOD, mesh, flows, logLevel: "debug", admin: { host: "::1", port: 0 } };

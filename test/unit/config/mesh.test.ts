@@ -21,6 +21,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
       enforcement: "ENFORCE",
       defaultAction: "DENY",
       pathNormalization: "BASE",
+      numTrustedProxies: 0,
     },
     policies: "policies",
     certTtlSec: 3600,

@@ -270,3 +270,15 @@ describe("a comparison of two versions", () => {
     expect(flip!.examples.map(({ principal }) => principal)).toContain(null);
   });
 });
+
+test("the client that trusted proxies name is another than who connects", () => {
+  const rule = '{from: [{source: {remoteIpBlocks: ["203.0.113.0/24"]}}]}';
+  const only = invariant('{to: [ledger/ledger], never: [{from: [{source: {notIpBlocks: ["203.0.113.0/24"]}}]}]}');
+  const { documents, invariants } = read(allow("ledger", "ledger", `[${rule}]`), only);
+  const proofWith = (numTrustedProxies: number) =>
+    prove(invariants, { documents, settings: { ...settings, numTrustedProxies }, workloads: MESH })[0]!;
+  expect(proofWith(0).result).toBe("holds");
+  const { result, counterexamples } = proofWith(1);
+  expect(result).toBe("broken");
+  expect(counterexamples[0]?.facts.remoteIp).toMatch(/^203\.0\.113\./);
+});

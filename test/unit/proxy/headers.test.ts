@@ -3,6 +3,7 @@ import {
   answerHeadersOf,
   isIdentityHeader,
   joinedHeader,
+  originalClientOf,
   requestHeadersOf,
   takesTrailers,
 } from "../../../src/proxy/headers.ts";
@@ -116,3 +117,29 @@ function answered(text: string, method: string, ownHeaders: "pass" | "strip"): s
   if (parsed.at !== "head") throw new Error("not a head");
   return answerHeadersOf(parsed.head, ownHeaders);
 }
+
+describe("the original client by X-Forwarded-For", () => {
+  const CONNECTION = "10.0.0.9";
+  it.each([
+    ["is the last where one proxy is trusted", "203.0.113.7", 1, "203.0.113.7"],
+    ["is the one before the last where two are", "203.0.113.7, 10.0.0.1", 2, "203.0.113.7"],
+    [
+      "is what the trusted ones have added, whatever the client wrote before it",
+      "1.1.1.1, 203.0.113.7",
+      1,
+      "203.0.113.7",
+    ],
+    ["stays so however much is written before it", `${"1.1.1.1,".repeat(500)}203.0.113.7 , 10.0.0.1`, 2, "203.0.113.7"],
+    ["may be of IPv6", "2001:db8::1", 1, "2001:db8::1"],
+    ["is the connection where nothing came", undefined, 1, CONNECTION],
+    ["is the connection where less came than the trusted write", "203.0.113.7", 2, CONNECTION],
+    ["is unknown where its place is empty", "203.0.113.7,", 1, ""],
+    ["is unknown where the whole field is empty", "", 1, ""],
+    ["is unknown where it is a name", "unknown", 1, ""],
+    ["is unknown with a port", "203.0.113.7:443", 1, ""],
+    ["is unknown with a quote", '"203.0.113.7"', 1, ""],
+    ["is unknown as an address and something", "203.0.113.7 1.1.1.1", 1, ""],
+  ])("%s", (_name, field, trusted, expected) => {
+    expect(originalClientOf(field, trusted, CONNECTION)).toBe(expected);
+  });
+});

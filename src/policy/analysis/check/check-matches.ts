@@ -67,7 +67,7 @@ function isPossible(
   const { settings, budget } = ground.forOneRule();
   const when = { index: 0, from: null, to: null, when: [clause], source: policy.source };
   const test = testsOf(formulaOn("http", { policy, rule: when }, settings)!)[0]!;
-  const dimension = dimensionFor(dimensionOf(clause), [test], { settings, known: ANY_REQUEST, budget });
+  const dimension = dimensionFor(dimensionOf(clause, settings), [test], { settings, known: ANY_REQUEST, budget });
   const matches = dimension?.values.some((value) => test.holds({ ...PLAIN_FACTS, ...value }) !== clause.isNegated);
   return matches ?? true;
 }

@@ -16,6 +16,7 @@ export type DimensionName =
   | "port"
   | "method"
   | "source-ip"
+  | "remote-ip"
   | "destination-ip"
   | "sni"
   | "host"
@@ -40,7 +41,7 @@ export interface Known {
 }
 
 /** Where a clause looks. */
-export function dimensionOf({ attribute, header, claim }: Clause): DimensionName {
+export function dimensionOf({ attribute, header, claim }: Clause, settings: MeshSettings): DimensionName {
   switch (attribute) {
     case "source.principal":
     case "source.namespace":
@@ -48,8 +49,10 @@ export function dimensionOf({ attribute, header, claim }: Clause): DimensionName
     case "source.trustDomain":
       return "principal";
     case "source.ip":
-    case "remote.ip":
       return "source-ip";
+    case "remote.ip":
+      // Where nobody is trusted to name the client, both addresses are one.
+      return settings.numTrustedProxies === 0 ? "source-ip" : "remote-ip";
     case "destination.ip":
       return "destination-ip";
     case "destination.port":
@@ -104,6 +107,8 @@ function valuesOf(
       return (known.ports ?? portsOf(clauses)).map((destinationPort) => ({ destinationPort }));
     case "source-ip":
       return addressesOf(clauses).map((sourceIp) => ({ sourceIp }));
+    case "remote-ip":
+      return addressesOf(clauses).map((remoteIp) => ({ remoteIp }));
     case "destination-ip":
       return addressesOf(clauses).map((destinationIp) => ({ destinationIp }));
     case "sni":

@@ -37,6 +37,7 @@ const ORDER: readonly (DimensionName | "header" | "claim")[] = [
   "principal",
   "port",
   "source-ip",
+  "remote-ip",
   "destination-ip",
   "sni",
   "method",
@@ -173,7 +174,7 @@ function planOf(formulas: readonly Formula[], world: BoundWorld): Plan | null {
 function dimensionsOf(bits: readonly Bit[], world: BoundWorld): readonly Dimension[] | null {
   const tests = Map.groupBy(
     bits.flatMap((bit) => bit.tests),
-    ({ clause }) => dimensionOf(clause),
+    ({ clause, context }) => dimensionOf(clause, context.settings),
   );
   const names = new Set<DimensionName>([...(world.apart ?? []), ...tests.keys()]);
   const dimensions = [...names].toSorted((a, b) => placeOf(a) - placeOf(b));
@@ -189,7 +190,7 @@ function layerOf({ name, values }: Dimension, bits: readonly Bit[], all: bigint,
   let asking = 0n;
   const asked: Bit[] = [];
   for (const { bit, tests } of bits) {
-    const here = tests.filter(({ clause }) => dimensionOf(clause) === name);
+    const here = tests.filter(({ clause, context }) => dimensionOf(clause, context.settings) === name);
     if (here.length === 0) continue;
     asking |= bit;
     asked.push({ bit, tests: here });

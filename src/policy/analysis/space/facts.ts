@@ -7,6 +7,8 @@ import type { MeshSettings } from "../../mesh-settings.ts";
 export interface Facts {
   readonly principal: SpiffeId | null;
   readonly sourceIp: string;
+  /** By trusted forwarding headers; null: the same as sourceIp. */
+  readonly remoteIp: string | null;
   readonly destinationIp: string;
   readonly destinationPort: number;
   readonly sni: string;
@@ -24,6 +26,7 @@ export interface Facts {
 export const PLAIN_FACTS: Facts = {
   principal: null,
   sourceIp: "192.0.2.1",
+  remoteIp: null,
   destinationIp: "192.0.2.2",
   destinationPort: 8080,
   sni: "",
@@ -39,8 +42,14 @@ export type Protocol = "http" | "tcp";
 
 export function peerOf(facts: Facts): PeerFacts {
   const { principal, sourceIp, destinationIp, destinationPort, sni } = facts;
-  // No proxy before the mesh is trusted to name its client, so both addresses are one.
-  return { principal, sourceIp, remoteIp: sourceIp, destinationIp, destinationPort, sni: sni === "" ? null : sni };
+  return {
+    principal,
+    sourceIp,
+    remoteIp: facts.remoteIp ?? sourceIp,
+    destinationIp,
+    destinationPort,
+    sni: sni === "" ? null : sni,
+  };
 }
 
 export function requestOf({ method, path, host, headers, claims }: Facts): RequestFacts {

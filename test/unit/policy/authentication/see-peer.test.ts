@@ -38,12 +38,12 @@ function read(...texts: readonly string[]) {
 
 function seen(texts: readonly string[], principal: typeof WEB | null, port = 7000) {
   const facts = { principal, sourceIp: "", remoteIp: "", destinationIp: "", destinationPort: port, sni: null };
-  const workload = { namespace: "ledger", labels: { app: "ledger" } };
+  const ledger = { namespace: "ledger", labels: { app: "ledger" } };
   const {
     peer: as,
     refusal,
     isRefusedByDefault,
-  } = seePeer(mutualTlsFor(read(ANYBODY_READS, ...texts).authentication, workload, settings.rootNamespace), facts);
+  } = seePeer(mutualTlsFor(read(ANYBODY_READS, ...texts).authentication, ledger, settings.rootNamespace), facts);
   return [as.principal, refusal?.reason ?? null, refusal?.policy ?? null, isRefusedByDefault];
 }
 
@@ -80,12 +80,13 @@ function workload(namespace: string, name: string, port: number): KnownWorkload 
 
 const MESH = [workload("shop", "web", 80), workload("shop", "orders", 80), workload("ledger", "ledger", 7000)];
 
+function reached(...texts: readonly string[]) {
+  const { documents, authentication } = read(...texts);
+  const { blasts } = blastRadiusOf(MESH, { documents, authentication, settings });
+  return blasts.flatMap((each) => each.direct.map(({ to }) => `${each.workload.name} → ${to.workload.name}`));
+}
+
 describe("a breached workload that hides who it is", () => {
-  function reached(...texts: readonly string[]) {
-    const { documents, authentication } = read(...texts);
-    const { blasts } = blastRadiusOf(MESH, { documents, authentication, settings });
-    return blasts.flatMap((each) => each.direct.map(({ to }) => `${each.workload.name} → ${to.workload.name}`));
-  }
   const NOT_WEB = ANYBODY_READS.replace("rules: [{", 'rules: [{from: [{source: {notNamespaces: ["shop"]}}], ');
 
   test("reaches what nobody in particular may call, where plaintext is let in", () => {
@@ -114,25 +115,25 @@ spec: {unreachable: {from: [shop/web], to: [ledger/ledger]}}
   });
 });
 
-describe("a PolicyTest of a caller without identity", () => {
-  function result(expected: "allow" | "deny", ...texts: readonly string[]) {
-    const test = `apiVersion: cardea.dev/v1
+function runTest(expected: "allow" | "deny", ...texts: readonly string[]) {
+  const asked = `apiVersion: cardea.dev/v1
 kind: PolicyTest
 metadata: {name: t}
 spec:
   to: {namespace: ledger, labels: {app: ledger}, port: 7000}
   tests: [{name: nobody reads, from: anonymous, request: {path: /x}, expect: ${expected}}]
 `;
-    const { documents, authentication, tests } = read(...texts, test);
-    return runPolicyTests(tests, { documents, authentication, settings, normalizePath: (path) => path });
-  }
+  const { documents, authentication, tests } = read(...texts, asked);
+  return runPolicyTests(tests, { documents, authentication, settings, normalizePath: (path) => path });
+}
 
+describe("a PolicyTest of a caller without identity", () => {
   test("is allowed what anybody may have, where plaintext is let in", () => {
-    expect(result("allow", ANYBODY_READS, PERMISSIVE).results).toMatchObject([{ isPassed: true }]);
+    expect(runTest("allow", ANYBODY_READS, PERMISSIVE).results).toMatchObject([{ isPassed: true }]);
   });
 
   test("is denied by STRICT, whose PeerAuthentication decides, and touches no rule", () => {
-    const { results, coverage } = result("deny", ANYBODY_READS, STRICT);
+    const { results, coverage } = runTest("deny", ANYBODY_READS, STRICT);
     expect(results).toMatchObject([
       { isPassed: true, decision: { policy: "ledger/peer", reason: "plaintext-refused", rule: null } },
     ]);
@@ -140,7 +141,7 @@ spec:
   });
 
   test("that expects to be allowed under STRICT is told why it is not", () => {
-    const [failed] = result("allow", ANYBODY_READS, STRICT).results;
+    const [failed] = runTest("allow", ANYBODY_READS, STRICT).results;
     expect(failed?.why).toContain("the PeerAuthentication ledger/peer demands mutual TLS");
   });
 });

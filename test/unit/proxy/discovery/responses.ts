@@ -99,6 +99,7 @@ export const SETTINGS: MeshSettings__Output = {
   enforcement: "ENFORCE",
   defaultAction: "DENY",
   pathNormalization: "BASE",
+  numTrustedProxies: 0,
 };
 
 /** A set of the given policies; `change` replaces parts of the message. */

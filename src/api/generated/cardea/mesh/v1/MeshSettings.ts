@@ -11,6 +11,7 @@ export interface MeshSettings {
   'enforcement'?: (_cardea_mesh_v1_Enforcement);
   'defaultAction'?: (_cardea_mesh_v1_DefaultAction);
   'pathNormalization'?: (_cardea_mesh_v1_PathNormalization);
+  'numTrustedProxies'?: (number);
 }
 
 export interface MeshSettings__Output {
@@ -20,4 +21,5 @@ export interface MeshSettings__Output {
   'enforcement': (_cardea_mesh_v1_Enforcement__Output);
   'defaultAction': (_cardea_mesh_v1_DefaultAction__Output);
   'pathNormalization': (_cardea_mesh_v1_PathNormalization__Output);
+  'numTrustedProxies': (number);
 }
