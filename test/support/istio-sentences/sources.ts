@@ -114,6 +114,12 @@ export const ISTIO_SOURCES: readonly IstioSource[] = [
     "0e750fa3f436ad49acd541c2ec0cd126f5bf7e6a",
   ),
   page(
+    "task-trust-domain",
+    "a0f4a4603ed961fb",
+    "tasks/security/authorization/authz-td-migration",
+    "752f680ba08e4b361af687307b45504615ddd9c5",
+  ),
+  page(
     "task-dry-run",
     "c07975e4b13c2b79",
     "tasks/security/authorization/authz-dry-run",
