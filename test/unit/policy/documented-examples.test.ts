@@ -236,35 +236,36 @@ describe("DENY", () => {
   });
 });
 
+const ofDomain = (domain: string): object => from({ principals: [`${domain}/ns/far/sa/curl`] });
+const fromCurl = (namespace: string, settings: NonNullable<Asked["settings"]>): Asked => ({
+  principal: `spiffe://new.example/ns/${namespace}/sa/curl`,
+  settings,
+});
+
 describe("another trust domain for the mesh", () => {
-  const rule = (domain: string): object => from({ principals: [`${domain}/ns/far/sa/curl`] });
-  const asked = (namespace: string, settings: Asked["settings"]): Asked => ({
-    principal: `spiffe://new.example/ns/${namespace}/sa/curl`,
-    settings,
-  });
-  const moved: Asked["settings"] = { trustDomain: "new.example" };
-  const withAlias: Asked["settings"] = { ...moved, trustDomainAliases: ["old.example"] };
+  const moved: NonNullable<Asked["settings"]> = { trustDomain: "new.example" };
+  const withAlias: NonNullable<Asked["settings"]> = { ...moved, trustDomainAliases: ["old.example"] };
 
   test("denies what policies grant to the old one", () => {
-    expectDenied([allow(rule("old.example"))], asked("far", moved));
-    expectDenied([allow(rule("old.example"))], asked("shop", moved));
-    expectDenied([ALLOW_ALL, deny(rule("new.example"))], asked("far", moved));
+    expectDenied([allow(ofDomain("old.example"))], fromCurl("far", moved));
+    expectDenied([allow(ofDomain("old.example"))], fromCurl("shop", moved));
+    expectDenied([ALLOW_ALL, deny(ofDomain("new.example"))], fromCurl("far", moved));
   });
 
   test("with the old one as an alias is granted what that was, and no more", () => {
-    expectAllowed([allow(rule("old.example"))], asked("far", withAlias));
-    expectDenied([allow(rule("old.example"))], asked("shop", withAlias));
-    expectDenied([ALLOW_ALL, deny(rule("old.example"))], asked("far", withAlias));
+    expectAllowed([allow(ofDomain("old.example"))], fromCurl("far", withAlias));
+    expectDenied([allow(ofDomain("old.example"))], fromCurl("shop", withAlias));
+    expectDenied([ALLOW_ALL, deny(ofDomain("old.example"))], fromCurl("far", withAlias));
   });
 
   test("is meant by cluster.local, aliases too, whatever it is called", () => {
     for (const settings of [moved, withAlias]) {
-      expectAllowed([allow(rule("cluster.local"))], asked("far", settings));
-      expectDenied([allow(rule("cluster.local"))], asked("shop", settings));
+      expectAllowed([allow(ofDomain("cluster.local"))], fromCurl("far", settings));
+      expectDenied([allow(ofDomain("cluster.local"))], fromCurl("shop", settings));
     }
     const old: Asked = { principal: "spiffe://old.example/ns/far/sa/curl" };
-    expectAllowed([allow(rule("cluster.local"))], { ...old, settings: withAlias });
-    expectDenied([allow(rule("cluster.local"))], { ...old, settings: moved });
+    expectAllowed([allow(ofDomain("cluster.local"))], { ...old, settings: withAlias });
+    expectDenied([allow(ofDomain("cluster.local"))], { ...old, settings: moved });
   });
 });
 
