@@ -45,6 +45,7 @@ export const KUBE = {
   authorizationPolicies: resource("security.istio.io", "v1", "authorizationpolicies", "AuthorizationPolicy"),
   requestAuthentications: resource("security.istio.io", "v1", "requestauthentications", "RequestAuthentication"),
   peerAuthentications: resource("security.istio.io", "v1", "peerauthentications", "PeerAuthentication"),
+  telemetries: resource("telemetry.istio.io", "v1", "telemetries", "Telemetry"),
   destinationRules: resource("networking.istio.io", "v1", "destinationrules", "DestinationRule"),
   virtualServices: resource("networking.istio.io", "v1", "virtualservices", "VirtualService"),
   sidecars: resource("networking.istio.io", "v1", "sidecars", "Sidecar"),

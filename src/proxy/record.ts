@@ -73,6 +73,8 @@ export class Recorder {
   readonly #metrics: DataPathMetrics;
   readonly #clock: Clock;
   readonly #ids: HexIds;
+  /** Whether what was let through, and what failed, is kept. What was refused or marked is kept whatever this says. */
+  keepsAll = true;
 
   constructor({ reporter, flows, metrics, clock, random }: RecorderOptions) {
     this.#reporter = reporter;
@@ -94,7 +96,7 @@ export class Recorder {
   request(seen: RequestSeen, outcome: Outcome): void {
     const flow = this.#flow("http", seen, outcome);
     this.#metrics.recordRequest(flow);
-    this.#flows.record(flow);
+    this.#keep(flow);
   }
 
   connection(outcome: Outcome, trace: Trace | null = null): void {
@@ -102,7 +104,11 @@ export class Recorder {
     // What never had an upstream was never opened, and cannot be counted as closed.
     if (outcome.upstreamPort === null) this.#metrics.recordRefused(flow);
     else this.#metrics.recordTcp(flow);
-    this.#flows.record(flow);
+    this.#keep(flow);
+  }
+
+  #keep(flow: FlowRecord): void {
+    if (this.keepsAll || isAlwaysKept(flow)) this.#flows.record(flow);
   }
 
   /** An opaque connection that was permitted has been opened. */
@@ -216,4 +222,9 @@ function reasonOf({ error, denial, grant }: Outcome): FlowReason {
 function withoutQuery(path: string): string {
   const query = path.indexOf("?");
   return query < 0 ? path : path.slice(0, query);
+}
+
+/** No document makes a denial go by unseen, nor what an AUDIT policy or a dry run is there to show. */
+function isAlwaysKept({ verdict, auditedBy, dryRun }: FlowRecord): boolean {
+  return verdict === "denied" || verdict === "would-deny" || auditedBy !== null || dryRun !== null;
 }

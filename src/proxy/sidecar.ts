@@ -164,6 +164,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   });
   const egress = new EgressRouter({ registry, namespace, labels, ownPorts, backends, tries });
   const outbound = { ...shared, egress, recorder: new Recorder({ ...seen, reporter: "source" }) };
+  followAccessLog(policy, { asServer: inbound.recorder, asClient: outbound.recorder });
 
   const outboundPort = new OutboundPort(config.outbound, null, outbound);
   const upstreamPorts = config.upstreams.map((upstream) => new OutboundPort(upstream.listen, upstream, outbound));
@@ -204,6 +205,19 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
       channels.endNow(CLOSED);
     },
   };
+}
+
+/** Decided once for each set: a request costs no more than a look at a flag. */
+function followAccessLog(
+  policy: Latest<PolicySet | null>,
+  { asServer, asClient }: { readonly asServer: Recorder; readonly asClient: Recorder },
+): void {
+  const follow = (set: PolicySet | null): void => {
+    asServer.keepsAll = set?.accessLog?.isServerOn ?? true;
+    asClient.keepsAll = set?.accessLog?.isClientOn ?? true;
+  };
+  follow(policy.get());
+  policy.subscribe(follow);
 }
 
 const NOTHING_REDIRECTED: OriginalDestination = { of: () => null };

@@ -6,6 +6,7 @@ import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { createSystemRandom } from "../../src/io/random.ts";
 import type { FlowRecord } from "../../src/observe/flow.ts";
 import { createDataPathMetrics, type DataPathMetrics } from "../../src/observe/metrics.ts";
+import type { AccessLog } from "../../src/policy/access-log.ts";
 import type { MutualTls } from "../../src/policy/authentication/mutual-tls.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
@@ -102,12 +103,13 @@ export function policySetOf(
   revision = "test-revision",
   steps: readonly AdmissionStep[] = [],
   mutualTls: MutualTls | null = null,
+  accessLog: AccessLog | null = null,
 ): PolicySet {
   const all = { ...DEFAULT_MESH_SETTINGS, ...settings };
   const documents = policies.map(parsePolicy);
   const compiled = compilePolicy(documents, { namespace: "shop", labels: { app: "orders" } }, all);
   const asked = steps.length === 0 ? null : new AdmissionSteps(steps);
-  return { revision, settings: all, compiled, documents, authentication: [], steps: asked, mutualTls };
+  return { revision, settings: all, compiled, documents, authentication: [], steps: asked, mutualTls, accessLog };
 }
 
 /** An AuthorizationPolicy in namespace shop. */

@@ -1,4 +1,5 @@
 import { GATEWAY_API_VERSIONS, NETWORKING_API_VERSIONS } from "../../traffic/api-versions.ts";
+import { TELEMETRY_API_VERSIONS } from "../../policy/telemetry.ts";
 import { SECURITY_API_VERSIONS } from "../../policy/document-parts.ts";
 
 export interface WebhookOptions {
@@ -171,6 +172,7 @@ function policyValidators(options: WebhookOptions): readonly object[] {
       ["authorizationpolicies", "requestauthentications", "peerauthentications"],
       [],
     ),
+    policies("telemetry", TELEMETRY_API_VERSIONS, ["telemetries"], [FOR_LOGS]),
     // Those of Istio's gateways alone are not for sidecars; a rule without gateways is.
     policies("traffic", NETWORKING_API_VERSIONS, ["destinationrules", "virtualservices", "sidecars"], [FOR_SIDECARS]),
     policies("routes", GATEWAY_API_VERSIONS, ["httproutes", "grpcroutes"], [FOR_SERVICES]),
@@ -195,6 +197,12 @@ function policyValidators(options: WebhookOptions): readonly object[] {
     })),
   ];
 }
+
+/** Of Telemetry access logging is all that we read. */
+const FOR_LOGS = {
+  name: "speaks-of-access-logs",
+  expression: "request.operation == 'DELETE' || (has(object.spec) && has(object.spec.accessLogging))",
+};
 
 // oxlint-disable-next-line eslint/max-params
 function policies(

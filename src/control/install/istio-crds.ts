@@ -1,5 +1,6 @@
 import type { JsonObject } from "../../core/json-value.ts";
 import { SECURITY_API_VERSIONS } from "../../policy/document-parts.ts";
+import { TELEMETRY_API_VERSIONS } from "../../policy/telemetry.ts";
 import { NETWORKING_API_VERSIONS } from "../../traffic/api-versions.ts";
 import { bounded, crd, listOfAtMost, rule } from "./crd.ts";
 
@@ -121,6 +122,17 @@ const PEER_AUTHENTICATION = open(
   },
 );
 
+const TELEMETRY = open({
+  selector: SELECTOR,
+  accessLogging: listOfAtMost(
+    64,
+    open({
+      match: open({ mode: { type: "string", enum: ["CLIENT_AND_SERVER", "CLIENT", "SERVER"] } }),
+      disabled: { type: "boolean" },
+    }),
+  ),
+});
+
 const HOST = bounded(253, { minLength: 1 });
 const EXPORT_TO = listOfAtMost(64, bounded(63));
 
@@ -200,6 +212,17 @@ export const ISTIO_CRDS: readonly JsonObject[] = [
     spec: PEER_AUTHENTICATION,
     hasStatus: true,
     columns: [{ name: "Mode", type: "string", jsonPath: ".spec.mtls.mode" }],
+  }),
+  crd({
+    group: "telemetry.istio.io",
+    kind: "Telemetry",
+    plural: "telemetries",
+    shortNames: ["telemetry"],
+    categories: ["istio-io", "telemetry-istio-io"],
+    versions: versionsOf(TELEMETRY_API_VERSIONS),
+    spec: TELEMETRY,
+    hasStatus: true,
+    columns: [],
   }),
   crd({
     group: "networking.istio.io",

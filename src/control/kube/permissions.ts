@@ -36,6 +36,7 @@ const SAME_FOR_ALL: readonly Permission[] = [
   permission(KUBE.authorizationPolicies, FOLLOW, "cluster", "policies"),
   permission(KUBE.requestAuthentications, FOLLOW, "cluster", "which tokens of end users are known"),
   permission(KUBE.peerAuthentications, FOLLOW, "cluster", "which ports take plaintext"),
+  permission(KUBE.telemetries, FOLLOW, "cluster", "whose records are kept"),
   permission(KUBE.destinationRules, FOLLOW, "cluster", "traffic rules"),
   permission(KUBE.virtualServices, FOLLOW, "cluster", "traffic rules"),
   permission(KUBE.sidecars, FOLLOW, "cluster", "which services sidecars are told of"),

@@ -24,6 +24,7 @@ export const POLICY_KINDS: readonly KubeResource[] = [
   KUBE.authorizationPolicies,
   KUBE.requestAuthentications,
   KUBE.peerAuthentications,
+  KUBE.telemetries,
   KUBE.destinationRules,
   KUBE.virtualServices,
   KUBE.sidecars,
@@ -85,9 +86,13 @@ export function openKubePolicySource(options: KubePolicyOptions): KubePolicySour
   };
 }
 
-/** Rules for a gateway are the gateway's: those are no fault, and concern no sidecar. */
+/**
+ * Rules for a gateway are the gateway's: those are no fault, and concern no sidecar. Of Telemetry access logging is all that
+ * is read, and clusters are full of those that speak of traces: one more fault in them would hold up every policy.
+ */
 function concernsMesh(resource: KubeResource, object: KubeObject): boolean {
   const spec = record(object["spec"]);
+  if (resource === KUBE.telemetries) return spec["accessLogging"] !== undefined;
   if (resource === KUBE.httpRoutes || resource === KUBE.grpcRoutes)
     return list(spec["parentRefs"]).some((parent) => record(parent)["kind"] === "Service");
   if (resource !== KUBE.virtualServices) return true;

@@ -2,6 +2,7 @@ import type { Fault, Located } from "../../core/located.ts";
 import { NAMESPACE_WHEN_ABSENT } from "../../core/object-metadata.ts";
 import { plainOf, type Schema, type Scope } from "../../core/schema.ts";
 import type { SourcePlace } from "../rule.ts";
+import { TELEMETRY, type Telemetry, toTelemetry } from "../telemetry.ts";
 import type { AuthenticationKind } from "./kinds.ts";
 import { PEER_AUTHENTICATION, type PeerAuthentication, toPeerAuthentication } from "./peer-authentication.ts";
 import {
@@ -14,7 +15,10 @@ import {
  * A document that says how a workload is to learn of its callers, as it was read: checked, in one form, and knowing where
  * it was written. Such documents select workloads as policies do, and travel with them.
  */
-export type AuthenticationDocument = DocumentOf<RequestAuthentication> | DocumentOf<PeerAuthentication>;
+export type AuthenticationDocument =
+  | DocumentOf<RequestAuthentication>
+  | DocumentOf<PeerAuthentication>
+  | DocumentOf<Telemetry>;
 
 /** Any kind of document, with what all of them have. */
 export type DocumentOf<Kind> = Kind & {
@@ -42,6 +46,8 @@ export function parseAuthenticationDocument(
       return read(located, scope, REQUEST_AUTHENTICATION, toRequestAuthentication);
     case "PeerAuthentication":
       return read(located, scope, PEER_AUTHENTICATION, toPeerAuthentication);
+    case "Telemetry":
+      return read(located, scope, TELEMETRY, toTelemetry);
   }
 }
 

@@ -3,6 +3,7 @@ import { POLICY_SET_NAME, POLICY_SET_TYPE, POLICY_TYPE } from "../../api/resourc
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { createLatest, type Latest } from "../../core/latest.ts";
 import type { Clock, Logger } from "../../core/ports.ts";
+import type { AccessLog } from "../../policy/access-log.ts";
 import type { MutualTls, PortMutualTls } from "../../policy/authentication/mutual-tls.ts";
 import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
 import type { AuthenticationKind } from "../../policy/authentication/kinds.ts";
@@ -36,6 +37,8 @@ export interface PolicySet {
   readonly authentication: readonly AuthenticationDocument[];
   /** Which ports take what; null: mutual TLS alone, on all of them. */
   readonly mutualTls: MutualTls | null;
+  /** Whether what is let through is recorded; null: all of it. */
+  readonly accessLog: AccessLog | null;
 }
 
 /** What a port takes under a set, or before the first. */
@@ -136,6 +139,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const { rootNamespace } = settings;
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
       const mutualTls = await mutualTlsOf(authentication, workload, rootNamespace);
+      const accessLog = await accessLogOf(authentication, workload, rootNamespace);
       const nextTraffic = await compileTraffic(documents.traffic, set);
       // Of two that were compiled at a time, the older must not be the last word.
       if (newest !== set) return `superseded by revision ${newest.revision}`;
@@ -150,6 +154,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
         authentication,
         steps: null,
         mutualTls,
+        accessLog,
       });
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
@@ -210,6 +215,17 @@ async function mutualTlsOf(
   if (!authentication.some(({ kind }) => kind === "PeerAuthentication")) return null;
   const { peerAuthenticationsOf, resolveMutualTls } = await import("../../policy/authentication/resolve-peer.ts");
   return resolveMutualTls(peerAuthenticationsOf(authentication), workload, rootNamespace);
+}
+
+/** Likewise. */
+async function accessLogOf(
+  authentication: readonly AuthenticationDocument[],
+  workload: Workload,
+  rootNamespace: string,
+): Promise<AccessLog | null> {
+  if (!authentication.some(({ kind }) => kind === "Telemetry")) return null;
+  const { resolveAccessLog, telemetriesOf } = await import("../../policy/access-log.ts");
+  return resolveAccessLog(telemetriesOf(authentication), workload, rootNamespace);
 }
 
 /** The set's documents, or null while one is missing or has another version. */

@@ -129,7 +129,7 @@ describe("policies", () => {
   const failing = webhooks().filter(({ name, failurePolicy }) => name.includes("policies") && failurePolicy === "Fail");
 
   test("wait for us, except in kube-system and in our own namespace", () => {
-    expect(failing.length).toBe(3);
+    expect(failing.length).toBe(4);
     for (const { namespaceSelector } of failing) {
       expect(selects(namespaceSelector, namespace("shop"))).toBe(true);
       for (const name of ["kube-system", "cardea-system"])

@@ -113,3 +113,11 @@ test("policies that cannot be listed are not taken for none", async () => {
   await clock.advance(100);
   expect(isRead).toBe(false);
 });
+
+test("a Telemetry is read where it speaks of access logs, and concerns nobody where it does not", async () => {
+  kube.put(KUBE.telemetries, object("logs", { accessLogging: [{ disabled: true }] }));
+  kube.put(KUBE.telemetries, object("traces", { tracing: [{ randomSamplingPercentage: 10 }] }));
+  await open();
+  const { files } = await read();
+  expect(files.map(({ path }) => path)).toEqual(["shop/Telemetry/logs"]);
+});

@@ -98,6 +98,19 @@ describe("what says how callers are known", () => {
     expect(peerModeAt(null, 8080)).toEqual({ mode: "STRICT", by: null });
   });
 
+  test("says whether records are kept, resolved for the workload; nothing where nobody says anything", async () => {
+    const off = authenticationResource(
+      "off",
+      { accessLogging: [{ match: { mode: "SERVER" }, disabled: true }] },
+      "Telemetry",
+    );
+    give([a1, off]);
+    expect(await setTo(setResource("r1", [a1, off]))).toBeNull();
+    expect(sinks.inForce.get()?.accessLog).toEqual({ isClientOn: true, isServerOn: false });
+    expect(await setTo(setResource("r2", [a1]))).toBeNull();
+    expect(sinks.inForce.get()?.accessLog).toBeNull();
+  });
+
   test("keeps the set back while it is missing", async () => {
     give([a1]);
     expect(await isOpen(setTo(setResource("r1", [a1, users])))).toBe(true);

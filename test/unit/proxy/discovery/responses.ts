@@ -73,10 +73,10 @@ export function ruleResource(name: string, maxConnections: number, change: Parti
 export function authenticationResource(
   name: string,
   spec: object,
-  kind: "RequestAuthentication" | "PeerAuthentication" = "RequestAuthentication",
+  kind: "RequestAuthentication" | "PeerAuthentication" | "Telemetry" = "RequestAuthentication",
 ): Resource__Output {
   const document = {
-    apiVersion: "security.istio.io/v1",
+    apiVersion: kind === "Telemetry" ? "telemetry.istio.io/v1" : "security.istio.io/v1",
     kind,
     metadata: { name, namespace: "shop" },
     spec,
