@@ -5,6 +5,8 @@ import type { FlowReason } from "../observe/flow.ts";
 const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   "policy-not-loaded":
     "Nothing is let through before the first policy set has arrived. If it lasts, the sidecar does not reach its control plane: cardea status.",
+  "admission-timeout":
+    "A service that a CUSTOM policy asks for its decision was not quick enough. Is it up, and does the sidecar reach it? The sidecar's log says which.",
   "identity-not-ready":
     "The sidecar has no certificate yet. If it lasts, it cannot reach the authority or its join token was refused: cardea status, and the sidecar's log.",
   "plaintext-refused":

@@ -19,12 +19,14 @@ import { createDataPathMetrics } from "../observe/metrics.ts";
 import { parseTrustBundle, trustBundlesOf } from "../pki/bundle.ts";
 import { createControlCalls } from "../proxy/calls/control-call.ts";
 import { openDiscovery } from "../proxy/discovery/discovery.ts";
+import type { FlowExporter } from "../proxy/flow-export/exporter.ts";
 import { createCertificateClient } from "../proxy/identity/certificate-client.ts";
 import { holdIdentity, type IdentityHolder, type IdentityHolderOptions } from "../proxy/identity/renew.ts";
 import { openSidecar } from "../proxy/sidecar.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { adminRoutes, metricsRoutes, readinessRoutes, type SidecarParts } from "./sidecar-admin.ts";
 import { readVersion } from "./version.ts";
+import type { SidecarFlowsOptions } from "./sidecar-flows.ts";
 import type { WorkloadSocket } from "./workload-socket.ts";
 
 /**
@@ -115,6 +117,10 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     logger,
   });
   const metrics = createDataPathMetrics();
+  const version = await readVersion();
+  const { bundles } = asked;
+  const around = { config, identity: holder.identity, bundles, network, clock, random, logger, version };
+  const flows = await openFlows(around);
   const redirected = config.redirect === null ? {} : { originalDestination: await openKernelsMemory() };
   const sidecar = await openSidecar(config, {
     network,
@@ -128,6 +134,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
       record: (flow) => {
         const { bytes, length } = encodeFlowLine(flow);
         lines.writeBytes(bytes, length);
+        flows?.record(flow);
       },
     },
     metrics,
@@ -139,8 +146,8 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
   const workloadSocket = await openAppIdentity(config, { asked, holder, network });
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
-  const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, clock };
-  const servers = await openServers({ ...parts, version: await readVersion() }, await probeRoutes(probes, config));
+  const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, flows, clock, version };
+  const servers = await openServers(parts, await probeRoutes(probes, config));
   keepCompiled();
   return {
     renew() {
@@ -150,12 +157,21 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     async drain() {
       await sidecar.drain();
       await workloadSocket?.close();
+      await flows?.close();
       discovery.close();
       holder.close();
       await Promise.all(servers.map((server) => server.close()));
       await lines.close();
     },
   };
+}
+
+/** Flow records go to the collector besides, where there is one. */
+async function openFlows(options: SidecarFlowsOptions): Promise<FlowExporter | null> {
+  const { flowCollector } = options.config;
+  if (flowCollector === null) return null;
+  const { openSidecarFlows } = await import("./sidecar-flows.ts");
+  return openSidecarFlows(flowCollector, options);
 }
 
 /** How the workload's certificates are asked for, the sidecar's and the app's. */

@@ -9,6 +9,7 @@ import { processGauges, sidecarGauges } from "../observe/gauges.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
 import { encodePem } from "../pki/pem.ts";
 import type { Discovery } from "../proxy/discovery/discovery.ts";
+import type { FlowExporter } from "../proxy/flow-export/exporter.ts";
 import type { Identity } from "../proxy/identity/identity.ts";
 import type { Sidecar } from "../proxy/sidecar.ts";
 import {
@@ -27,6 +28,8 @@ export interface SidecarParts {
   readonly identity: Latest<Identity | null>;
   readonly metrics: DataPathMetrics;
   readonly lines: LineSink;
+  /** Where flow records go besides; null: nowhere. */
+  readonly flows: Pick<FlowExporter, "counts"> | null;
   readonly clock: Clock;
   readonly version: string;
 }
@@ -59,6 +62,7 @@ export function metricsRoutes(parts: SidecarParts): readonly AdminRoute[] {
         policyRevision: parts.discovery.policies.get()?.revision ?? null,
         policyConfirmedMs: confirmedMs(),
         flowLinesDropped: parts.lines.dropped,
+        flowExport: parts.flows?.counts ?? null,
       }),
       () => clock.wallMs(),
     ),

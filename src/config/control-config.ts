@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
-import { LIMITS } from "../core/limits.ts";
+import { FLOW_LIMITS } from "../core/flow-limits.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { integer, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
@@ -49,8 +49,8 @@ const LOOPBACK = parsed(IP, (text) => {
 
 const FLOWS = object({
   listen: required(object({ host: required(IP), port: required(PORT) })),
-  retentionMs: withDefault(integer({ min: 60_000, max: Number.MAX_SAFE_INTEGER }), LIMITS.flowStoreRetentionMs),
-  bytesMax: withDefault(integer({ min: 1_048_576, max: Number.MAX_SAFE_INTEGER }), LIMITS.flowStoreBytesMax),
+  retentionMs: withDefault(integer({ min: 60_000, max: Number.MAX_SAFE_INTEGER }), FLOW_LIMITS.flowStoreRetentionMs),
+  bytesMax: withDefault(integer({ min: 1_048_576, max: Number.MAX_SAFE_INTEGER }), FLOW_LIMITS.flowStoreBytesMax),
 });
 
 const CONFIG = object({

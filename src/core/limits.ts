@@ -1,10 +1,13 @@
-interface Limit {
+export interface Limit {
   readonly value: number;
   readonly unit: "bytes" | "count" | "ms" | "perSecond";
   readonly why: string;
 }
 
-/** Every bound of the program, with its reason. docs/reference/limits.md is generated from this table. */
+/**
+ * Every bound of the program but those of flow records' export and store (flow-limits.ts), with its reason. docs/reference/limits.md is
+ * generated from both tables.
+ */
 export const LIMIT_TABLE = {
   headBytesMax: limit(
     65_536,
@@ -351,36 +354,20 @@ export const LIMIT_TABLE = {
   kubeRetryMsMax: limit(30_000, "ms", "Longest wait between two tries to list or watch a kind."),
   metricSeriesMax: limit(2_000, "count", 'Label sets of one metric; the rest is counted under "unknown".'),
   adminConnectionsMax: limit(64, "count", "Connections to one admin, metrics or readiness port."),
-  flowSegmentRowsMax: limit(
-    1_000_000,
-    "count",
-    "Flows in one file of the flow store, some 130 MB; the oldest files go whole.",
-  ),
-  flowSegmentEdgesMax: limit(
-    65_536,
-    "count",
-    "Pairs of workloads, or ways to come out, in one such file; then another begins.",
-  ),
-  flowSegmentTextsMax: limit(65_536, "count", "Paths and hosts that such a file keeps once; others stand in each row."),
-  flowSegmentTextBytesMax: limit(256, "bytes", "The longest of those: long ones are mostly said once."),
-  flowSegmentsMax: limit(256, "count", "Files of the flow store."),
-  flowStoreBytesMax: limit(2_147_483_648, "bytes", "The flow store; the oldest files go beyond it."),
-  flowStoreRetentionMs: limit(604_800_000, "ms", "How long the flow store keeps a flow."),
-  flowCommitFlowsMax: limit(5_000, "count", "Flows that the flow store makes durable at once, at the latest."),
-  flowCommitMs: limit(100, "ms", "How long a flow waits for that."),
-  flowClockAheadMs: limit(300_000, "ms", "A flow whose time is further ahead gets the collector's own time."),
-  flowCollectBytesMax: limit(67_108_864, "bytes", "Requests of sidecars that wait for the flow store."),
-  flowAnswerMax: limit(1_000, "count", "Flows in one answer of the flow store; a cursor gives the next."),
   logFieldBytesMax: limit(2_048, "bytes", "One text field of a flow record; longer ones are cut and marked."),
 } as const satisfies Record<string, Limit>;
 
-type Limits = { readonly [Name in keyof typeof LIMIT_TABLE]: number };
-
 /** The limits as plain numbers; the unit stands last in each name. */
-export const LIMITS: Limits = Object.freeze(
-  Object.fromEntries(Object.entries(LIMIT_TABLE).map(([name, entry]) => [name, entry.value])),
-) as Limits;
+export const LIMITS = valuesOf(LIMIT_TABLE);
 
-function limit(value: number, unit: Limit["unit"], why: string): Limit {
+export function limit(value: number, unit: Limit["unit"], why: string): Limit {
   return { value, unit, why };
+}
+
+/** What a table of limits says, frozen. */
+export function valuesOf<Table extends Readonly<Record<string, Limit>>>(
+  table: Table,
+): { readonly [Name in keyof Table]: number } {
+  const values = Object.entries(table).map(([name, { value }]) => [name, value]);
+  return Object.freeze(Object.fromEntries(values)) as { readonly [Name in keyof Table]: number };
 }

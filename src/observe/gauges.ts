@@ -7,6 +7,8 @@ export interface SidecarFacts {
   readonly policyRevision: string | null;
   readonly policyConfirmedMs: number | null;
   readonly flowLinesDropped: number;
+  /** Of the records for the collector; null where there is none. */
+  readonly flowExport: { readonly exported: number; readonly dropped: Readonly<Record<string, number>> } | null;
 }
 
 /** What any process knows of itself at a moment. */
@@ -27,6 +29,7 @@ export function sidecarGauges(readFacts: () => SidecarFacts, wallMs: () => numbe
       const facts = readFacts();
       const nowMs = wallMs();
       yield one("cardea_flow_lines_dropped_total", facts.flowLinesDropped);
+      if (facts.flowExport !== null) yield* flowExport(facts.flowExport);
       if (facts.certificateNotAfterMs !== null)
         yield one("cardea_certificate_expiry_seconds", (facts.certificateNotAfterMs - nowMs) / 1_000);
       if (facts.policyRevision !== null) yield one("cardea_policy_revision_info", 1, [facts.policyRevision]);
@@ -34,6 +37,16 @@ export function sidecarGauges(readFacts: () => SidecarFacts, wallMs: () => numbe
         yield one("cardea_policy_age_seconds", (nowMs - facts.policyConfirmedMs) / 1_000);
     },
   };
+}
+
+function* flowExport({ exported, dropped }: NonNullable<SidecarFacts["flowExport"]>): Iterable<MetricFamily> {
+  const name = "cardea_flow_records_dropped_total";
+  const { labels } = METRIC_TABLE[name];
+  yield one("cardea_flow_records_exported_total", exported);
+  const samples = Object.entries(dropped).map(([reason, count]) =>
+    formatSample(name, formatLabels(labels, [reason]), count),
+  );
+  yield { name, samples };
 }
 
 /** The gauges of any process. */

@@ -94,6 +94,13 @@ export const METRIC_TABLE = {
     "sidecar",
     "Flow lines that were lost because the file or pipe did not take them.",
   ),
+  cardea_flow_records_exported_total: metric("counter", [], "sidecar", "Flow records that the collector has taken."),
+  cardea_flow_records_dropped_total: metric(
+    "counter",
+    ["reason"],
+    "sidecar",
+    "Flow records that never came to the collector: queue-full (it was away for too long), refused (it did not take them), ended (the sidecar ended before).",
+  ),
   cardea_certificate_expiry_seconds: metric(
     "gauge",
     [],

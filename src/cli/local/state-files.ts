@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { ControlConfig } from "../../config/control-config.ts";
 import type { Mesh } from "../../config/mesh.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import { atomicWrite, listFiles, makeDirectory, removeFile } from "../../io/files.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { fileNameOf, type LocalPlan, type ServicePlan } from "./plan.ts";
@@ -33,8 +33,8 @@ export async function writeMeshState(
     logLevel: "info",
     flows: {
       listen: plan.control.flows,
-      retentionMs: LIMITS.flowStoreRetentionMs,
-      bytesMax: LIMITS.flowStoreBytesMax,
+      retentionMs: FLOW_LIMITS.flowStoreRetentionMs,
+      bytesMax: FLOW_LIMITS.flowStoreBytesMax,
     },
   };
   await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);

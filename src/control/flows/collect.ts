@@ -1,13 +1,12 @@
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { type FlowRecord, VERDICTS } from "../../observe/flow.ts";
 import { readLogsRequest } from "../../observe/otlp-flow-reader.ts";
-import { LOSS_EVENT, LOSS_FIELDS } from "../../observe/otlp-loss.ts";
+import { LOSS_EVENT, LOSS_FIELDS, type LossFacts } from "../../observe/otlp-loss.ts";
 import { hasGoodIds } from "./flow-ids.ts";
-import type { Loss } from "./loss.ts";
 
 export interface CollectHandlers {
   onFlow(flow: FlowRecord): void;
-  onLoss(loss: Loss): void;
+  onLoss(loss: LossFacts): void;
 }
 
 /** What is to be told to the sender: OTLP's partial success. */
@@ -66,7 +65,7 @@ function isPort(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 65_535;
 }
 
-function lossOf(attributes: ReadonlyMap<string, string | number | null>): Loss | null {
+function lossOf(attributes: ReadonlyMap<string, string | number | null>): LossFacts | null {
   const reason = attributes.get(LOSS_FIELDS.reason);
   const verdict = attributes.get(LOSS_FIELDS.verdict);
   const flows = attributes.get(LOSS_FIELDS.flows);

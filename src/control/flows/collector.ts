@@ -1,5 +1,5 @@
 import { type CardeaError, toCardeaError } from "../../core/errors.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { Clock, Timer } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
@@ -50,8 +50,8 @@ export class FlowCollector {
     }
     this.#waiting.push({ collected, settle });
     this.#flows += collected.accepted;
-    if (this.#flows >= LIMITS.flowCommitFlowsMax) this.commit();
-    else this.#timer ??= this.#clock.setTimer(LIMITS.flowCommitMs, () => this.commit());
+    if (this.#flows >= FLOW_LIMITS.flowCommitFlowsMax) this.commit();
+    else this.#timer ??= this.#clock.setTimer(FLOW_LIMITS.flowCommitMs, () => this.commit());
   }
 
   commit(): void {
@@ -81,7 +81,7 @@ export class FlowCollector {
   /** A sidecar whose clock is ahead must not stand before all others for as long as it was. */
   #inTime(flow: FlowRecord): FlowRecord {
     const nowMs = this.#clock.wallMs();
-    return flow.timeMs <= nowMs + LIMITS.flowClockAheadMs ? flow : { ...flow, timeMs: nowMs };
+    return flow.timeMs <= nowMs + FLOW_LIMITS.flowClockAheadMs ? flow : { ...flow, timeMs: nowMs };
   }
 
   #tendLater(): void {

@@ -1,5 +1,5 @@
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { AdminAnswer, AdminRoute } from "../../io/http-admin.ts";
 import { FLOW_PROTOCOLS, REPORTERS, VERDICTS } from "../../observe/flow.ts";
 import { formatFlowLine } from "../../observe/flow-line.ts";
@@ -17,7 +17,7 @@ export function flowRoutes(queries: FlowQueries): readonly AdminRoute[] {
   return [
     route(FLOW_PATHS.flows, async (query) => {
       const cursor = query.get("cursor");
-      const limit = numberOf(query, "limit") ?? LIMITS.flowAnswerMax;
+      const limit = numberOf(query, "limit") ?? FLOW_LIMITS.flowAnswerMax;
       const answer = await queries.flows({
         filter: filterOf(query),
         namespaces,

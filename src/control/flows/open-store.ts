@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { Logger } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { startThread, type Thread } from "../../io/worker.ts";
@@ -70,7 +70,7 @@ class StoreThread implements OpenFlowStore {
   }
 
   export(request: Uint8Array, sender: SpiffeId): Promise<Collected> {
-    if (this.#waitingBytes + request.length > LIMITS.flowCollectBytesMax)
+    if (this.#waitingBytes + request.length > FLOW_LIMITS.flowCollectBytesMax)
       return Promise.reject(new CardeaError("overloaded", "the flow store has more to do than it can keep waiting"));
     return this.#call((call) => ({ at: "export", call, request, sender }), request.length) as Promise<Collected>;
   }

@@ -96,7 +96,7 @@ export interface FlowFilter extends Partial<TimeRange> {
 export interface FlowsQuery {
   readonly filter: FlowFilter;
   readonly namespaces: ReadableNamespaces;
-  /** At most LIMITS.flowAnswerMax. */
+  /** At most FLOW_LIMITS.flowAnswerMax. */
   readonly limit: number;
   /** Where an earlier answer ended. */
   readonly cursor?: string;

@@ -1,4 +1,4 @@
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { SqlDatabase, SqlStatement, SqlValue } from "../../io/sqlite.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import { unpackIds } from "./flow-ids.ts";
@@ -101,7 +101,7 @@ export class SegmentReader {
     const only = everywhere ? "" : "AND is_told = 1";
     const rows = this.#database
       .prepare(`SELECT ${COLUMNS} FROM flows WHERE id = ? ${only} ORDER BY at DESC LIMIT ?`)
-      .rows(head, LIMITS.flowAnswerMax);
+      .rows(head, FLOW_LIMITS.flowAnswerMax);
     const links = new Set(this.#matchingLinks({}, namespaces));
     return rows
       .filter((row) => links.has(row[3] as number))

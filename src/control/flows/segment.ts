@@ -1,11 +1,11 @@
 import { CardeaError } from "../../core/errors.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import { openDatabase, type SqlDatabase, type SqlInput, type SqlStatement } from "../../io/sqlite.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
+import type { LossFacts } from "../../observe/otlp-loss.ts";
 import { Dictionary } from "./dictionary.ts";
 import { idHead, packIds } from "./flow-ids.ts";
 import { edgeKeyOf, kindOf, type LinkKey, linkKeyOf, outcomeText, parseOutcome, rareText } from "./flow-parts.ts";
-import type { Loss } from "./loss.ts";
 import { RollUps, rollUpKey } from "./roll-up.ts";
 import { META, ROWS_PER_MS, SEGMENT_SCHEMA } from "./segment-schema.ts";
 
@@ -51,10 +51,10 @@ export class Segment {
       );
       this.baseMs = readMeta(database, META.baseMs) ?? nowMs;
       this.#setMeta.run(META.baseMs, this.baseMs);
-      this.#edges = new Dictionary(database, "edges", LIMITS.flowSegmentEdgesMax);
-      this.#links = new Dictionary(database, "links", LIMITS.flowSegmentEdgesMax);
-      this.#outcomes = new Dictionary(database, "outcomes", LIMITS.flowSegmentEdgesMax);
-      this.#texts = new Dictionary(database, "texts", LIMITS.flowSegmentTextsMax);
+      this.#edges = new Dictionary(database, "edges", FLOW_LIMITS.flowSegmentEdgesMax);
+      this.#links = new Dictionary(database, "links", FLOW_LIMITS.flowSegmentEdgesMax);
+      this.#outcomes = new Dictionary(database, "outcomes", FLOW_LIMITS.flowSegmentEdgesMax);
+      this.#texts = new Dictionary(database, "texts", FLOW_LIMITS.flowSegmentTextsMax);
       this.#insert = database.prepare(
         "INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
       );
@@ -70,7 +70,9 @@ export class Segment {
 
   /** Another one has to be begun. */
   get isFull(): boolean {
-    return this.#rows >= LIMITS.flowSegmentRowsMax || this.#edges.isFull || this.#links.isFull || this.#outcomes.isFull;
+    return (
+      this.#rows >= FLOW_LIMITS.flowSegmentRowsMax || this.#edges.isFull || this.#links.isFull || this.#outcomes.isFull
+    );
   }
 
   /** In the transaction that `commit` ends. False: this segment has no room for what is new about it. */
@@ -106,7 +108,7 @@ export class Segment {
     return true;
   }
 
-  appendLoss(timeMs: number, sender: string, { reason, verdict, principal, flows }: Loss): void {
+  appendLoss(timeMs: number, sender: string, { reason, verdict, principal, flows }: LossFacts): void {
     this.#begin();
     this.#insertLoss.run(timeMs, sender, reason, verdict, principal, flows);
   }
@@ -206,7 +208,7 @@ export class Segment {
 
   /** Long ones are mostly said once, and a dictionary is for what is said again. */
   #text(text: string | null): SqlInput {
-    if (text === null || text.length > LIMITS.flowSegmentTextBytesMax) return text;
+    if (text === null || text.length > FLOW_LIMITS.flowSegmentTextBytesMax) return text;
     const id = this.#texts.idOf(text);
     return id === null ? text : BigInt(id);
   }

@@ -1,13 +1,13 @@
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
-import { LIMITS } from "../../core/limits.ts";
+import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { LogFields } from "../../core/log-fields.ts";
 import type { LogLevel } from "../../core/ports.ts";
 import type { DatabaseFiles } from "../../io/database-files.ts";
 import { openDatabase, type SqlDatabase } from "../../io/sqlite.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
+import type { LossFacts } from "../../observe/otlp-loss.ts";
 import { EdgeSums } from "./edge-sums.ts";
 import { flowMatcher } from "./flow-match.ts";
-import type { Loss } from "./loss.ts";
 import type {
   EdgesAnswer,
   EdgesQuery,
@@ -73,7 +73,7 @@ export class FlowStore {
     }
   }
 
-  appendLoss(sender: string, loss: Loss): void {
+  appendLoss(sender: string, loss: LossFacts): void {
     try {
       this.#writing().appendLoss(this.#options.nowMs(), sender, loss);
     } catch (error) {
@@ -127,7 +127,7 @@ export class FlowStore {
 
   flows({ filter, namespaces, limit, cursor }: FlowsQuery): FlowsAnswer {
     this.#settle();
-    const wanted = Math.max(1, Math.min(limit, LIMITS.flowAnswerMax));
+    const wanted = Math.max(1, Math.min(limit, FLOW_LIMITS.flowAnswerMax));
     const start = cursor === undefined ? null : parseCursor(cursor);
     const flows: FlowRecord[] = [];
     const names = this.#options.files.list().toReversed();
@@ -153,7 +153,7 @@ export class FlowStore {
     for (const everywhere of [false, true]) {
       const found: FlowRecord[] = [];
       this.#eachSegment((reader) => found.push(...reader.find(id, namespaces, everywhere)));
-      if (found.length > 0) return found.slice(0, LIMITS.flowAnswerMax);
+      if (found.length > 0) return found.slice(0, FLOW_LIMITS.flowAnswerMax);
     }
     return [];
   }
@@ -251,7 +251,7 @@ export class FlowStore {
       // A file is as old as the next one's beginning.
       const next = names[i + 1];
       const isTooOld = next !== undefined && this.#options.nowMs() - startOf(next) > retentionMs;
-      if (!isTooOld && bytes <= bytesMax && names.length - i <= LIMITS.flowSegmentsMax) return;
+      if (!isTooOld && bytes <= bytesMax && names.length - i <= FLOW_LIMITS.flowSegmentsMax) return;
       const size = files.bytesOf(name);
       this.#forget(name);
       files.remove(name);

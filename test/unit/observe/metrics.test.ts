@@ -200,6 +200,7 @@ describe("the exposition", () => {
       policyRevision: "0a1b",
       policyConfirmedMs: 28_500,
       flowLinesDropped: 3,
+      flowExport: { exported: 5, dropped: { "queue-full": 2, refused: 0, ended: 0 } },
     };
     const gauges = sidecarGauges(
       () => facts,
@@ -208,13 +209,25 @@ describe("the exposition", () => {
     expect(await valueOf(gauges, "cardea_certificate_expiry_seconds")).toBe(60);
     expect(await valueOf(gauges, "cardea_policy_age_seconds")).toBe(1.5);
     expect(await valueOf(gauges, "cardea_flow_lines_dropped_total")).toBe(3);
+    expect(await valueOf(gauges, "cardea_flow_records_exported_total")).toBe(5);
+    expect(await samplesOf(gauges, "cardea_flow_records_dropped_total")).toEqual([
+      { value: 2, labels: { reason: "queue-full" } },
+      { value: 0, labels: { reason: "refused" } },
+      { value: 0, labels: { reason: "ended" } },
+    ]);
     expect(await samplesOf(gauges, "cardea_policy_revision_info")).toEqual([
       { value: 1, labels: { revision: "0a1b" } },
     ]);
   });
 
   test("leaves out what a sidecar has not got yet", async () => {
-    const facts = { certificateNotAfterMs: null, policyRevision: null, policyConfirmedMs: null, flowLinesDropped: 0 };
+    const facts = {
+      certificateNotAfterMs: null,
+      policyRevision: null,
+      policyConfirmedMs: null,
+      flowLinesDropped: 0,
+      flowExport: null,
+    };
     expect(
       await expose([
         sidecarGauges(
@@ -282,7 +295,13 @@ function everySource(): MetricSource[] {
   metrics.traffic.ejected("orders", "consecutive-5xx");
   metrics.traffic.retried("orders");
   metrics.traffic.overflowed("orders", "requests");
-  const facts = { certificateNotAfterMs: 1, policyRevision: "0a1b", policyConfirmedMs: 0, flowLinesDropped: 0 };
+  const facts = {
+    certificateNotAfterMs: 1,
+    policyRevision: "0a1b",
+    policyConfirmedMs: 0,
+    flowLinesDropped: 0,
+    flowExport: { exported: 1, dropped: { refused: 1 } },
+  };
   const process = {
     version: "0.1.0",
     nodeVersion: "v26.10.0",

@@ -9,6 +9,9 @@ import { createLogsService } from "../../../../src/control/flows/logs-service.ts
 import { openFlowStore, type OpenFlowStore } from "../../../../src/control/flows/open-store.ts";
 import { CardeaError } from "../../../../src/core/errors.ts";
 import { parseSpiffeId, type SpiffeId } from "../../../../src/core/spiffe-id.ts";
+import { encodeLossLog } from "../../../../src/observe/otlp-loss.ts";
+import { LOG_RECORD_TAG, requestHead } from "../../../../src/observe/otlp-request.ts";
+import { ProtobufBytes } from "../../../../src/wire/protobuf-bytes.ts";
 import { flowsRequest } from "../../../support/flows-request.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { PAYMENTS, plaintextFlow, sampleFlow, WEB } from "../../../support/sample-flow.ts";
@@ -51,6 +54,28 @@ describe("a record is taken from its own sidecar alone", () => {
   test("one that is refused takes no other with it", () => {
     const flows = [sampleFlow(), sampleFlow({ reporter: "source" }), sampleFlow({ id: "00000000000000aa" })];
     expect(collectLogs(flowsRequest(flows), PAYMENTS_ID, none)).toMatchObject({ accepted: 2, rejected: 1 });
+  });
+});
+
+describe("what a sidecar says that it lost", () => {
+  test.each([
+    ["is taken", { reason: "queue-full", verdict: "denied", principal: WEB_ID, flows: 7 }, 1],
+    ["of nobody in particular is taken", { reason: "ended", verdict: "allowed", principal: null, flows: 1 }, 1],
+    ["with a reason that is none is refused", { reason: "\u001b[2J", verdict: "denied", principal: null, flows: 1 }, 0],
+    ["with a verdict that is none is refused", { reason: "ended", verdict: "maybe", principal: null, flows: 1 }, 0],
+    ["of half a flow is refused", { reason: "ended", verdict: "denied", principal: null, flows: 0.5 }, 0],
+  ])("%s", (_name, loss, accepted) => {
+    const told: unknown[] = [];
+    const { bytes, length } = encodeLossLog(0, loss);
+    const records = new ProtobufBytes();
+    records.octet(LOG_RECORD_TAG);
+    records.varint(length);
+    records.copy(bytes, length);
+    const request = Buffer.concat([requestHead({}, "1", records.length), records.take()]);
+    expect(collectLogs(request, PAYMENTS_ID, { ...none, onLoss: (each) => told.push(each) })).toMatchObject({
+      accepted,
+    });
+    expect(told).toEqual(accepted === 1 ? [loss] : []);
   });
 });
 
