@@ -64,8 +64,8 @@ function parseDryRun(word: string | undefined): FlowFilter["dryRun"] {
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `90s`, `5m`, `2h`, `1d` before now, or a point in time as RFC 3339 has it. */
-function parseSince(text: string, nowMs: number): number {
+/** `90s`, `5m`, `2h`, `1d` before now, or a point in time as RFC 3339 has it. Errors: `bad-input`. */
+export function parseSince(text: string, nowMs: number): number {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   if (amount !== undefined && unit !== undefined) return nowMs - Number(amount) * UNIT_MS[unit]!;
   const at = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text) ? Date.parse(text) : Number.NaN;
