@@ -35,6 +35,7 @@ export function sampleFlows({ services, callsPerService }: Sample): (index: numb
       policy: isDenied ? null : `${destination.namespace}/${destination.workload}`,
       rule: isDenied ? null : random % 3,
       revision: "0a1b2c3d4e5f",
+      ticket: null,
       auditedBy: null,
       dryRun: null,
       dryRunBy: null,

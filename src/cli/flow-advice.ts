@@ -63,6 +63,8 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
 /** What the reasons mean that are no errors. */
 const MEANINGS: Readonly<Record<Exclude<FlowReason, ErrorCode>, string>> = {
   "allow-rule-matched": "A rule of an ALLOW policy matched.",
+  "break-glass":
+    "Nothing else allows it: a rule of a break-glass policy matched, which is for an emergency and ends by itself.",
   "deny-rule-matched": "A rule of a DENY policy matched.",
   "no-allow-rule-matched": "ALLOW policies select the workload and none of their rules matched.",
   "default-action": "No ALLOW policy selects the workload, so the mesh's defaultAction decided.",

@@ -9,6 +9,7 @@ import type { FlowRecord } from "../observe/flow.ts";
 import { isCutText } from "../observe/json-text.ts";
 import { type Explanation, explainDecision } from "../policy/explain.ts";
 import type { Question } from "../policy/facts.ts";
+import { policiesAt } from "../policy/grant-times.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 
 /** What came of putting a recorded decision before the policies of its time again. */
@@ -27,6 +28,7 @@ export type Replay =
 
 const BY_POLICY = new Set<string>([
   "allow-rule-matched",
+  "break-glass",
   "deny-rule-matched",
   "no-allow-rule-matched",
   "default-action",
@@ -73,7 +75,11 @@ async function replayRevision(flow: FlowRecord, revision: string, options: Repla
   const question = questionOf(flow, settings);
   if (question === null) return { at: "impossible", why: "the record does not say which workload was called" };
   const { meshFile } = options;
-  const explanation = explainDecision(documents, question, meshFile === null ? {} : { meshFile });
+  const explanation = explainDecision(
+    policiesAt(documents, flow.timeMs),
+    question,
+    meshFile === null ? {} : { meshFile },
+  );
   return { at: "explained", explanation, files, disagreement: findDisagreement(flow, explanation) };
 }
 

@@ -1,4 +1,5 @@
 import { placeFindings } from "../config/field-places.ts";
+import { systemClock } from "../io/clock.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import { checkPolicies, type PolicyCheckResult } from "../policy/analysis/check/check-policies.ts";
@@ -61,7 +62,14 @@ const STEPS_MAX = 100 * LIMITS.policyAnalysisStepsMax;
 function check(documents: readonly AuthorizationPolicy[], ground: KnownGround | null): PolicyCheckResult {
   const settings = ground?.settings ?? DEFAULT_MESH_SETTINGS;
   const workloads = ground?.workloads ?? null;
-  return checkPolicies({ about: documents, documents, settings, workloads, stepsMax: STEPS_MAX });
+  return checkPolicies({
+    about: documents,
+    documents,
+    settings,
+    workloads,
+    nowMs: systemClock.wallMs(),
+    stepsMax: STEPS_MAX,
+  });
 }
 
 function report(

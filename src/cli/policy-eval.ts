@@ -11,6 +11,7 @@ import type { Observation, RuleName } from "../policy/observation.ts";
 import { normalizePath } from "../wire/path.ts";
 import type { Command, ExitCode, Terminal } from "./command.ts";
 import { type EvalLine, type EvalRequest, parseEvalLine } from "./eval-request.ts";
+import { documentsAt } from "./time-flag.ts";
 import { readGoodPolicies, readMeshSettings } from "./policy-input.ts";
 import { CardeaError } from "../core/errors.ts";
 
@@ -25,6 +26,7 @@ export const command: Command = {
     { name: "policies", value: "PATH", repeat: true, summary: "policy file or directory; may be given more than once" },
     { name: "requests", value: "FILE", summary: "requests, one JSON object a line; - reads standard input" },
     { name: "mesh", value: "FILE", summary: "mesh file, for its trust domain, root namespace and defaultAction" },
+    { name: "at", value: "TIME", summary: "when: grants that do not hold then match nothing (default: all hold)" },
     { name: "json", value: null, summary: "decisions are JSON lines with and without it" },
   ],
   async run(args, terminal) {
@@ -37,7 +39,7 @@ export const command: Command = {
     const lines = file === "-" ? terminal.stdin() : readLines(file);
     return evaluate(
       lines,
-      { file: file === "-" ? "stdin" : file, decide: createEvaluator({ documents, authentication, settings }) },
+      { file: file === "-" ? "stdin" : file, decide: createEvaluator({ documents: documentsAt(documents, args), authentication, settings }) },
       terminal,
     );
   },

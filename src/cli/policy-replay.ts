@@ -1,8 +1,11 @@
+import { systemClock } from "../io/clock.ts";
 import type { FlowRecord } from "../observe/flow.ts";
 import type { Decision } from "../policy/decision.ts";
+import { policiesAt } from "../policy/grant-times.ts";
 import type { Command } from "./command.ts";
 import { wasDecidedByPolicy } from "./flow-replay.ts";
 import { readGoodPolicies, readMeshSettings, needFlag } from "./policy-input.ts";
+import { readTime } from "./time-flag.ts";
 import { createFlowDecider, FlowKinds, type FlowTally, flowWords, recordedFlows } from "./recorded-flows.ts";
 
 /** Puts recorded flows before policies, and says what would be decided otherwise than it was. */
@@ -15,13 +18,14 @@ export const command: Command = {
   flags: [
     { name: "policies", value: "PATH", repeat: true, summary: "policy files or directories" },
     { name: "mesh", value: "FILE", summary: "mesh file, for its trust domain, root namespace and defaultAction" },
+    { name: "at", value: "TIME", summary: "when: grants that do not hold then match nothing (default: now)" },
     { name: "json", value: null, summary: "one JSON object for each flow, and the sum" },
   ],
   async run(args, terminal) {
     const paths = needFlag(args, "policies", command);
     const settings = await readMeshSettings(args.flag("mesh"));
     const { documents, revision } = await readGoodPolicies(paths);
-    const decide = createFlowDecider(documents);
+    const decide = createFlowDecider(policiesAt(documents, readTime(args.flag("at"), systemClock, "at")));
     const tally = { read: 0, skipped: 0 };
     const kinds = new FlowKinds<Replayed>();
     let sameByOther = 0;

@@ -2,6 +2,7 @@ import { type CaseResult, type PolicyTestReport, runPolicyTests } from "../polic
 import { normalizePath } from "../wire/path.ts";
 import type { Command } from "./command.ts";
 import { parsePercent } from "./percent-flag.ts";
+import { documentsAt } from "./time-flag.ts";
 import { readGoodPolicies, readMeshSettings } from "./policy-input.ts";
 import { CardeaError } from "../core/errors.ts";
 
@@ -14,6 +15,7 @@ export const command: Command = {
   positional: { min: 1, max: Number.POSITIVE_INFINITY },
   flags: [
     { name: "mesh", value: "FILE", summary: "mesh file, for its trust domain, root namespace and defaultAction" },
+    { name: "at", value: "TIME", summary: "when: grants that do not hold then match nothing (default: all hold)" },
     { name: "min-coverage", value: "PERCENT", summary: "exit 1 when tests touch fewer of the rules" },
     { name: "json", value: null, summary: "one JSON object for each case, each rule's coverage, and the sum" },
   ],
@@ -23,7 +25,7 @@ export const command: Command = {
     const { documents, authentication, tests } = await readGoodPolicies(args.positional);
     if (tests.length === 0) throw new CardeaError("bad-input", "there is no PolicyTest document to run");
     const report = runPolicyTests(tests, {
-      documents,
+      documents: documentsAt(documents, args),
       authentication,
       settings,
       normalizePath: (path) => {

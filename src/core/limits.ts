@@ -265,6 +265,11 @@ export const LIMIT_TABLE = {
     "count",
     "Steps that `policy prove`, `diff` and `blast-radius` take for one destination, a few seconds, before they answer `unknown`.",
   ),
+  breakGlassMs: limit(
+    86_400_000,
+    "ms",
+    "Longest time that a break-glass grant may hold: an emergency that lasts longer is looked at again.",
+  ),
   policyCheckStepsMax: limit(
     1_000_000,
     "count",

@@ -32,6 +32,7 @@ export function overflowLabelValues(pair: FlowPair, protocol: string): readonly 
 
 const DECISION_FLAGS: Readonly<Record<Exclude<FlowReason, ErrorCode>, string>> = {
   "allow-rule-matched": "-",
+  "break-glass": "-",
   "service-registered": "-",
   "route-answered": "-",
   "deny-rule-matched": ERROR_TABLE["denied-by-policy"].flag,

@@ -28,6 +28,7 @@ export function encodeFlowLine(flow: FlowRecord): JsonBytes {
   LINE.ascii('","id":');
   LINE.text(flow.id);
   LINE.copy(decisionJson(flow));
+  putText(LINE, ',"ticket":', flow.ticket);
   putText(LINE, ',"auditedBy":', flow.auditedBy);
   putText(LINE, ',"dryRun":', flow.dryRun);
   putText(LINE, ',"dryRunBy":', flow.dryRunBy);

@@ -114,6 +114,7 @@ function recordOf(values: Values, source: FlowPeer, destination: FlowPeer, tls: 
     policy: values[at.policy] as string | null,
     rule: values[at.rule] as number | null,
     revision: values[at.revision] as string | null,
+    ticket: values[at.ticket] as string | null,
     auditedBy: values[at.auditedBy] as string | null,
     dryRun: values[at.dryRun] as string | null,
     dryRunBy: values[at.dryRunBy] as string | null,

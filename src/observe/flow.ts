@@ -18,6 +18,7 @@ export const FLOW_PROTOCOLS = ["http", "tcp"] as const;
 export type FlowReason =
   | ErrorCode
   | "allow-rule-matched"
+  | "break-glass"
   | "deny-rule-matched"
   | "no-allow-rule-matched"
   | "default-action"
@@ -98,6 +99,13 @@ export const FLOW_FIELDS = {
   ),
   rule: maybe("number", "security_rule.name", 15, "both", "Index of the policy's rule that matched, from 0."),
   revision: maybe("text", "security_rule.version", 16, "both", "Revision of the policy set that was in force."),
+  ticket: maybe(
+    "text",
+    "cardea.grant.ticket",
+    null,
+    "destination",
+    "What the grant that let it through was asked for by (annotation cardea.dev/ticket of the policy).",
+  ),
   auditedBy: maybe(
     "text",
     "cardea.audited_by",

@@ -54,6 +54,7 @@ function putRare(flow: FlowRecord): void {
   putText(LOG, KEYS.receivedPath, flow.receivedPath);
   putText(LOG, KEYS.remoteIp, flow.remoteIp);
   putNumber(LOG, KEYS.grpcStatus, flow.grpcStatus);
+  putText(LOG, KEYS.ticket, flow.ticket);
   putText(LOG, KEYS.auditedBy, flow.auditedBy);
   putText(LOG, KEYS.dryRun, flow.dryRun);
   putText(LOG, KEYS.dryRunBy, flow.dryRunBy);

@@ -1,6 +1,9 @@
+import type { AuthorizationPolicy } from "./document.ts";
+
 /** Why a decision came out as it did. */
 export type DecisionReason =
   | "allow-rule-matched"
+  | "break-glass"
   | "deny-rule-matched"
   | "no-allow-rule-matched"
   | "default-action"
@@ -18,6 +21,8 @@ export interface Decision {
   /** Index of the rule that matched, from 0. */
   readonly rule: number | null;
   readonly reason: DecisionReason;
+  /** Of a grant that names one: what it was asked for by. */
+  readonly ticket?: string;
 }
 
 /** How decisions name the mesh's own defaultAction. */
@@ -41,10 +46,15 @@ export function plaintextRefused(peerAuthentication: string): Decision {
 }
 
 /** A rule of a policy matched. */
-export function ruleDecision(action: "ALLOW" | "DENY", policy: string, rule: number): Decision {
-  return action === "ALLOW"
-    ? Object.freeze({ allow: true, policy, rule, reason: "allow-rule-matched" })
-    : Object.freeze({ allow: false, policy, rule, reason: "deny-rule-matched" });
+export function ruleDecision(
+  action: "ALLOW" | "DENY",
+  { id: policy, terms }: Pick<AuthorizationPolicy, "id" | "terms">,
+  rule: number,
+): Decision {
+  if (action === "DENY") return Object.freeze({ allow: false, policy, rule, reason: "deny-rule-matched" });
+  const reason = terms?.isBreakGlass === true ? "break-glass" : "allow-rule-matched";
+  const ticket = terms?.ticket ?? null;
+  return Object.freeze({ allow: true, policy, rule, reason, ...(ticket === null ? {} : { ticket }) });
 }
 
 function denial(reason: DecisionReason, policy: string | null): Decision {

@@ -1,4 +1,5 @@
 import { objectMetadata } from "../core/object-metadata.ts";
+import { type GrantTerms, parseGrantTerms } from "./grant-terms.ts";
 import { addFault, mapOf, object, optional, type Schema, string } from "../core/schema.ts";
 
 /** The versions of security.istio.io that are read; they mean the same. */
@@ -8,6 +9,8 @@ export const SECURITY_API_VERSIONS = ["security.istio.io/v1", "security.istio.io
 export interface PolicyAnnotations {
   /** `istio.io/dry-run`: the policy is evaluated and not enforced. */
   readonly isDryRun: boolean;
+  /** `cardea.dev/…`; null: there are none. */
+  readonly terms: GrantTerms | null;
 }
 
 /** strconv.ParseBool, which is how Istio reads the annotation. */
@@ -21,10 +24,12 @@ const DRY_RUN: Schema<boolean> = (value, scope) => {
 const ANNOTATIONS: Schema<PolicyAnnotations> = (value, scope) => {
   mapOf(string({ allowEmpty: true }))(value, scope);
   if (value.kind !== "map") return undefined;
+  const terms = parseGrantTerms(value.entries, scope);
+  if (terms === undefined) return undefined;
   const dryRun = value.entries.find((entry) => entry.key === "istio.io/dry-run");
-  if (dryRun === undefined) return { isDryRun: false };
+  if (dryRun === undefined) return { isDryRun: false, terms };
   const isDryRun = DRY_RUN(dryRun.value, { ...scope, field: `${scope.field}["istio.io/dry-run"]` });
-  return isDryRun === undefined ? undefined : { isDryRun };
+  return isDryRun === undefined ? undefined : { isDryRun, terms };
 };
 
 /** A policy's metadata. */

@@ -13,6 +13,7 @@ import {
   type Scope,
   NOT_YET,
 } from "../core/schema.ts";
+import type { GrantTerms } from "./grant-terms.ts";
 import { METADATA, NO_TARGETS, SECURITY_API_VERSIONS, SELECTOR } from "./document-parts.ts";
 import { type Rule, RULES, type SourcePlace } from "./rule.ts";
 
@@ -26,6 +27,8 @@ export interface AuthorizationPolicy {
   readonly action: PolicyAction;
   /** Evaluated, and what would come of it recorded, but not enforced (`istio.io/dry-run`). Never on AUDIT. */
   readonly isDryRun: boolean;
+  /** What its annotations say of the grant that it is; null: nothing. */
+  readonly terms: GrantTerms | null;
   /** Labels that a workload must have; empty: every workload in the policy's reach. */
   readonly matchLabels: ReadonlyMap<string, string>;
   /** Without a rule the policy never matches: an ALLOW policy then allows nothing. */
@@ -60,6 +63,12 @@ export function parseAuthorizationPolicy(
     addFault({ ...scope, field: 'metadata.annotations["istio.io/dry-run"]' }, located.at, message);
     return null;
   }
+  const terms = metadata.annotations?.terms ?? null;
+  if (action !== "ALLOW" && terms !== null && (terms.isBreakGlass || terms.fromMs !== null || terms.untilMs !== null)) {
+    const message = `a policy that begins, ends or breaks the glass grants: its action is ALLOW, not ${action}. The end of a ${action} policy would let in whom nobody let in`;
+    addFault({ ...scope, field: "metadata.annotations" }, located.at, message);
+    return null;
+  }
   const namespace = metadata.namespace ?? NAMESPACE_WHEN_ABSENT;
   return {
     name: metadata.name,
@@ -67,6 +76,7 @@ export function parseAuthorizationPolicy(
     id: `${namespace}/${metadata.name}`,
     action,
     isDryRun,
+    terms,
     matchLabels: spec.selector?.matchLabels ?? new Map(),
     rules,
     source: { file: source.file, line: located.at?.line ?? null },

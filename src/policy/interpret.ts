@@ -23,7 +23,7 @@ export function interpret(documents: readonly AuthorizationPolicy[], question: Q
     for (const policy of selected.filter((each) => each.action === action)) {
       if (policy.isDryRun) continue;
       for (const rule of policy.rules) {
-        if (ruleMatches(rule, policy, question)) return ruleDecision(action, policy.id, rule.index);
+        if (ruleMatches(rule, policy, question)) return ruleDecision(action, policy, rule.index);
       }
     }
   }

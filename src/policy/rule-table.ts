@@ -61,7 +61,7 @@ export function* compileTable(
   for (const policy of policies) {
     places.set(policy, { first: rules.length });
     for (const rule of policy.rules) {
-      const decision = ruleDecision(policy.action === "DENY" ? "DENY" : "ALLOW", policy.id, rule.index);
+      const decision = ruleDecision(policy.action === "DENY" ? "DENY" : "ALLOW", policy, rule.index);
       const position = rules.push(decision) - 1;
       addRule({ policy, rule, settings, order: orders?.[position] ?? position, decision }, conditions);
       if (position % RULES_PER_LOOK === RULES_PER_LOOK - 1) yield;

@@ -28,6 +28,8 @@ export interface Grant {
   readonly observation: Observation | null;
   /** The original client by trusted forwarding headers; null: none is looked for. */
   readonly remoteIp: string | null;
+  /** Of a grant that names one. */
+  readonly ticket?: string | undefined;
 }
 
 /**
@@ -138,9 +140,9 @@ export class PeerAuthorizer {
     const { revision, settings } = set;
     const isAudit = (this.#rules.enforcement ?? settings.enforcement) === "AUDIT";
     if (!decision.allow && !isAudit) return { allow: false, denial: { decision, revision, observation, remoteIp } };
-    const { reason, policy, rule } = decision;
+    const { reason, policy, rule, ticket } = decision;
     const verdict = decision.allow ? "allowed" : "would-deny";
-    const grant = { verdict, reason, policy, rule, revision, observation, remoteIp } as const;
+    const grant = { verdict, reason, policy, rule, revision, observation, remoteIp, ticket } as const;
     return { allow: true, permit: new GrantedPermit(target, grant) };
   }
 }

@@ -138,6 +138,7 @@ export class Recorder {
       policy: basis?.policy ?? null,
       rule: basis?.rule ?? null,
       revision: denial === null ? (grant?.revision ?? null) : denial.revision,
+      ticket: basis?.ticket ?? null,
       auditedBy: observation === null || observation.audit === null ? null : formatRuleName(observation.audit),
       dryRun: dryRun === null ? null : dryRunVerdict(dryRun),
       dryRunBy:

@@ -34,6 +34,7 @@ export function sampleFlow(changes: Partial<FlowRecord> = {}): FlowRecord {
     policy: null,
     rule: null,
     revision: "0a1b2c3d4e5f",
+    ticket: null,
     auditedBy: null,
     dryRun: null,
     dryRunBy: null,

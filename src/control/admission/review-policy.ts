@@ -43,7 +43,8 @@ export function reviewPolicy(request: AdmissionRequest, world: PolicyWorld): Ver
 function check(policy: AuthorizationPolicy, world: PolicyWorld): readonly PolicyFinding[] {
   const documents = [...world.policies().filter(({ id }) => id !== policy.id), policy];
   const stepsMax = LIMITS.policyReviewStepsMax;
-  return checkPolicies({ about: [policy], documents, settings: world.settings, workloads: null, stepsMax }).findings;
+  const { settings } = world;
+  return checkPolicies({ about: [policy], documents, settings, workloads: null, nowMs: null, stepsMax }).findings;
 }
 
 /** The others are there so that one of the same rank is known. */

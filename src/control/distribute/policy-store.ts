@@ -82,8 +82,19 @@ async function putInForce(
   await keep(revision, files, options);
   const before = content.get()?.revision ?? null;
   content.set(next);
+  tellBreakGlass(set, options.logger);
   const counts = { policies: set.documents.length, trafficRules: set.traffic.length };
   options.logger.log("info", "policies-in-force", { revision, before, ...counts });
+}
+
+/** Whatever may be opened for an emergency is said by those who send it, and by the sidecars while it is open. */
+function tellBreakGlass({ documents, revision }: PolicyFiles, logger: Logger): void {
+  for (const { id, terms } of documents) {
+    if (terms === null || !terms.isBreakGlass) continue;
+    const { ticket, requestedBy, untilMs } = terms;
+    const until = untilMs === null ? null : new Date(untilMs).toISOString();
+    logger.log("warn", "break-glass", { policy: id, ticket, requestedBy, until, revision });
+  }
 }
 
 interface ReadPolicies {

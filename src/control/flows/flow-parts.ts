@@ -100,6 +100,7 @@ const OUTCOME_FIELDS = [
   "route",
   "attempts",
   "retriedFor",
+  "ticket",
 ] as const satisfies readonly (keyof FlowRecord)[];
 
 export type Outcome = Pick<FlowRecord, (typeof OUTCOME_FIELDS)[number]>;
@@ -110,7 +111,7 @@ export function outcomeText(flow: FlowRecord): string {
 
 export function parseOutcome(text: string): Outcome {
   const values = JSON.parse(text) as unknown[];
-  return Object.fromEntries(OUTCOME_FIELDS.map((name, i) => [name, values[i]])) as unknown as Outcome;
+  return Object.fromEntries(OUTCOME_FIELDS.map((name, i) => [name, values[i] ?? null])) as unknown as Outcome;
 }
 
 /** Fields that few flows have: they stand in the row, as JSON, where there are any. */

@@ -288,6 +288,7 @@ function hasSameOutcome(one: FlowRecord, other: FlowRecord): boolean {
     one.grpcStatus === other.grpcStatus &&
     one.route === other.route &&
     one.attempts === other.attempts &&
-    one.retriedFor === other.retriedFor
+    one.retriedFor === other.retriedFor &&
+    one.ticket === other.ticket
   );
 }

@@ -77,6 +77,7 @@ export function parseInvariant(located: Located, source: { readonly file: string
       rules: never.value,
       source: place,
       isDryRun: false,
+      terms: null,
       raw: null,
     };
     return { ...head, kind: "never", to: spec.to, rules: { ...rules, action: "DENY" } };

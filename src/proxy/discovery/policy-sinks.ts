@@ -16,6 +16,7 @@ import type { CompiledTraffic } from "../../traffic/compile.ts";
 import type { TrafficKind } from "../../traffic/kinds.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
 import type { AdmissionSteps } from "../admission-steps.ts";
+import type { TimedGrants } from "./timed-grants.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import {
   readWirePolicy,
@@ -84,6 +85,9 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   let waiting: WaitingSet | null = null;
   let newest: WirePolicySet | null = null;
   let compiledTraffic: CompiledTraffic | null = null;
+  let grants: TimedGrants | null = null;
+  /** Of two that were begun, the older must not be the last word. */
+  let recompiling: readonly AuthorizationPolicy[] | null = null;
 
   function applyPolicies(response: DeltaDiscoveryResponse): string | null {
     try {
@@ -129,8 +133,9 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
     newest = set;
     const { revision, settings, version } = set;
     try {
+      const timed = await readTimes(documents.policies, options);
       const compiled = await compileSliced(
-        documents.policies,
+        timed?.policies() ?? documents.policies,
         workload,
         settings,
         clock,
@@ -156,6 +161,9 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
         mutualTls,
         accessLog,
       });
+      grants?.stop();
+      grants = timed;
+      timed?.follow((policies) => void recompile(policies, timed));
       const counts = { policies: documents.policies.length, trafficRules: documents.traffic.length };
       logger.log("info", "policies-in-force", { revision, ...counts });
       return null;
@@ -163,6 +171,23 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const error = toCardeaError(thrown).message;
       logger.log("error", "policies-not-compiled", { revision, error });
       return `revision ${revision} cannot be compiled: ${error}`;
+    }
+  }
+
+  /** A grant has begun or ended. What cannot be compiled must not leave one in force that has ended. */
+  async function recompile(policies: readonly AuthorizationPolicy[], timed: TimedGrants): Promise<void> {
+    const before = inForce.get();
+    if (before === null) return;
+    recompiling = policies;
+    try {
+      const compiled = await compileSliced(policies, workload, before.settings, clock, before.compiled);
+      if (grants !== timed || recompiling !== policies) return;
+      inForce.set({ ...before, compiled });
+      logger.log("info", "grants-changed", { revision: before.revision });
+    } catch (thrown) {
+      if (grants !== timed) return;
+      inForce.set(null);
+      logger.log("error", "policies-not-compiled", { revision: before.revision, error: toCardeaError(thrown).message });
     }
   }
 
@@ -197,6 +222,15 @@ interface SetDocuments {
   readonly policies: readonly AuthorizationPolicy[];
   readonly authentication: readonly WireUnread<AuthenticationKind>[];
   readonly traffic: readonly WireUnread<TrafficKind>[];
+}
+
+/** What follows the clock is loaded with the first grant that begins or ends. Null: there is none. */
+async function readTimes(
+  policies: readonly AuthorizationPolicy[],
+  options: PolicySinksOptions,
+): Promise<TimedGrants | null> {
+  if (policies.every(({ terms }) => terms === null)) return null;
+  return (await import("./timed-grants.ts")).createTimedGrants(policies, options);
 }
 
 /** What reads them is loaded with the first of them. Errors: `bad-input`. */

@@ -153,6 +153,7 @@ function filledFlow(): FlowRecord {
     grpcStatus: 16,
     policy: "shop/payments",
     rule: 0,
+    ticket: "OPS-1",
     auditedBy: "shop/watch#1",
     dryRun: "denied",
     dryRunBy: "shop/staged#0",

@@ -41,6 +41,7 @@ test("rules that are called shadowed or unreachable can all be taken out, and no
         documents,
         settings: mesh,
         workloads: null,
+        nowMs: null,
         stepsMax: 20_000_000,
       });
       const idle = findings.filter(({ code }) => CHANGE_NOTHING.includes(code));
@@ -84,6 +85,7 @@ test("no request matches a rule that is said to match nothing", () => {
         documents,
         settings: mesh,
         workloads: null,
+        nowMs: null,
         stepsMax: 20_000_000,
       });
       const empty = findings.filter(

@@ -6,6 +6,8 @@ import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../../src/policy/me
 import { policyOf } from "../../support/policy-arbitraries.ts";
 import { ALLOW_ALL, allow, deny, from, policy, to, when } from "../../support/policy-world.ts";
 
+const NOW_MS = Date.UTC(2026, 10, 23, 12);
+
 interface Options {
   readonly settings?: Partial<MeshSettings>;
   readonly workloads?: readonly KnownWorkload[];
@@ -19,6 +21,7 @@ function checked(documents: readonly object[], { settings, workloads, stepsMax }
     documents: policies,
     settings: { ...DEFAULT_MESH_SETTINGS, ...settings },
     workloads: workloads ?? null,
+    nowMs: NOW_MS,
     stepsMax: stepsMax ?? 100_000_000,
   });
 }

@@ -21,7 +21,7 @@ const report = runPolicyTests(tests, {
 
 test("the sample's policies have neither faults nor warnings", () => {
   const settings = DEFAULT_MESH_SETTINGS;
-  const about = { about: documents, documents, settings, workloads: null, stepsMax: 100_000_000 };
+  const about = { about: documents, documents, settings, workloads: null, nowMs: Date.now(), stepsMax: 100_000_000 };
   const checked = checkPolicies(about);
   expect([...texts.faults, ...faults, ...checked.findings]).toEqual([]);
   expect(checked.unknown).toBe(0);

@@ -35,7 +35,7 @@ function checkRule(
   const { policy, rule } = place;
   const rulesOf = (action: AuthorizationPolicy["action"]): readonly RulePlace[] =>
     beside
-      .filter((each) => each.action === action && (policy.isDryRun || !each.isDryRun))
+      .filter((each) => each.action === action && (policy.isDryRun || !each.isDryRun) && lastsAsLong(each, policy))
       .flatMap((each) => each.rules.map((other) => ({ policy: each, rule: other })))
       .filter((other) => other.rule !== rule && !shadowed.has(other.rule));
   if (policy.action === "ALLOW") {
@@ -45,6 +45,14 @@ function checkRule(
   const cover = coverOf(place, rulesOf(policy.action), ground.forOneRule());
   if (cover.at === "unknown") ground.unknown.add(rule);
   return cover.at === "covered" ? coverFinding("shadowed-rule", place, cover.by) : null;
+}
+
+/** A grant that ends covers nothing for longer. */
+function lastsAsLong({ terms: other }: AuthorizationPolicy, { terms }: AuthorizationPolicy): boolean {
+  if (other === null) return true;
+  const [fromMs, untilMs] = [terms?.fromMs ?? null, terms?.untilMs ?? null];
+  const beginsBefore = other.fromMs === null || (fromMs !== null && other.fromMs <= fromMs);
+  return beginsBefore && (other.untilMs === null || (untilMs !== null && other.untilMs >= untilMs));
 }
 
 /** Namespace that no policy names: a policy of the root namespace holds in it, and no other does. */

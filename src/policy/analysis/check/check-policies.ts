@@ -5,6 +5,7 @@ import type { Rule } from "../../rule.ts";
 import type { KnownWorkload } from "../known-workload.ts";
 import type { Budget } from "../space/language.ts";
 import { checkCover } from "./check-cover.ts";
+import { checkGrants } from "./check-grants.ts";
 import { checkKnown } from "./check-known.ts";
 import { checkMatches } from "./check-matches.ts";
 import { checkValues } from "./check-values.ts";
@@ -20,6 +21,8 @@ export interface PolicyCheck {
   readonly settings: MeshSettings;
   /** Null: it is not known which there are. */
   readonly workloads: readonly KnownWorkload[] | null;
+  /** Null: nothing is said of time. */
+  readonly nowMs: number | null;
   /** Steps for all rules together. */
   readonly stepsMax: number;
 }
@@ -42,11 +45,19 @@ export interface CheckGround {
 }
 
 /** All that is valid and means something else than it seems to. Every finding holds for all requests; none is a guess. */
-export function checkPolicies({ about, documents, settings, workloads, stepsMax }: PolicyCheck): PolicyCheckResult {
+export function checkPolicies({
+  about,
+  documents,
+  settings,
+  workloads,
+  nowMs,
+  stepsMax,
+}: PolicyCheck): PolicyCheckResult {
   const unknown = new Set<Rule>();
   const ground = { documents, settings, workloads, unknown, forOneRule: budgets(settings, stepsMax) };
   const found = [
     ...about.flatMap(checkValues),
+    ...about.flatMap((policy) => checkGrants(policy, nowMs)),
     ...checkMatches(about, ground),
     ...checkCover(about, ground),
     ...checkKnown(about, ground),

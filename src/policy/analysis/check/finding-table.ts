@@ -50,6 +50,15 @@ export const POLICY_FINDINGS = {
     "a DENY rule with HTTP attributes names no port: on TCP ports of its scope it denies its callers everything",
     "name the HTTP ports in the operation",
   ),
+  "grant-ended": entry(
+    "the grant has ended: the policy's rules match nothing any more",
+    "take the policy out, or ask for the grant anew with another end and ticket",
+  ),
+  "grant-ends-soon": entry("the grant ends within seven days", "ask for it anew if it is still needed"),
+  "break-glass": entry(
+    "the policy breaks the glass: it is for an emergency, and lies in the set",
+    "take it out when the emergency is over; it ends by itself in any case",
+  ),
   "wildcard-inside": entry(
     "a * stands where it is a letter like others",
     "a * is a wildcard at the very start or the very end; paths have {*} and {**} besides",

@@ -74,6 +74,7 @@ describe("a stored flow", () => {
     detail: "why",
     policy: "shop/ledger",
     rule: 0,
+    ticket: "OPS-1",
     auditedBy: "shop/audit#1",
     dryRun: "denied",
     dryRunBy: "mesh/default",
