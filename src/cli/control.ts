@@ -17,6 +17,7 @@ import { listenTls } from "../io/tls-listener.ts";
 import { createLogger } from "../observe/log.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { isOnKubernetes, openKubePlane, readKubeConfig } from "./control-kubernetes.ts";
+import { gitSourceOf } from "./git-source.ts";
 import { readVersion } from "./version.ts";
 
 /** The control plane: authority, policies and discovery. `cardea up` starts it; so does a container. */
@@ -85,7 +86,10 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
   const directory = openDirectory(at("registry"), [".json"]);
   try {
     return await openControlPlane(config, {
-      policies: openPolicySource(config.policiesDir),
+      policies:
+        config.policiesGit === null
+          ? openPolicySource(config.policiesDir)
+          : gitSourceOf(config.policiesGit, config.stateDir, logger),
       openRegistry: (context) => openRegistry({ directory, logger, ...context }),
       archive: openRevisionArchive(at("revisions")),
       state: openStateFiles(config.stateDir),

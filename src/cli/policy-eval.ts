@@ -39,7 +39,10 @@ export const command: Command = {
     const lines = file === "-" ? terminal.stdin() : readLines(file);
     return evaluate(
       lines,
-      { file: file === "-" ? "stdin" : file, decide: createEvaluator({ documents: documentsAt(documents, args), authentication, settings }) },
+      {
+        file: file === "-" ? "stdin" : file,
+        decide: createEvaluator({ documents: documentsAt(documents, args), authentication, settings }),
+      },
       terminal,
     );
   },

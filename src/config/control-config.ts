@@ -4,6 +4,7 @@ import { FLOW_LIMITS } from "../core/flow-limits.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { integer, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { parseJsonText } from "./json-text.ts";
 import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
 
@@ -15,6 +16,8 @@ export interface ControlConfig {
   readonly stateDir: string;
   /** Policy files, in all directories below it. Absolute. */
   readonly policiesDir: string;
+  /** A git repository that they come from instead; null: none. */
+  readonly policiesGit: GitPolicies | null;
   readonly mesh: MeshSettings;
   /** gRPC: certificates and discovery. */
   readonly listen: Address;
@@ -57,6 +60,7 @@ const CONFIG = object({
   name: required(string()),
   stateDir: required(DIRECTORY),
   policiesDir: required(DIRECTORY),
+  policiesGit: withDefault(nullable(GIT_POLICIES), null),
   mesh: withDefault(MESH_SETTINGS, DEFAULT_MESH_SETTINGS),
   listen: required(object({ host: required(IP), port: required(PORT) })),
   admin: required(object({ host: required(LOOPBACK), port: required(PORT) })),

@@ -21,6 +21,7 @@ import {
 } from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
 import { TRUSTED_PROXIES } from "./mesh-settings-fields.ts";
+import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 
 /** A Mesh document (cardea.dev/v1): what `cardea up` runs, and the settings that decisions are made under. */
@@ -29,6 +30,8 @@ export interface Mesh {
   readonly settings: MeshSettings;
   /** As written: relative to the mesh file's directory. */
   readonly policies: string;
+  /** A git repository that policies come from instead of the directory; null: none. */
+  readonly policiesGit: GitPolicies | null;
   /** Lifetime of a workload's certificate. */
   readonly certTtlSec: number;
   /** Port of the control plane where the file asks for one. */
@@ -86,9 +89,26 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
   checkNames(spec.services, scope);
   for (const [index, service] of services.entries()) checkUpstreams(spec.services[index]!, service, services, scope);
   if (faults.length !== faultsBefore) return null;
-  const { policies, workloadCertTtlSec, controlPort, protocolDetectionTimeoutMs, services: _, ...settings } = spec;
+  const {
+    policies,
+    policiesGit,
+    workloadCertTtlSec,
+    controlPort,
+    protocolDetectionTimeoutMs,
+    services: _,
+    ...settings
+  } = spec;
   const certTtlSec = workloadCertTtlSec;
-  return { name: metadata.name, settings, policies, certTtlSec, controlPort, protocolDetectionTimeoutMs, services };
+  return {
+    name: metadata.name,
+    settings,
+    policies,
+    policiesGit,
+    certTtlSec,
+    controlPort,
+    protocolDetectionTimeoutMs,
+    services,
+  };
 }
 
 /** RFC 1123 label: what Kubernetes takes as the name of a service or namespace. */
@@ -157,6 +177,7 @@ const DOCUMENT = object({
       ),
       numTrustedProxies: withDefault(TRUSTED_PROXIES, DEFAULT_MESH_SETTINGS.numTrustedProxies),
       policies: withDefault(string(), DEFAULT_POLICIES),
+      policiesGit: optional(GIT_POLICIES),
       workloadCertTtlSec: withDefault(integer({ min: CERT_TTL_SEC_MIN, max: CERT_TTL_SEC_MAX }), CERT_TTL_SEC_MAX),
       controlPort: optional(PORT),
       protocolDetectionTimeoutMs: withDefault(integer({ min: 1, max: 60_000 }), LIMITS.protocolDetectionMs),

@@ -7,6 +7,8 @@ import { listFilesBelow, readKind, readText } from "./files.ts";
 export interface PolicyTexts {
   readonly files: readonly { readonly path: string; readonly text: string }[];
   readonly faults: readonly Fault[];
+  /** What the source itself calls this state of the files; left out: they are called after their content. */
+  readonly revision?: string;
 }
 
 /** What policy files are called. */

@@ -13,7 +13,7 @@ import {
   type Scope,
   NOT_YET,
 } from "../core/schema.ts";
-import type { GrantTerms } from "./grant-terms.ts";
+import type { GrantTerms } from "./document-parts.ts";
 import { METADATA, NO_TARGETS, SECURITY_API_VERSIONS, SELECTOR } from "./document-parts.ts";
 import { type Rule, RULES, type SourcePlace } from "./rule.ts";
 

@@ -1,5 +1,5 @@
 import type { AuthorizationPolicy } from "./document.ts";
-import type { GrantTerms } from "./grant-terms.ts";
+import type { GrantTerms } from "./document-parts.ts";
 
 /** Whether the grant holds at a time. It ends when its end is reached. */
 export function holdsAt({ fromMs, untilMs }: GrantTerms, atMs: number): boolean {

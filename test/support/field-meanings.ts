@@ -14,6 +14,14 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.numTrustedProxies":
     "Proxies before the mesh that each add to X-Forwarded-For whom they were called by; remoteIpBlocks means the address so many from its right. 0: the connection's.",
   "spec.policies": "Directory of the policy files, from the mesh file's own.",
+  "spec.policiesGit":
+    "A git repository that policies come from instead of the directory (docs/guides/policies-from-git.md).",
+  "spec.policiesGit.url": "https://…, ssh://… or user@host:path.",
+  "spec.policiesGit.ref": "A branch (main), a full name like refs/tags/v1, or a commit's forty digits.",
+  "spec.policiesGit.path": "Directory in the repository (policies); `.`: all of it.",
+  "spec.policiesGit.pollSec": "How often it is looked at (30).",
+  "spec.policiesGit.allowedSigners": "File of SSH's allowed signers: only commits that one of them signed count.",
+  "spec.policiesGit.allowFile": "Whether the repository may lie on this machine.",
   "spec.workloadCertTtlSec": "Lifetime of a workload's certificate; it is renewed before half of it has passed.",
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",
   "spec.protocolDetectionTimeoutMs":

@@ -8,8 +8,21 @@ import type { StatePaths } from "../state-dir.ts";
 import { fileNameOf, type ServicePlan } from "./plan.ts";
 
 /** `cardea control` as a child of ours. */
-export function launchControl(paths: StatePaths): ChildOptions {
-  return launchCardea(["control", "--config", paths.controlFile], join(paths.log, "control.log"), paths);
+export function launchControl(paths: StatePaths, env: Terminal["env"], usesGit: boolean): ChildOptions {
+  const child = launchCardea(["control", "--config", paths.controlFile], join(paths.log, "control.log"), paths);
+  return usesGit ? { ...child, env: { ...gitEnv(env), ...child.env } } : child;
+}
+
+/** Where git, its keys and its proxy are; git alone is handed them (io/git-repository.ts). */
+const GIT_NEEDS = ["PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "HTTPS_PROXY", "https_proxy"];
+
+function gitEnv(env: Terminal["env"]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    GIT_NEEDS.flatMap((name) => {
+      const value = env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 /** `cardea proxy` for one service. */

@@ -26,7 +26,9 @@ export async function loadMesh(asked: string | undefined, cwd: string): Promise<
   const faults: Fault[] = [];
   const mesh = await readMesh(file, nameFor(file, cwd), faults);
   const policiesDirectory = mesh === null ? null : resolve(directory, mesh.policies);
-  if (policiesDirectory !== null) faults.push(...(await findPolicyFaults(policiesDirectory, cwd)));
+  // Those of a git repository the control plane reads, with the bounds that it has for strangers.
+  if (policiesDirectory !== null && mesh?.policiesGit === null)
+    faults.push(...(await findPolicyFaults(policiesDirectory, cwd)));
   if (mesh === null || policiesDirectory === null || faults.length > 0)
     throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
   return { mesh, file, directory, policiesDirectory };

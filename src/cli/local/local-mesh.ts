@@ -127,8 +127,9 @@ class RunningMesh implements LocalMesh {
   }
 
   async #startControl(): Promise<void> {
-    const { plan, paths, clock, signal } = this.#options;
-    const control = await this.#keep("control plane", () => startChild(launchControl(paths)));
+    const { loaded, plan, paths, env, clock, signal } = this.#options;
+    const launched = launchControl(paths, env, loaded.mesh.policiesGit !== null);
+    const control = await this.#keep("control plane", () => startChild(launched));
     this.#control = control;
     const giveUp = (): string | null => whyGivenUp(control, join(paths.log, "control.log"), signal);
     const wait = { clock, timeoutMs: READY_TIMEOUT_MS, giveUp };

@@ -27,6 +27,7 @@ export async function writeMeshState(
     name: mesh.name,
     stateDir: paths.directory,
     policiesDir: policiesDirectory,
+    policiesGit: mesh.policiesGit,
     mesh: mesh.settings,
     listen: plan.control.address,
     admin: plan.control.admin,

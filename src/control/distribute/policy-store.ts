@@ -104,9 +104,10 @@ interface ReadPolicies {
 
 /** Whatever cannot be read is a fault like one in a text. */
 async function readPolicies(source: PolicySource, readings: PolicyReadings): Promise<ReadPolicies> {
-  const { files, faults } = await source.read();
+  const { files, faults, revision } = await source.read();
   if (faults.length > 0) return { files: [], set: { ...NO_DOCUMENTS, faults, revision: "" } };
-  return { files, set: parsePolicyFiles(files, readings) };
+  const set = parsePolicyFiles(files, readings);
+  return { files, set: revision === undefined ? set : { ...set, revision } };
 }
 
 function faultAt(file: string, message: string): Fault {

@@ -9,9 +9,19 @@ const GOOD = {
   admin: { host: "127.0.0.1", port: 15_000 },
 };
 
+const GIT = {
+  url: "https://git.example/mesh",
+  ref: "refs/tags/v1",
+  path: "a/b",
+  pollSec: 5,
+  allowedSigners: "/etc/cardea/signers",
+  allowFile: false,
+};
+
 test("what is left out gets the mesh's defaults", () => {
   expect(parse(GOOD)).toEqual({
     ...GOOD,
+    policiesGit: null,
     logLevel: "info",
     flows: null,
     mesh: {
@@ -37,7 +47,7 @@ test("every field is taken", () => {
     numTrustedProxies: 2,
   };
   const flows = { listen: { host: "127.0.0.1", port: 15_017 }, retentionMs: 3_600_000, bytesMax: 4_194_304 };
-  const whole = { ...GOOD, mesh, flows, logLevel: "debug", admin: { host: "::1", port: 0 } };
+  const whole = { ...GOOD, mesh, flows, policiesGit: GIT, logLevel: "debug", admin: { host: "::1", port: 0 } };
   expect(parse(whole)).toEqual(whole);
 });
 

@@ -24,6 +24,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
       numTrustedProxies: 0,
     },
     policies: "policies",
+    policiesGit: null,
     certTtlSec: 3600,
     controlPort: null,
     protocolDetectionTimeoutMs: 1_000,
