@@ -16,7 +16,7 @@ export function repositoryOf(settings: GitPolicies, directory: string): PolicyRe
   const { url, ref, path, allowFile, allowedSigners } = settings;
   return {
     name: `${url}@${ref}:${path}`,
-    fetch: () => fetchCommit({ url, ref, allowFile, directory }),
+    newest: () => fetchCommit({ url, ref, allowFile, directory }),
     last: () => lastFetched(directory),
     whyNot: async (commit) => (allowedSigners === null ? null : await whyNotSigned(directory, commit, allowedSigners)),
     tree: (commit) => treeAt(directory, commit, path),

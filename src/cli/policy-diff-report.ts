@@ -32,7 +32,7 @@ export function formatText(comparison: Comparison): readonly string[] {
     if (flips.length > 0) lines.push(`${TITLES[change]}:`);
     for (const flip of flips) {
       lines.push(`  ${callersOf(flip, comparison)} → ${destinationOf(flip)}: ${examplesOf(flip).join("; ")}`);
-      lines.push(`      ${because(flip, comparison)}`);
+      lines.push(`      ${because(flip, comparison).join("; ")}`);
     }
   }
   lines.push(...diff.unknown.map((name) => `not known: ${name} has more to tell apart than could be looked at`));
@@ -55,13 +55,9 @@ export function formatMarkdown(comparison: Comparison): readonly string[] {
     if (flips.length === 0) continue;
     lines.push(`#### ${TITLES[change]}`, "", "| who | where | for example | because |", "|---|---|---|---|");
     for (const flip of flips) {
-      const cells = [
-        callersOf(flip, comparison),
-        destinationOf(flip),
-        examplesOf(flip).map(code).join("; "),
-        because(flip, comparison),
-      ];
-      lines.push(`| ${cells.map(cell).join(" | ")} |`);
+      const cells = [callersOf(flip, comparison), destinationOf(flip), examplesOf(flip).map(code).join("; ")];
+      const reasons = because(flip, comparison).map(cell).join("<br>");
+      lines.push(`| ${cells.map(cell).join(" | ")} | ${reasons} |`);
     }
     lines.push("");
   }
@@ -112,7 +108,8 @@ function summaryOf({ diff, revisions }: Comparison): string {
   const count = (change: Flip["change"]): number => diff.flips.filter((flip) => flip.change === change).length;
   if (diff.flips.length === 0 && diff.unknown.length === 0)
     return `No request is decided otherwise on ${diff.looked} destinations (revision ${revisions.before} → ${revisions.after}).`;
-  const kinds = `${count("newly-allowed")} kinds of request newly allowed, ${count("newly-denied")} newly denied`;
+  const allowed = count("newly-allowed");
+  const kinds = `${allowed} ${allowed === 1 ? "kind" : "kinds"} of request newly allowed, ${count("newly-denied")} newly denied`;
   const unknown = diff.unknown.length === 0 ? "" : `, ${diff.unknown.length} destinations not known`;
   return `${kinds}${unknown}, of ${diff.looked} destinations (revision ${revisions.before} → ${revisions.after}).`;
 }
@@ -136,8 +133,8 @@ function examplesOf({ examples, destination }: Flip): readonly string[] {
   return few(examples.map((example) => requestWords(example, destination)));
 }
 
-function because({ before, after }: Flip, { before: old, after: now }: Comparison): string {
-  return `before: ${reasonOf(before, old)}; after: ${reasonOf(after, now)}`;
+function because({ before, after }: Flip, { before: old, after: now }: Comparison): readonly string[] {
+  return [`before: ${reasonOf(before, old)}`, `after: ${reasonOf(after, now)}`];
 }
 
 function reasonOf({ policy, rule, reason }: Decision, documents: readonly AuthorizationPolicy[]): string {

@@ -8,7 +8,7 @@ export interface PolicyRepository {
   /** For messages, e.g. `https://git.example/mesh@main:policies`. */
   readonly name: string;
   /** → the commit that the reference points at now. */
-  fetch(): Promise<string>;
+  newest(): Promise<string>;
   /** The commit that was fetched last, perhaps by an earlier process. */
   last(): Promise<string>;
   /** Null: it may count. Else why not. */
@@ -42,7 +42,7 @@ export function openGitPolicySource({ repository, pollMs, clock, logger }: GitSo
 
   async function newest(): Promise<string> {
     try {
-      const commit = await repository.fetch();
+      const commit = await repository.newest();
       if (failures > 0) logger.log("info", "policy-source-back", { reason: repository.name, failures });
       failures = 0;
       return commit;
