@@ -14,6 +14,7 @@ import { policyFindingsPage } from "./policy-findings-page.ts";
 import { annotationsPage } from "./annotations-page.ts";
 import { doctorPage, valuesPage } from "./install-pages.ts";
 import { page, table } from "./markdown-page.ts";
+import { authenticationFieldsPage } from "./authentication-page.ts";
 import { meshFilePage, policyFieldsPage } from "./schema-pages.ts";
 import { trafficFieldsPage } from "./traffic-page.ts";
 
@@ -27,6 +28,7 @@ export async function makeReferencePages(): Promise<ReadonlyMap<string, string>>
     ["flow-fields", flowFieldsPage()],
     ["mesh-file", meshFilePage()],
     ["policy-fields", policyFieldsPage()],
+    ["authentication-fields", authenticationFieldsPage()],
     ["traffic-fields", trafficFieldsPage()],
     ["ports", portsPage()],
     ["bypass-findings", bypassFindingsPage()],
