@@ -1,6 +1,7 @@
 import { CardeaError } from "../core/errors.ts";
 import { diffPolicies } from "../policy/analysis/diff.ts";
 import { workloadsNamedBy } from "../policy/analysis/known-workload.ts";
+import type { AuthenticationDocument } from "../policy/authentication/document.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 import type { Command } from "./command.ts";
 import { readGround } from "./known-ground.ts";
@@ -48,9 +49,25 @@ export const command: Command = {
     const revisions = { before: before.revision, after: after.revision };
     const comparison: Comparison = { names: { before: from, after: to }, revisions, ...sets, workloads, diff, flows };
     for (const line of write(comparison)) terminal.stdout(line);
-    return hasFailed(comparison, failOn) ? 1 : 0;
+    const others = differingDocuments(before.authentication, after.authentication);
+    if (others.length > 0) terminal.stderr(`not compared: what changes by ${others.join(", ")}`);
+    return hasFailed(comparison, failOn) || (failOn !== null && others.length > 0) ? 1 : 0;
   },
 };
+
+/** Who a caller is, and whether it needs to be anybody, is the same to both sets where they are compared. */
+function differingDocuments(
+  before: readonly AuthenticationDocument[],
+  after: readonly AuthenticationDocument[],
+): readonly string[] {
+  const [was, is] = [textsOf(before), textsOf(after)];
+  return [...new Set([...was.keys(), ...is.keys()])].filter((name) => was.get(name) !== is.get(name)).toSorted();
+}
+
+function textsOf(documents: readonly AuthenticationDocument[]): ReadonlyMap<string, string> {
+  const heeded = documents.filter(({ kind }) => kind !== "Telemetry");
+  return new Map(heeded.map(({ kind, id, raw }) => [`${kind} ${id}`, JSON.stringify(raw)]));
+}
 
 const FORMATS: ReadonlyMap<string, (comparison: Comparison) => readonly string[]> = new Map([
   ["text", formatText],

@@ -160,6 +160,22 @@ describe("what comes to the pod", () => {
     expect(dials).toEqual([]);
   });
 
+  it("goes on in plaintext to a port that takes it, and is refused on all others", async () => {
+    await import("../../src/proxy/read-plaintext.ts");
+    const { mesh, pod, meantFor } = await openPod();
+    const dials = await withApp(mesh);
+    const ports = new Map([[PORT_OF_APP, { mode: "PERMISSIVE", by: "shop/peer" } as const]]);
+    const mutualTls = { mode: "STRICT", by: null, ports } as const;
+    pod.policy.set(policySetOf([policy("all", { rules: [{}] })], {}, "second", [], mutualTls));
+    meantFor("10.1.0.5", PORT_OF_APP);
+    await mesh.call(INBOUND, GET);
+    expect(dials).toEqual(["10.1.0.5"]);
+    meantFor("10.1.0.5", PORT_OF_APP + 1);
+    expect((await mesh.call(INBOUND, GET)).isClosed).toBe(true);
+    expect(dials).toEqual(["10.1.0.5"]);
+    expect(pod.flows).toMatchObject([{ reason: "plaintext-refused", destination: { port: PORT_OF_APP + 1 } }]);
+  });
+
   it.each(["10.1.0.5", "fd00::5"])("is refused when it is plaintext for %s", async (host) => {
     const { mesh, pod, meantFor } = await openPod();
     const dials = await withApp(mesh);

@@ -110,6 +110,21 @@ describe("policy blast-radius", () => {
   });
 });
 
+describe("policy diff of who callers are", () => {
+  test("names what is not compared, and passes no gate", async () => {
+    const laxer = join(folder, "laxer");
+    cpSync(SAMPLE, laxer, { recursive: true });
+    writeFileSync(
+      join(laxer, "peer.yaml"),
+      "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: lax, namespace: shop}, spec: {mtls: {mode: PERMISSIVE}}}",
+    );
+    const { code, err } = await run(diff, SAMPLE, laxer, "--mesh", MESH);
+    expect([code, err]).toEqual([0, ["not compared: what changes by PeerAuthentication shop/lax"]]);
+    expect((await run(diff, SAMPLE, laxer, "--mesh", MESH, "--fail-on", "allowed")).code).toBe(1);
+    expect((await run(diff, laxer, laxer, "--mesh", MESH, "--fail-on", "any")).code).toBe(0);
+  });
+});
+
 describe("policy diff", () => {
   test("says nothing of a set and itself", async () => {
     const { code, out } = await run(diff, SAMPLE, SAMPLE, "--mesh", MESH, "--fail-on", "any");
