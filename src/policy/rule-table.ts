@@ -1,6 +1,6 @@
 import type { Steps } from "../core/slices.ts";
 import { needsHttp } from "./attributes.ts";
-import { compilePeerTest, compileRequestTest, isMatchedWide, type PeerView, type RequestTest } from "./clause-test.ts";
+import { compilePeerTest, compileRequestTest, type PeerView, type RequestTest } from "./clause-test.ts";
 import { type Decision, ruleDecision } from "./decision.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { RequestFacts } from "./facts.ts";
@@ -121,13 +121,15 @@ function askedOfRequest(source: Literals): string {
   return JSON.stringify(asked.map(({ clause }) => [clause.attribute, clause.isNegated, clause.values]));
 }
 
-/** Equal for literals that hold for the same peers. */
+/**
+ * Equal for literals that hold for the same peers: those of a table are of one action, and what else widens a literal, a
+ * clause that names trust domains, is another literal of the same key.
+ */
 function keysOf(literals: Literals): readonly unknown[] {
-  return literals.map(({ clause, policy, namesTrustDomains }) => {
+  return literals.map(({ clause, policy }) => {
     // Where accounts are written without a namespace, the policy's own is meant.
     const namespace = clause.attribute === "source.serviceAccount" ? policy.namespace : "";
-    const isWide = isMatchedWide(clause, policy);
-    return [clause.attribute, clause.isNegated, isWide, isWide || namesTrustDomains, namespace, clause.values];
+    return [clause.attribute, clause.isNegated, namespace, clause.values];
   });
 }
 

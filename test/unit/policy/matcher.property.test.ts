@@ -1,0 +1,98 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { compilePath, compileText, matchesPath, matchesText } from "../../../src/policy/matcher.ts";
+import { assertPathPattern, matchesPathTemplate, parsePathTemplate } from "../../../src/policy/path-template.ts";
+import { propertyRuns } from "../../support/property-runs.ts";
+
+// A clause matches as its values do one by one, whether they are few or many.
+
+const RUNS = { numRuns: propertyRuns(2_000) };
+const text = fc.string({ unit: fc.constantFrom("a", "b", "/", "*"), maxLength: 4 });
+const patterns = fc.uniqueArray(
+  fc.tuple(fc.constantFrom("", "*"), text, fc.constantFrom("", "*")).map((parts) => parts.join("")),
+  {
+    minLength: 1,
+    maxLength: 12,
+    size: "max",
+  },
+);
+
+/** Istio's reading of a pattern, in the fewest words. */
+function fits(pattern: string, value: string): boolean {
+  if (pattern === "*") return value !== "";
+  if (pattern.startsWith("*")) return value.endsWith(pattern.slice(1));
+  return pattern.endsWith("*") ? value.startsWith(pattern.slice(0, -1)) : value === pattern;
+}
+
+test("a text matches if one of the values does", () => {
+  fc.assert(
+    fc.property(patterns, text, (all, value) => {
+      expect(matchesText(compileText(all), value)).toBe(all.some((pattern) => fits(pattern, value)));
+    }),
+    RUNS,
+  );
+});
+
+test("each of many values of each kind is looked at", () => {
+  const all = ["/a", "/b", "/c*", "/d*", "*/e", "*/f"];
+  for (const value of ["/a", "/b", "/c", "/cx", "/d/x", "/e", "x/f"])
+    expect(matchesText(compileText(all), value), value).toBe(true);
+  for (const value of ["", "/", "/ax", "x/a", "x/c", "/ex", "/a*", "/c*x".slice(1), "*/ex"])
+    expect(matchesText(compileText(all), value), value).toBe(false);
+});
+
+const segment = fc.constantFrom("a", "b", "{*}", "{**}");
+const template = fc
+  .array(segment, { minLength: 1, maxLength: 3 })
+  .map((segments) => `/${segments.join("/")}`)
+  .filter((each) => isValid(each));
+const plain = fc.constantFrom("/a", "/a/*", "*/b", "/b", "/ab*", "*a");
+const path = fc.string({ unit: fc.constantFrom("/", "a", "b", "|"), maxLength: 6 }).map((each) => `/${each}`);
+
+test.each([true, false])("a path matches if one of the values does, templates among them (wide: %s)", (isWide) => {
+  const values = fc.array(fc.oneof({ weight: 3, arbitrary: template }, plain), {
+    minLength: 1,
+    maxLength: 12,
+    size: "max",
+  });
+  const fitsPath = (pattern: string, value: string): boolean =>
+    pattern.includes("{") ? matchesPathTemplate(parsePathTemplate(pattern), value, isWide) : fits(pattern, value);
+  fc.assert(
+    fc.property(values, path, (all, value) => {
+      expect(matchesPath(compilePath(all, isWide), value)).toBe(all.some((pattern) => fitsPath(pattern, value)));
+    }),
+    RUNS,
+  );
+});
+
+function isValid(pattern: string): boolean {
+  try {
+    assertPathPattern(pattern);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test.each<[string, readonly string[], readonly string[]]>([
+  ["/{*}", ["/a", "/~"], ["/", "/a/", "/a/b"]],
+  ["/a/{**}", ["/a/", "/a/b", "/a/b/c"], ["/a", "/b/a/"]],
+  ["/{**}/b", ["/a/b", "/a/c/b", "//b"], ["/b", "/a/b/", "/a/bb"]],
+  ["/a/{*}/b/{**}", ["/a/x/b/", "/a/x/b/c/d"], ["/a/b/c", "/a/x/y/b/c", "/a//b/c"]],
+])("the template %s takes whole segments", (pattern, inside, outside) => {
+  const parts = parsePathTemplate(pattern);
+  for (const each of inside) expect(matchesPathTemplate(parts, each, false), each).toBe(true);
+  for (const each of outside) expect(matchesPathTemplate(parts, each, true), each).toBe(false);
+});
+
+test("a narrow wildcard takes the characters that Envoy's does, and a wide one all but the slash", () => {
+  const literals = /^[a-zA-Z0-9\-._~%!$&'()+,;:@=]$/;
+  const [one, any] = [parsePathTemplate("/{*}"), parsePathTemplate("/{**}")];
+  for (let code = 0; code < 300; code++) {
+    const letter = String.fromCharCode(code);
+    expect(matchesPathTemplate(one, `/${letter}`, false), letter).toBe(literals.test(letter));
+    expect(matchesPathTemplate(any, `/${letter}`, false), letter).toBe(literals.test(letter) || letter === "/");
+    expect(matchesPathTemplate(any, `/${letter}a`, false), letter).toBe(literals.test(letter) || letter === "/");
+    expect(matchesPathTemplate(one, `/a${letter}`, true), letter).toBe(letter !== "/");
+  }
+});
