@@ -110,10 +110,10 @@ test("on bytes other than HTTP the first rule that can match them counts, whiche
 });
 
 test("a service account without a namespace is of each policy's own, though the clauses read the same", () => {
-  const rule = (path: string): object => ({ ...from({ serviceAccounts: ["web"] }), ...to({ paths: [path] }) });
+  const web = from({ serviceAccounts: ["web"] });
   const both = compiled(
-    policy("cardea-system/p", { rules: [rule("/root")] }),
-    policy("shop/p", { rules: [rule("/own")] }),
+    policy("cardea-system/p", { rules: [{ ...web, ...to({ paths: ["/root"] }) }] }),
+    policy("shop/p", { rules: [{ ...web, ...to({ paths: ["/own"] }) }] }),
   );
   const isAllowed = (namespace: string, path: string): boolean => {
     const { peer, request } = questionOf({ principal: `spiffe://cluster.local/ns/${namespace}/sa/web`, path });
@@ -154,11 +154,26 @@ test("clauses that want and do not want the same values are told apart", () => {
 });
 
 test("sources that take the same peers and different end users are told apart", () => {
-  const source = (user: string) => ({ source: { namespaces: ["shop"], requestPrincipals: [user] } });
-  const rule = compiled(allow({ from: [source("idp/ann"), source("idp/bob")] }));
+  const sources = ["idp/ann", "idp/bob"].map((user) => ({
+    source: { namespaces: ["shop"], requestPrincipals: [user] },
+  }));
+  const rule = compiled(allow({ from: sources }));
   const isAllowed = (sub: string): boolean => {
     const { peer, request } = questionOf({ claims: { iss: "idp", sub } });
     return decideRequest(rule, peer, request!).allow;
   };
   expect(["ann", "bob", "eve"].map(isAllowed)).toEqual([true, true, false]);
 });
+
+test("only texts of a claim match, whatever else it holds", () => {
+  expect(claimAllows("request.auth.claims[groups]", ["7*"], { groups: ["7a"] })).toBe(true);
+  expect(claimAllows("request.auth.claims[groups]", ["7*"], { groups: [7, null, {}] })).toBe(false);
+  // A letter of a text is no member of it.
+  expect(claimAllows("request.auth.claims[a][0]", ["x"], { a: "xyz" })).toBe(false);
+  expect(claimAllows("request.auth.claims[a][0]", ["x"], { a: { 0: "x" } })).toBe(true);
+});
+
+function claimAllows(key: string, values: readonly string[], claims: object): boolean {
+  const { peer, request } = questionOf({ claims: claims as never });
+  return decideRequest(compiled(allow(when(key, { values }))), peer, request!).allow;
+}

@@ -11,8 +11,8 @@ function read(...rules: readonly object[]): {
   readonly faults: readonly Fault[];
 } {
   const faults: Fault[] = [];
-  const read = parseAuthorizationPolicy(locatePlain(policy("p", { rules })), { file: "p.yaml" }, faults);
-  return { policy: read, faults };
+  const document = locatePlain(policy("p", { rules }));
+  return { policy: parseAuthorizationPolicy(document, { file: "p.yaml" }, faults), faults };
 }
 
 const accounts = (count: number, length = 1): readonly string[] =>
@@ -23,6 +23,9 @@ describe("values", () => {
     ["17 service accounts", from({ serviceAccounts: accounts(17) })],
     ["a service account of 321 characters", from({ serviceAccounts: accounts(1, 321) })],
     ["one good and one bad port", to({ ports: ["80", "80 "] })],
+    ["a template with a letter that wildcards do not take", to({ paths: ["/{*}/a|b"] })],
+    ["a template that does not begin with a slash", to({ paths: ["xa/{*}"] })],
+    ["a template with two {**}", to({ paths: ["/{**}/a/{**}"] })],
     ["a port with something after it", to({ ports: ["80 "] })],
     ["a port with something before it", to({ ports: [" 80"] })],
     ["a port beyond the last", to({ ports: ["65536"] })],
@@ -36,6 +39,7 @@ describe("values", () => {
   test.each<[string, object]>([
     ["16 service accounts", from({ serviceAccounts: accounts(16) })],
     ["a service account of 320 characters", from({ serviceAccounts: accounts(1, 320) })],
+    ["a {**} with text after it", to({ paths: ["/{*}/{**}/b"] })],
     ["17 methods", to({ methods: accounts(17) })],
     ["the first and the last port", to({ ports: ["0", "65535"] })],
   ])("taken: %s", (_name, rule) => {
@@ -93,17 +97,20 @@ describe("keys of conditions", () => {
   });
 
   test("an unknown key is told what it may have meant, and nothing where it is like none", () => {
-    const messageOf = (key: string) => read(when(key, { values: ["x"] })).faults[0]!.message;
     expect(messageOf("source.principals")).toContain("did you mean `source.principal`?");
     expect(messageOf("request.header[name]")).toContain("did you mean `request.headers[name]`?");
     expect(messageOf("zzz")).toBe('unknown attribute "zzz"');
   });
 });
 
+function messageOf(key: string): string {
+  return read(when(key, { values: ["x"] })).faults[0]!.message;
+}
+
 test("a policy may have 512 rules and no more", () => {
-  const rules = (count: number) => Array.from({ length: count }, () => ({}));
-  expect(read(...rules(512)).policy?.rules).toHaveLength(512);
-  expect(read(...rules(513)).policy).toBeNull();
+  const rules = Array.from({ length: 513 }, () => ({}));
+  expect(read(...rules.slice(1)).policy?.rules).toHaveLength(512);
+  expect(read(...rules).policy).toBeNull();
 });
 
 test("what is left out of a policy is null or the default, not absent", () => {

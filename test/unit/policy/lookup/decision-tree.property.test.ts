@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { buildTree, growTree, type Tree } from "../../../../src/policy/lookup/decision-tree.ts";
 import type { Entry, Lookup, Pattern, TestLanguage } from "../../../../src/policy/lookup/lookup.ts";
 import { allFits, firstFit, type Search } from "../../../../src/policy/lookup/search-tree.ts";
@@ -7,7 +7,10 @@ import { runSteps } from "../../../../src/core/slices.ts";
 import { propertyRuns } from "../../../support/property-runs.ts";
 
 // A language of its own: what a tree does must not depend on what policies happen to ask.
-const RUNS = propertyRuns(3_000);
+// Two cores may be shared with other test files.
+vi.setConfig({ testTimeout: 60_000 });
+
+const RUNS = propertyRuns(1_500);
 
 type Facts = Readonly<Record<string, string | readonly string[] | undefined>>;
 
@@ -79,6 +82,34 @@ test("the first entry that fits is the one that asking all of them in order find
     { numRuns: RUNS },
   );
   for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(RUNS / 10);
+});
+
+test("entries that only say what they do not want are found by what they have in common", () => {
+  const shared = fc.constantFrom(
+    { kind: "exact" as const, text: "a", confirm: null },
+    { kind: "prefix" as const, text: "b", confirm: null },
+    { kind: "suffix" as const, text: "ab", confirm: null },
+  );
+  const unwanting = fc
+    .tuple(tests, fc.uniqueArray(shared, { minLength: 1, maxLength: 2, selector: ({ kind }) => kind }))
+    .map(([test_, values]) => ({ ...test_, isNegated: true, isHidden: false, patterns: values }));
+  const all = fc
+    .array(fc.tuple(unwanting, tests), { minLength: 8, maxLength: 30, size: "max" })
+    .map((pairs) => pairs.map(([test_, other], order) => ({ order, tests: [test_, { ...other, isHidden: true }] })));
+  const seen = { found: 0, none: 0, unless: 0 };
+  fc.assert(
+    fc.property(all, fc.array(facts, { minLength: 6, maxLength: 6 }), (entriesOf, asked) => {
+      const tree = buildTree<Entry<Asks>, Asks, Facts>(entriesOf, LANGUAGE);
+      if (tree.unless !== null) seen.unless += 1;
+      for (const each of asked) {
+        const wanted = fitting(entriesOf, each)[0];
+        seen[wanted === undefined ? "none" : "found"] += 1;
+        expect(firstFit(tree, each, LANGUAGE, null)?.order).toBe(wanted?.order);
+      }
+    }),
+    { numRuns: RUNS },
+  );
+  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(RUNS / 40);
 });
 
 test("entries that do not count any more are passed over, and hide nothing that comes after them", () => {

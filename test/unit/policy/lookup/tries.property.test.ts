@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { CodeMap } from "../../../../src/policy/lookup/code-map.ts";
 import { PatternIndex } from "../../../../src/policy/lookup/pattern-index.ts";
 import { TemplateTrie } from "../../../../src/policy/lookup/template-trie.ts";
@@ -9,6 +9,7 @@ import { propertyRuns } from "../../../support/property-runs.ts";
 
 // Whatever is found by way of an index must be what asking everything one after the other finds.
 
+vi.setConfig({ testTimeout: 60_000 });
 const RUNS = { numRuns: propertyRuns(2_000) };
 /** Few letters, so that keys begin and end like each other; two of them far from the rest. */
 const texts = fc.string({ unit: fc.constantFrom("a", "b", "/", "\u0100", "\uffff"), maxLength: 6 });
