@@ -22,7 +22,8 @@ export default {
 };
 
 const COMMANDS = /\/(?:src|dist)\/cli\/commands\.[jt]s$/;
-const ROOMS = /\/(?:src|dist)\/(?:cli\/(?:proxy|workload-socket)|proxy\/(?:inbound|discovery\/policy-sinks))\.[jt]s$/;
+const ROOMS =
+  /\/(?:src|dist)\/(?:cli\/(?:proxy|workload-socket)|proxy\/(?:inbound|sidecar|discovery\/policy-sinks))\.[jt]s$/;
 const FINDS_FILES = /\/src\/(?:cli\/version|io\/koffi)\.ts$/;
 
 /** What the table of commands would load: never called for in a sidecar, and left where it is. */

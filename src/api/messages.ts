@@ -106,6 +106,7 @@ const MESH_SETTINGS = messageOf({
   defaultAction: field(5, enumOf({ DENY: 0, ALLOW: 1 })),
   pathNormalization: field(6, enumOf({ BASE: 0, NONE: 1, MERGE_SLASHES: 2, DECODE_AND_MERGE_SLASHES: 3 })),
   numTrustedProxies: field(7, UINT32),
+  extensionProviders: repeated(8, STRING),
 });
 
 /** In an extension of a workload. */

@@ -66,6 +66,10 @@ const MEANINGS: Readonly<Record<Exclude<FlowReason, ErrorCode>, string>> = {
   "break-glass":
     "Nothing else allows it: a rule of a break-glass policy matched, which is for an emergency and ends by itself.",
   "deny-rule-matched": "A rule of a DENY policy matched.",
+  "custom-denied":
+    "A rule of a CUSTOM policy matched, and the server that its provider names said no. Its own log tells why.",
+  "custom-failed":
+    "A rule of a CUSTOM policy matched, and its provider could not be asked, or gave no answer that can be followed. The detail says which.",
   "no-allow-rule-matched": "ALLOW policies select the workload and none of their rules matched.",
   "default-action": "No ALLOW policy selects the workload, so the mesh's defaultAction decided.",
   "route-answered": "A traffic rule (VirtualService, HTTPRoute) answered the request itself; nothing was forwarded.",

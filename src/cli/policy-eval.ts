@@ -1,5 +1,6 @@
 import { formatFault } from "../core/located.ts";
 import { readLines } from "../io/lines.ts";
+import { type CustomMatch, createCustomMatcher } from "../policy/custom-match.ts";
 import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
 import { type Decision, decideAndObserve } from "../policy/decide.ts";
 import type { PolicyFiles } from "../config/policy-files.ts";
@@ -62,6 +63,8 @@ export interface EvalDecision {
   readonly dryRun: readonly DryRunDecision[];
   /** The AUDIT policy's rule that marks the request; left out where none does. */
   readonly audit?: RuleName;
+  /** A server outside is asked first; the decision is the one that there is if it allows. Left out where none is. */
+  readonly custom?: Omit<CustomMatch, "canBeAsked">;
   readonly nearest: NearestRule | null;
   /** What else there is to know: that no sidecar would be asked. */
   readonly note?: string;
@@ -112,6 +115,11 @@ function refusal(id: EvalDecision["id"], error: string): EvalDecision {
 /** Workloads whose compiled policies are kept; a file that names more of them compiles some again. */
 const COMPILED_MAX = 1_000;
 
+interface CompiledFor {
+  readonly policy: CompiledPolicy;
+  readonly customFor: ReturnType<typeof createCustomMatcher>;
+}
+
 interface EvaluatedSet extends Pick<PolicyFiles, "documents" | "authentication"> {
   readonly settings: MeshSettings;
 }
@@ -121,30 +129,35 @@ function createEvaluator({
   authentication,
   settings,
 }: EvaluatedSet): (request: EvalRequest) => EvalDecision {
-  const compiled = new Map<string, CompiledPolicy>();
+  const compiled = new Map<string, CompiledFor>();
 
-  function compiledFor(workload: Workload): CompiledPolicy {
+  function compiledFor(workload: Workload): CompiledFor {
     const labels = Object.entries(workload.labels).toSorted(([a], [b]) => (a < b ? -1 : 1));
     const key = JSON.stringify([workload.namespace, labels]);
     const known = compiled.get(key);
     if (known !== undefined) return known;
     if (compiled.size >= COMPILED_MAX) compiled.clear();
-    const policy = compilePolicy(documents, workload, settings);
-    compiled.set(key, policy);
-    return policy;
+    const made = {
+      policy: compilePolicy(documents, workload, settings),
+      customFor: createCustomMatcher(documents, workload, settings),
+    };
+    compiled.set(key, made);
+    return made;
   }
 
   return ({ id, workload, peer: given, request }) => {
     const normalized = request === null ? null : normalizePath(request.path, settings.pathNormalization);
     if (normalized?.ok === false) return refusal(id, normalized.error.message);
     const asked = request === null || normalized === null ? null : { ...request, path: normalized.pathForMatch };
-    const policy = compiledFor(workload);
+    const { policy, customFor } = compiledFor(workload);
     const seen = seePeer(mutualTlsFor(authentication, workload, settings.rootNamespace), given);
     const { peer } = seen;
-    const { decision, observation } =
+    const custom = seen.refusal === null ? customFor(peer, asked) : null;
+    const { decision: decided, observation } =
       seen.refusal === null ? decideAndObserve(policy, peer, asked) : { decision: seen.refusal, observation: null };
+    const decision = custom === null || custom.canBeAsked ? decided : denialOf(custom);
     const audit = observation?.audit ?? null;
-    const isDefaultDenial = seen.refusal === null && !decision.allow && decision.reason !== "deny-rule-matched";
+    const isDefaultDenial = seen.refusal === null && !decision.allow && !BY_RULE.has(decision.reason);
     return {
       id,
       decision: decision.allow ? "allow" : "deny",
@@ -156,6 +169,7 @@ function createEvaluator({
       dryRun: dryRunOf(observation),
       ...(audit === null ? {} : { audit }),
       ...(seen.isRefusedByDefault ? { note: NOBODY_LET_IN } : {}),
+      ...(custom === null ? {} : { custom: { policy: custom.policy, rule: custom.rule, provider: custom.provider } }),
       nearest: isDefaultDenial ? nearestRule(documents, { workload, settings, peer, request: asked }) : null,
     };
   };
@@ -163,6 +177,13 @@ function createEvaluator({
 
 const NOBODY_LET_IN =
   "no PeerAuthentication lets callers without identity in here: a sidecar refuses them before it asks policies";
+
+/** Denials that some rule has made. */
+const BY_RULE: ReadonlySet<string> = new Set(["deny-rule-matched", "custom-failed"]);
+
+function denialOf({ policy, rule }: CustomMatch): Decision {
+  return { allow: false, policy, rule, reason: "custom-failed" };
+}
 
 function dryRunOf(observation: Observation | null): EvalDecision["dryRun"] {
   const wouldBe = observation?.dryRun ?? null;

@@ -1,6 +1,7 @@
 import { LIMITS } from "../core/limits.ts";
 import { integer, listOf, object, oneOf, parsed, string, withDefault } from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
+import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 
 const TRUST_DOMAIN = parsed(string(), parseTrustDomain);
@@ -20,4 +21,5 @@ export const MESH_SETTINGS = object({
     DEFAULT_MESH_SETTINGS.pathNormalization,
   ),
   numTrustedProxies: withDefault(TRUSTED_PROXIES, DEFAULT_MESH_SETTINGS.numTrustedProxies),
+  extensionProviders: withDefault(EXTENSION_PROVIDERS, DEFAULT_MESH_SETTINGS.extensionProviders),
 });

@@ -22,6 +22,7 @@ import {
 import { parseTrustDomain } from "../core/spiffe-id.ts";
 import { TRUSTED_PROXIES } from "./mesh-settings-fields.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
+import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 
 /** A Mesh document (cardea.dev/v1): what `cardea up` runs, and the settings that decisions are made under. */
@@ -176,6 +177,7 @@ const DOCUMENT = object({
         DEFAULT_MESH_SETTINGS.pathNormalization,
       ),
       numTrustedProxies: withDefault(TRUSTED_PROXIES, DEFAULT_MESH_SETTINGS.numTrustedProxies),
+      extensionProviders: withDefault(EXTENSION_PROVIDERS, DEFAULT_MESH_SETTINGS.extensionProviders),
       policies: withDefault(string(), DEFAULT_POLICIES),
       policiesGit: optional(GIT_POLICIES),
       workloadCertTtlSec: withDefault(integer({ min: CERT_TTL_SEC_MIN, max: CERT_TTL_SEC_MAX }), CERT_TTL_SEC_MAX),

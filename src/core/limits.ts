@@ -35,6 +35,17 @@ export const LIMIT_TABLE = {
     "How long a request waits to be decided where somebody has to be asked first, with all that is asked for it.",
   ),
   admissionWaitsMax: limit(1_024, "count", "Requests of one sidecar that wait to be decided; more are refused."),
+  extAuthzBodyBytesMax: limit(
+    1_048_576,
+    "bytes",
+    "Of one request's body, shown to an external authorization server (maxRequestBytes).",
+  ),
+  extAuthzBodiesBytesMax: limit(16_777_216, "bytes", "The same of all requests of a sidecar that wait."),
+  extAuthzAnswerBytesMax: limit(
+    65_536,
+    "bytes",
+    "An external authorization server's answer, with the body that a denied caller gets.",
+  ),
   upstreamConnectionsMax: limit(1_024, "count", "Connections to one upstream key; Envoy's default circuit breaker."),
   retryBodyBytesMax: limit(
     65_536,

@@ -35,6 +35,8 @@ const DECISION_FLAGS: Readonly<Record<Exclude<FlowReason, ErrorCode>, string>> =
   "break-glass": "-",
   "service-registered": "-",
   "route-answered": "-",
+  "custom-denied": ERROR_TABLE["denied-by-policy"].flag,
+  "custom-failed": ERROR_TABLE["denied-by-policy"].flag,
   "deny-rule-matched": ERROR_TABLE["denied-by-policy"].flag,
   "no-allow-rule-matched": ERROR_TABLE["denied-by-policy"].flag,
   "default-action": ERROR_TABLE["denied-by-policy"].flag,

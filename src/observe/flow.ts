@@ -20,6 +20,8 @@ export type FlowReason =
   | "allow-rule-matched"
   | "break-glass"
   | "deny-rule-matched"
+  | "custom-denied"
+  | "custom-failed"
   | "no-allow-rule-matched"
   | "default-action"
   | "route-answered"

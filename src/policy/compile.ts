@@ -7,7 +7,7 @@ import type { Workload } from "./facts.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
 import { clausesOf } from "./normal-form.ts";
 import { type LayeredTable, layerTable } from "./layered-table.ts";
-import { selectPolicies } from "./select.ts";
+import { policiesFor } from "./select.ts";
 
 /** The policies that select one workload, compiled for deciding. Never changed once made. */
 export interface CompiledPolicy extends DecidingTables {
@@ -64,7 +64,7 @@ export function* compileSteps(
   settings: MeshSettings,
   before: CompiledPolicy | null = null,
 ): Steps<CompiledPolicy> {
-  const selected = selectPolicies(documents, workload, settings.rootNamespace);
+  const selected = policiesFor(documents, workload, settings);
   yield;
   // Under other settings the same clauses mean something else.
   const known = before !== null && isDeepEqual(before.settings, settings) ? before : null;

@@ -5,6 +5,8 @@ export type DecisionReason =
   | "allow-rule-matched"
   | "break-glass"
   | "deny-rule-matched"
+  | "custom-denied"
+  | "custom-failed"
   | "no-allow-rule-matched"
   | "default-action"
   | "plaintext-refused"

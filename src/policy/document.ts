@@ -11,7 +11,7 @@ import {
   required,
   type Schema,
   type Scope,
-  NOT_YET,
+  string,
 } from "../core/schema.ts";
 import type { GrantTerms } from "./document-parts.ts";
 import { METADATA, NO_TARGETS, SECURITY_API_VERSIONS, SELECTOR } from "./document-parts.ts";
@@ -23,9 +23,11 @@ export interface AuthorizationPolicy {
   readonly namespace: string;
   /** `namespace/name`, as decisions name it. */
   readonly id: string;
-  /** AUDIT marks what it matches in the flow record and decides nothing. */
+  /** AUDIT marks what it matches in the flow record and decides nothing. CUSTOM has a server outside asked first. */
   readonly action: PolicyAction;
-  /** Evaluated, and what would come of it recorded, but not enforced (`istio.io/dry-run`). Never on AUDIT. */
+  /** Of CUSTOM: which of the mesh's extension providers is asked. */
+  readonly provider: string | null;
+  /** Evaluated, and what would come of it recorded, but not enforced (`istio.io/dry-run`). Never on AUDIT and CUSTOM. */
   readonly isDryRun: boolean;
   /** What its annotations say of the grant that it is; null: nothing. */
   readonly terms: GrantTerms | null;
@@ -38,7 +40,7 @@ export interface AuthorizationPolicy {
   readonly raw: unknown;
 }
 
-export type PolicyAction = "ALLOW" | "DENY" | "AUDIT";
+export type PolicyAction = "ALLOW" | "DENY" | "AUDIT" | "CUSTOM";
 
 /** A document → AuthorizationPolicy, or null with every fault added. */
 export function parseAuthorizationPolicy(
@@ -52,14 +54,23 @@ export function parseAuthorizationPolicy(
   const { spec, metadata } = document;
   const action = spec.action ?? "ALLOW";
   const rules = spec.rules ?? [];
-  if (action === "DENY" && rules.length === 0) {
-    const message = "a DENY policy without rules never matches; `rules: [{}]` denies everything";
-    addFault(scope, located.at, message, "spec");
+  if ((action === "DENY" || action === "CUSTOM") && rules.length === 0) {
+    const every = action === "DENY" ? "denies everything" : "has the provider asked about everything";
+    addFault(scope, located.at, `a ${action} policy without rules never matches; \`rules: [{}]\` ${every}`, "spec");
+    return null;
+  }
+  if ((action === "CUSTOM") !== (spec.provider !== null)) {
+    const message = action === "CUSTOM" ? "is required by the action CUSTOM" : `is for CUSTOM alone, not for ${action}`;
+    addFault({ ...scope, field: "spec.provider" }, located.at, message);
     return null;
   }
   const isDryRun = metadata.annotations?.isDryRun ?? false;
-  if (action === "AUDIT" && isDryRun) {
-    const message = "is for ALLOW and DENY: an AUDIT policy decides nothing, so a dry run of it would tell nothing";
+  if ((action === "AUDIT" || action === "CUSTOM") && isDryRun) {
+    const why =
+      action === "AUDIT"
+        ? "an AUDIT policy decides nothing, so a dry run of it would tell nothing"
+        : "what a server outside would say is not known without asking it";
+    const message = `is for ALLOW and DENY: ${why}`;
     addFault({ ...scope, field: 'metadata.annotations["istio.io/dry-run"]' }, located.at, message);
     return null;
   }
@@ -75,6 +86,7 @@ export function parseAuthorizationPolicy(
     namespace,
     id: `${namespace}/${metadata.name}`,
     action,
+    provider: spec.provider?.name ?? null,
     isDryRun,
     terms,
     matchLabels: spec.selector?.matchLabels ?? new Map(),
@@ -84,11 +96,7 @@ export function parseAuthorizationPolicy(
   };
 }
 
-const ACTION: Schema<PolicyAction> = (value, scope) => {
-  const action = oneOf("ALLOW", "DENY", "AUDIT", "CUSTOM")(value, scope);
-  if (action === "CUSTOM") return addFault(scope, value.at, `${action} ${NOT_YET}`);
-  return action;
-};
+const ACTION: Schema<PolicyAction> = oneOf("ALLOW", "DENY", "AUDIT", "CUSTOM");
 
 const DOCUMENT = object({
   apiVersion: required(oneOf(...SECURITY_API_VERSIONS)),
@@ -100,7 +108,7 @@ const DOCUMENT = object({
       targetRef: refused(NO_TARGETS),
       targetRefs: refused(NO_TARGETS),
       action: optional(ACTION),
-      provider: refused(`is for the action CUSTOM, which ${NOT_YET}`),
+      provider: optional(object({ name: required(string()) })),
       rules: optional(RULES),
     }),
   ),

@@ -1,4 +1,5 @@
 import { compilePolicy } from "./compile.ts";
+import { whyNobodyIsAsked } from "./custom.ts";
 import { type Decision, decideAndObserve } from "./decide.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { Question } from "./facts.ts";
@@ -117,8 +118,14 @@ function explainMatch(decision: Decision, place: RulePlace, question: Question):
     nearest: null,
     grant: null,
     summary: `${name} matches`,
-    advice: decision.allow ? null : `No ALLOW policy can override a DENY: ${name} itself would have to change.`,
+    advice: decision.allow ? null : adviceOnDenial(place, question, name),
   };
+}
+
+function adviceOnDenial({ policy }: RulePlace, { settings }: Question, name: string): string {
+  if (policy.action === "CUSTOM")
+    return `Nobody can be asked, so what it matches is denied: ${whyNobodyIsAsked(policy, settings)}.`;
+  return `No ALLOW policy can override a DENY: ${name} itself would have to change.`;
 }
 
 function summaryWithoutRule(decision: Decision): string {

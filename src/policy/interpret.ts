@@ -10,7 +10,7 @@ import { withAliases } from "./identity-matcher.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
 import { clausesOf, type Literal, type Literals, normalRule } from "./normal-form.ts";
 import type { Observation } from "./observation.ts";
-import { selectPolicies } from "./select.ts";
+import { policiesFor, selectPolicies } from "./select.ts";
 
 /**
  * Decides slowly and straight from the documents, with the regular expressions that Istio would write. What the
@@ -18,7 +18,7 @@ import { selectPolicies } from "./select.ts";
  */
 export function interpret(documents: readonly AuthorizationPolicy[], question: Question): Decision {
   const { workload, settings } = question;
-  const selected = selectPolicies(documents, workload, settings.rootNamespace);
+  const selected = policiesFor(documents, workload, settings);
   for (const action of ["DENY", "ALLOW"] as const) {
     for (const policy of selected.filter((each) => each.action === action)) {
       if (policy.isDryRun) continue;

@@ -1,4 +1,5 @@
 import { parseTrustDomain, type TrustDomain } from "../core/spiffe-id.ts";
+import type { ExtensionProvider } from "./extension-provider.ts";
 
 /** What a decision needs to know of the mesh. config/mesh.ts reads it from the Mesh document. */
 export interface MeshSettings {
@@ -18,6 +19,8 @@ export interface MeshSettings {
    * Istio's `gatewayTopology.numTrustedProxies`.
    */
   readonly numTrustedProxies: number;
+  /** The servers that CUSTOM policies may name. */
+  readonly extensionProviders: readonly ExtensionProvider[];
 }
 
 /** As Istio's `meshConfig.pathNormalization.normalization`. */
@@ -31,4 +34,5 @@ export const DEFAULT_MESH_SETTINGS: MeshSettings = Object.freeze({
   defaultAction: "DENY",
   pathNormalization: "BASE",
   numTrustedProxies: 0,
+  extensionProviders: Object.freeze([]),
 });

@@ -1,14 +1,18 @@
-import type { CardeaError } from "../core/errors.ts";
+import { type CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Claims } from "../policy/claims.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { PeerFacts } from "../policy/facts.ts";
+import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/traceparent.ts";
 import type { Admission, SettledAdmission } from "./admission.ts";
 import { AdmissionWait, type AdmissionWaits } from "./admission-wait.ts";
+import { AskedBody } from "./asked-body.ts";
 import type { LocalAnswer } from "./local-answer.ts";
 import type { Pair } from "./record.ts";
 import { SeenRequest } from "./request-facts.ts";
+import type { ServiceCalls } from "./service-call.ts";
+import type { TcpAdmission } from "./tcp-admission.ts";
 
 interface AskedParts {
   readonly head: RequestHead;
@@ -34,6 +38,8 @@ export class AskedRequest {
   headers: string[];
   /** Of the token that a step has verified; null: none has. */
   claims: Claims | null = null;
+  /** What becomes of the answer's fields; null: nothing. */
+  changeAnswer: ((headers: string[]) => void) | null = null;
 
   constructor({ head, peer, headers, target, path }: AskedParts) {
     this.head = head;
@@ -61,10 +67,19 @@ export interface StepDenial {
 /** Null: go on. */
 export type StepAnswer = StepDenial | null;
 
-/** Whoever asks outside while a request waits. */
+/** What a step may use while a request waits for it. */
 export class Asking {
+  /** The request's body, for steps that have to see it. */
+  readonly body: AskedBody;
+  /** The mesh's services, called as our own app would. */
+  readonly services: ServiceCalls;
   #controller: AbortController | null = null;
   #isOver = false;
+
+  constructor(body: AskedBody, services: ServiceCalls) {
+    this.body = body;
+    this.services = services;
+  }
 
   /** Aborted once nobody waits any more: the caller has gone, or its time is up. */
   get signal(): AbortSignal {
@@ -75,6 +90,7 @@ export class Asking {
 
   end(): void {
     this.#isOver = true;
+    this.body.drop();
     this.#controller?.abort();
   }
 }
@@ -86,11 +102,14 @@ export interface AdmissionStep {
    * request, by the error's code.
    */
   ask(asked: AskedRequest, asking: Asking): StepAnswer | Promise<StepAnswer>;
+  /** The same of a connection whose bytes nobody reads. Left out: it has nothing to say of those. */
+  askConnection?(peer: PeerFacts, asking: Asking): StepAnswer | Promise<StepAnswer>;
 }
 
 /** What a request's side does for it while its steps are asked. */
 interface AskingSide {
   readonly waits: AdmissionWaits;
+  readonly services: ServiceCalls;
   readonly peer: PeerFacts;
   /** For the record of a request whose caller does not wait so long. */
   readonly pair: Pair;
@@ -103,6 +122,17 @@ interface AskingSide {
   refuse(error: CardeaError): SettledAdmission;
 }
 
+/** The same for an opaque connection. */
+interface AskingConnection extends Pick<AskingSide, "waits" | "services" | "peer" | "isInForce"> {
+  decide(answer: StepAnswer): TcpAdmission;
+  begin(): TcpAdmission | WaitingConnection;
+}
+
+interface WaitingConnection {
+  readonly at: "waits";
+  readonly wait: AdmissionWait<TcpAdmission>;
+}
+
 /** The steps of a policy set, in order. Made when the first policy comes that has one. */
 export class AdmissionSteps {
   readonly #steps: readonly AdmissionStep[];
@@ -113,12 +143,12 @@ export class AdmissionSteps {
 
   /** Asks them, and decides; where one of them has to wait, so does the request. */
   admit(parts: Omit<AskedParts, "peer">, side: AskingSide): Admission {
-    const { waits, peer, pair } = side;
+    const { waits, services, peer, pair } = side;
     const asked = new AskedRequest({ ...parts, peer });
-    const asking = new Asking();
-    const answer = askSteps(this.#steps, asked, asking);
+    const asking = new Asking(new AskedBody(waits, !hasBody(parts.head.framing)), services);
+    const answer = askSteps(this.#steps, (step) => step.ask(asked, asking));
     if (!(answer instanceof Promise)) return side.decide(asked, answer);
-    const wait = new AdmissionWait(waits, {
+    const wait = new AdmissionWait<SettledAdmission>(waits, {
       asking,
       answer,
       conclude: (given) => (side.isInForce() ? side.decide(asked, given) : side.beginAnew()),
@@ -126,26 +156,38 @@ export class AdmissionSteps {
     });
     return { at: "waits", wait, path: asked.path, pair, servicePort: null, trace: side.trace() };
   }
+
+  admitConnection(side: AskingConnection): TcpAdmission | WaitingConnection {
+    const { waits, services, peer } = side;
+    const asking = new Asking(new AskedBody(waits, true), services);
+    try {
+      const answer = askSteps(this.#steps, (step) => step.askConnection?.(peer, asking) ?? null);
+      if (!(answer instanceof Promise)) return side.decide(answer);
+      const wait = new AdmissionWait<TcpAdmission>(waits, {
+        asking,
+        answer,
+        conclude: (given) => (side.isInForce() ? side.decide(given) : side.begin()),
+        refuse: (error) => ({ at: "failed", error }),
+      });
+      return { at: "waits", wait };
+    } catch (thrown) {
+      return { at: "failed", error: toCardeaError(thrown) };
+    }
+  }
 }
 
+type Ask = (step: AdmissionStep) => StepAnswer | Promise<StepAnswer>;
+
 /** Asks the steps in turn, up to the first that says no. A promise only if one of them gave one. */
-function askSteps(
-  steps: readonly AdmissionStep[],
-  asked: AskedRequest,
-  asking: Asking,
-): StepAnswer | Promise<StepAnswer> {
+function askSteps(steps: readonly AdmissionStep[], ask: Ask): StepAnswer | Promise<StepAnswer> {
   for (const [index, step] of steps.entries()) {
-    const answer = step.ask(asked, asking);
-    if (answer instanceof Promise) return askRest(answer, steps.slice(index + 1), { asked, asking });
+    const answer = ask(step);
+    if (answer instanceof Promise) return askRest(answer, steps.slice(index + 1), ask);
     if (answer !== null) return answer;
   }
   return null;
 }
 
-async function askRest(
-  first: Promise<StepAnswer>,
-  rest: readonly AdmissionStep[],
-  { asked, asking }: { readonly asked: AskedRequest; readonly asking: Asking },
-): Promise<StepAnswer> {
-  return (await first) ?? askSteps(rest, asked, asking);
+async function askRest(first: Promise<StepAnswer>, rest: readonly AdmissionStep[], ask: Ask): Promise<StepAnswer> {
+  return (await first) ?? askSteps(rest, ask);
 }

@@ -25,7 +25,7 @@ export type Admission = SettledAdmission | WaitingAdmission;
 /** Somebody has to be asked first. */
 export interface WaitingAdmission {
   readonly at: "waits";
-  readonly wait: AdmissionWait;
+  readonly wait: AdmissionWait<SettledAdmission>;
   // For the record of a request whose caller does not wait so long.
   readonly path: string;
   readonly pair: Pair;

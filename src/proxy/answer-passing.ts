@@ -1,6 +1,6 @@
 import type { CardeaError, ErrorCode } from "../core/errors.ts";
 import type { Headers } from "../wire/headers.ts";
-import type { ResponseHead } from "../wire/http1-head.ts";
+import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
 import { grpcOutcome, grpcStatusIn, grpcTrailersFor } from "./grpc.ts";
 import { answerHeadersOf } from "./headers.ts";
 import { type LocalAnswer, makeLocalAnswer, sendLocalAnswer } from "./local-answer.ts";
@@ -42,6 +42,13 @@ export class AnswerPassing {
     if (status === 100 && this.#hasLeave) return;
     this.#hasLeave ||= status === 100;
     this.#downstream.sendInformational({ status, reason, headers: answerHeadersOf(head, this.#ownHeaders) });
+  }
+
+  /** Leave of ours to send the body, which somebody here has to see. */
+  sendContinueTo({ expectsContinue }: RequestHead): void {
+    if (!expectsContinue || this.#hasLeave) return;
+    this.#hasLeave = true;
+    this.#downstream.sendInformational({ status: 100, reason: "Continue", headers: [] });
   }
 
   sendHead(head: ResponseHead): void {

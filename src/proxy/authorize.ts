@@ -121,6 +121,13 @@ export class PeerAuthorizer {
     return this.#bound;
   }
 
+  /** What is known of the peer where a request says more of it than its connection. */
+  peerOf(request: RequestFacts): PeerFacts {
+    const set = this.#rules.policy.get();
+    const remoteIp = set === null ? null : this.#remoteIpOf(request, set.settings.numTrustedProxies);
+    return remoteIp === null ? this.peer : { ...this.peer, remoteIp };
+  }
+
   /** Null, as in most meshes: it is the connection's for all requests. */
   #remoteIpOf(request: RequestFacts, trustedProxies: number): string | null {
     if (trustedProxies === 0) return null;
@@ -128,10 +135,10 @@ export class PeerAuthorizer {
   }
 
   /** A connection whose bytes nobody reads. */
-  authorizeConnection(): Authorization {
+  authorizeConnection(denied: Decision | null = null): Authorization {
     const set = this.#rules.policy.get();
     if (set === null) return NOT_LOADED;
-    const decision = decideTcp(set.compiled, this.peer);
+    const decision = denied ?? decideTcp(set.compiled, this.peer);
     const observation = observeTcp(set.compiled, this.peer, decision);
     return this.#conclude(decision, { observation, remoteIp: null, set, target: this.#rules.target });
   }

@@ -28,11 +28,8 @@ import type { NextTry, Tries, TriesOwner, TryFailure } from "./tries.ts";
 import { Tunnel } from "./tunnel.ts";
 import { asksForUpgrade } from "./upgrade.ts";
 
-/**
- * `asking`: somebody is asked before it is decided. `waiting`: for a channel. `open`: a request is on its way. `tunnel`:
- * upgraded. `done`: recorded.
- */
-type State = "deciding" | "asking" | "waiting" | "open" | "tunnel" | "done";
+/** `waiting`: for a channel. `open`: a request is on its way. `tunnel`: upgraded. `done`: recorded. */
+type State = "deciding" | "waiting" | "open" | "tunnel" | "done";
 
 /**
  * One request and its answer, between two connections and whatever protocols they speak: decided, forwarded, answered
@@ -60,7 +57,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Entries of the request's headers; channels add to them with each try. */
   #headerLength = 0;
   #tries: Tries | null = null;
-  #wait: AdmissionWait | null = null;
+  /** While somebody is asked before it is decided. */
+  #wait: AdmissionWait<SettledAdmission> | null = null;
   #routeAnswer: RouteAnswer | null = null;
   #forwarding: Forwarding | null = null;
   #channel: Channel | null = null;
@@ -96,13 +94,19 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   #askFirst(admission: WaitingAdmission): void {
     this.#note(admission);
-    this.#state = "asking";
     this.#wait = admission.wait;
-    admission.wait.begin((settled) => {
-      this.#wait = null;
-      this.#proceed(settled);
-      if (this.isForwarding) this.#side.onAdmittedLate(this);
-    });
+    admission.wait.begin(this);
+  }
+
+  onSettled(admission: SettledAdmission): void {
+    this.#wait = null;
+    this.#proceed(admission);
+    if (this.isForwarding) this.#side.onAdmittedLate(this);
+  }
+
+  onBodyWanted(): void {
+    this.#answer.sendContinueTo(this.head);
+    this.#downstream.resumeBody();
   }
 
   #note({ path, pair, servicePort, trace }: SettledAdmission | WaitingAdmission): void {
@@ -224,9 +228,9 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     if (this.#upstream !== null) {
       this.#held?.keep(piece);
       if (!this.#upstream.sendBody(piece)) this.#downstream.pauseBody();
-    } else if (this.#state === "waiting" || this.#state === "asking") {
+    } else if (this.#state === "waiting" || this.#wait !== null) {
       this.#hold().add(piece);
-      this.#downstream.pauseBody();
+      if (this.#wait === null || !this.#wait.takeBody(piece)) this.#downstream.pauseBody();
     }
   }
 
@@ -239,6 +243,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#isRequestWhole = true;
     if (this.#upstream === null || this.#held !== null) this.#hold().end(trailers);
     this.#upstream?.sendEnd(trailers);
+    this.#wait?.endBody();
     if (this.#tries?.isWatching === true) this.#tries.onRequestWhole();
   }
 
@@ -271,7 +276,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   onAnswer(head: ResponseHead): void {
     if (head.status === 101) this.#switchProtocols(head);
-    else if (!this.#tries!.isWatching || !this.#isAnsweredAgain(head)) this.#sendHead(head);
+    else if (!this.#tries!.isWatching || !this.#isAnsweredAgain(head)) this.#answer.sendHead(head);
+    if (this.#answer.hasBegun) this.#held?.drop();
   }
 
   /** Whether an answer is dropped, and another asked for. */
@@ -310,17 +316,12 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     if (!this.#tryAgain(error, fate)) this.#stop(error);
   }
 
-  #sendHead(head: ResponseHead): void {
-    this.#held?.drop();
-    this.#answer.sendHead(head);
-  }
-
   #switchProtocols(head: ResponseHead): void {
     if (!asksForUpgrade(this.head) || head.upgrade !== this.head.upgrade) {
       this.#stop(new CardeaError("upstream-protocol-error", "the upstream switches to a protocol nobody asked for"));
       return;
     }
-    this.#sendHead(head);
+    this.#answer.sendHead(head);
     const upstream = this.#upstream!.detach();
     this.#upstream = null;
     this.#state = "tunnel";

@@ -1,7 +1,10 @@
-import { CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
+import { type CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
+import type { Latest } from "../core/latest.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
 import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
-import { type Denial, PeerAuthorizer } from "./authorize.ts";
+import { PeerAuthorizer } from "./authorize.ts";
+import type { AdmissionWaits } from "./admission-wait.ts";
+import type { PolicySet } from "./discovery/policy-sinks.ts";
 import type { Forward } from "./forward.ts";
 import type { InboundPlace } from "./inbound-place.ts";
 import { readHboneRequest } from "./hbone-request.ts";
@@ -11,7 +14,9 @@ import type { Pair, Recorder } from "./record.ts";
 import { answerRefused, refuseUnread } from "./refuse-unread.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { PeerFacts } from "../policy/decide.ts";
+import type { ServiceCalls } from "./service-call.ts";
 import type { Answer, Detached, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
+import { authorizeFlow } from "./tcp-admission.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 
 interface HboneCallerOptions {
@@ -19,6 +24,9 @@ interface HboneCallerOptions {
   readonly forward: Forward;
   readonly live: LiveConnections;
   readonly traceIds: TraceIds;
+  readonly policy: Latest<PolicySet | null>;
+  readonly waits: AdmissionWaits;
+  readonly services: ServiceCalls;
   readonly localIp: string;
   /** One of the workload's ports; undefined: it cannot be reached through the tunnel. */
   readonly find: (port: number) => InboundPlace | undefined;
@@ -83,13 +91,10 @@ export class HboneCaller implements RequestHandler {
     });
     connect.flow = flow;
     const authorizer = new PeerAuthorizer(factsOf(port), rules);
-    const authorization = authorizer.authorizeConnection();
-    if (!authorization.allow) {
-      flow.refuse(new CardeaError(codeOf(authorization.denial), ""), authorization.denial);
-      return connect;
-    }
-    this.#flows.set(flow, authorizer);
-    void flow.carry(authorization.permit, () => void this.#flows.delete(flow));
+    authorizeFlow(flow, { ...this.#options, authorizer }, (permit) => {
+      this.#flows.set(flow, authorizer);
+      void flow.carry(permit, () => void this.#flows.delete(flow));
+    });
     return connect;
   }
 
@@ -149,10 +154,6 @@ const ANSWERED: RequestEvents = {
   onRequestFailure: () => {},
   onStalled: () => {},
 };
-
-function codeOf({ decision }: Denial): ErrorCode {
-  return decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
-}
 
 /** 401 for a denial as ztunnel has it, 404 for a port that is not there; all else as the code says. */
 function answerTo(code: ErrorCode, denialId: string | null): LocalAnswer {

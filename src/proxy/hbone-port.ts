@@ -96,7 +96,7 @@ export class HbonePort {
 
   #serve(accepted: Accepted): void {
     const { secure, own, caller, startedMs } = accepted;
-    const { recorder, forward, live, traceIds, clock, registry, workload } = this.#scope;
+    const { recorder, forward, live, traceIds, clock, registry, workload, policy, waits, services } = this.#scope;
     const tls = tlsOf(secure);
     const principal = own.identity.spiffeId;
     const pairOf = (port: number | null): Pair => {
@@ -123,6 +123,9 @@ export class HbonePort {
       forward,
       live,
       traceIds,
+      policy,
+      waits,
+      services,
       localIp,
       find: (port) => this.#find(localIp, port),
       ownPorts,

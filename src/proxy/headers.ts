@@ -57,7 +57,8 @@ export function isIdentityHeader(name: string): boolean {
   const second = name.charCodeAt(1);
   if (second !== DASH && second !== UNDERSCORE) return false;
   const lower = name.toLowerCase().replaceAll("_", "-");
-  return lower === "x-forwarded-client-cert" || lower.startsWith("x-envoy-") || lower.startsWith(OWN_PREFIX);
+  if (lower === "x-forwarded-client-cert" || lower.startsWith(OWN_PREFIX)) return true;
+  return lower.startsWith("x-envoy-") && lower !== PARTIAL_BODY;
 }
 
 /**
@@ -95,6 +96,8 @@ const LETTER_X = 0x78;
 const DASH = 0x2d;
 const UNDERSCORE = 0x5f;
 const OWN_PREFIX = "x-cardea-";
+/** What a proxy tells an external authorization server of the body that it shows; it says nothing of who calls. */
+export const PARTIAL_BODY = "x-envoy-auth-partial-body";
 
 function isRewritten(name: string): boolean {
   switch (name.length) {

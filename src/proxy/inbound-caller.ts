@@ -16,6 +16,7 @@ import type { LiveConnections } from "./live.ts";
 import type { Pair, Recorder } from "./record.ts";
 import { refuseUnread } from "./refuse-unread.ts";
 import { SeenRequest } from "./request-facts.ts";
+import type { ServiceCalls } from "./service-call.ts";
 import type { DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
 import type { Tries } from "./tries.ts";
 import { allowedUpgradeOf } from "./upgrade.ts";
@@ -29,6 +30,7 @@ interface InboundCallerOptions {
   readonly traceIds: TraceIds;
   readonly tries: Tries;
   readonly waits: AdmissionWaits;
+  readonly services: ServiceCalls;
   readonly pair: Pair;
   /** The value of x-forwarded-client-cert; null: there is nobody to vouch for. */
   readonly xfcc: string | null;
@@ -45,6 +47,7 @@ interface Forwarded {
   readonly path: string;
   /** Of its token, where one was verified. */
   readonly claims: Claims | null;
+  readonly changeAnswer: ((headers: string[]) => void) | null;
 }
 
 /** The requests of one caller: who it is, its connection has proved, or it is nobody. */
@@ -111,7 +114,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     if (!normalized.ok) return this.#refused(head, normalized.error);
     const { path: target, pathForMatch: path } = normalized;
     try {
-      const forwarded = { headers: requestHeadersOf(head), target, path, claims: null };
+      const forwarded = { headers: requestHeadersOf(head), target, path, claims: null, changeAnswer: null };
       return set.steps === null ? this.#decide(head, forwarded, null) : this.#askFirst(head, forwarded, set);
     } catch (thrown) {
       return { ...this.#refused(head, toCardeaError(thrown)), path };
@@ -120,10 +123,11 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
 
   /** The steps that come before the decision; where one has to wait, so does the request. */
   #askFirst(head: RequestHead, forwarded: Forwarded, set: PolicySet): Admission {
-    const { authorizer, policy, waits, pair, traceIds } = this.#options;
+    const { authorizer, policy, waits, services, pair, traceIds } = this.#options;
     const side = {
       waits,
-      peer: authorizer.peer,
+      services,
+      peer: authorizer.peerOf(new SeenRequest({ method: head.method, host: head.host ?? "", ...forwarded })),
       pair,
       trace: () => traceThrough(requestHeadersOf(head), traceIds),
       isInForce: () => policy.get() === set,
@@ -144,7 +148,11 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     exchange.place = -1;
   }
 
-  #decide(head: RequestHead, { headers, target, path, claims }: Forwarded, before: StepAnswer): SettledAdmission {
+  #decide(
+    head: RequestHead,
+    { headers, target, path, claims, changeAnswer }: Forwarded,
+    before: StepAnswer,
+  ): SettledAdmission {
     const { authorizer, pair, traceIds, xfcc } = this.#options;
     const { method, framing, neverIndexed = null } = head;
     const seen = new SeenRequest({ method, path, host: head.host ?? "", headers, claims });
@@ -164,7 +172,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     };
     const { permit } = authorization;
     const seenAs = { facts: seen, path, pair, servicePort: null, trace };
-    return { at: "admitted", permit, request, ...seenAs, tries: this.#options.tries, changeAnswer: null };
+    return { at: "admitted", permit, request, ...seenAs, tries: this.#options.tries, changeAnswer };
   }
 
   #denied(denial: Denial, trace: Trace, before: StepAnswer): Refusal {

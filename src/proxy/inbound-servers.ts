@@ -30,12 +30,12 @@ interface InboundServersOptions {
 /** Serves the requests that a caller makes over a connection, or over what is as good: each is authorized by itself. */
 export function inboundServers(connection: Connection, options: InboundServersOptions) {
   const { scope, accepted, authorizer, pair, lifetime, permitted, onFault } = options;
-  const { recorder, forward, live, policy, traceIds, clock, tries, waits } = scope;
+  const { recorder, forward, live, policy, traceIds, clock, tries, waits, services } = scope;
   const { own, caller } = accepted;
   const serverOptions = () => {
     const xfcc = caller === null ? null : xfccOf(own, caller);
     const onOver = () => void permitted.delete(handler);
-    const shared = { recorder, forward, live, policy, traceIds, tries, waits };
+    const shared = { recorder, forward, live, policy, traceIds, tries, waits, services };
     const handler = new InboundCaller({ ...shared, authorizer, pair, xfcc, onOver });
     permitted.add(handler);
     return { handler, live, clock, lifetime, onGone: () => handler.leave() };

@@ -30,7 +30,9 @@ import { OpaqueBeginning } from "./opaque-beginning.ts";
 import { ProtocolDetection } from "./protocol-detection.ts";
 import { enderOf, type Pair, type Recorder } from "./record.ts";
 import type { PlaintextBegun } from "./read-plaintext.ts";
+import type { ServiceCalls } from "./service-call.ts";
 import { claimedService } from "./sni.ts";
+import { authorizeFlow } from "./tcp-admission.ts";
 import { TcpFlow } from "./tcp-flow.ts";
 import type { Tries } from "./tries.ts";
 
@@ -53,6 +55,7 @@ export interface InboundScope {
   /** What happens when the app loses a request. */
   readonly tries: Tries;
   readonly waits: AdmissionWaits;
+  readonly services: ServiceCalls;
 }
 
 /** Which port of the workload a connection is for. Errors: as they are to be recorded. */
@@ -250,16 +253,11 @@ export class InboundPort {
       trace: null,
     });
     if (beginning !== null) beginning.onGone = (error) => flow.abandon(error);
-    const authorization = authorizer.authorizeConnection();
-    if (!authorization.allow) {
-      const { decision } = authorization.denial;
-      const code = decision.reason === "policy-not-loaded" ? "policy-not-loaded" : "denied-by-policy";
-      flow.refuse(new CardeaError(code, ""), authorization.denial);
-      return;
-    }
-    const permitted = { recheck: () => recheckFlow(flow, authorizer) };
-    this.#permitted.add(permitted);
-    void flow.carry(authorization.permit, () => void this.#permitted.delete(permitted));
+    authorizeFlow(flow, { ...this.#scope, authorizer }, (permit) => {
+      const permitted = { recheck: () => recheckFlow(flow, authorizer) };
+      this.#permitted.add(permitted);
+      void flow.carry(permit, () => void this.#permitted.delete(permitted));
+    });
   }
 
   #pairOf(accepted: Accepted): Pair {

@@ -36,6 +36,7 @@ import { OutboundPort, type OutboundScope } from "./outbound.ts";
 import { PodPlaces } from "./pod-places.ts";
 import { Pools } from "./pool.ts";
 import { Recorder } from "./record.ts";
+import type { ServiceRequest } from "./service-call.ts";
 import { createTraceIds } from "./trace-ids.ts";
 import { Backends } from "./traffic/backends.ts";
 import { reportBackends } from "./traffic/backend-report.ts";
@@ -143,7 +144,10 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
   const inbound = {
     ...shared,
     tries: new OnceMore(bodies),
-    waits: { clock, count: 0 },
+    waits: { clock, count: 0, bodyBytes: 0 },
+    services: {
+      call: async (request: ServiceRequest) => (await import("./service-call.ts")).callService(request, outbound),
+    },
     enforcement,
     registry,
     policy,

@@ -70,6 +70,12 @@ export class TcpFlow implements LiveConnection {
     }
   }
 
+  /** Somebody has to be asked first. `onOver`: it has come to its end meanwhile. */
+  hold(onOver: () => void): void {
+    this.#onOver = onOver;
+    this.#options.live.add(this);
+  }
+
   /** Null: it is carried, or over. Else where to try next. */
   async #tryOne(permit: Permit): Promise<Permit | null> {
     try {

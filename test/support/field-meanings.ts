@@ -1,3 +1,5 @@
+import { providerMeanings } from "./provider-meanings.ts";
+
 /** What the fields of a Mesh document mean; the rest of docs/reference/mesh-file.md comes from the parser. */
 export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   apiVersion: "",
@@ -10,6 +12,7 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.rootNamespace": "Policies of this namespace hold in the whole mesh.",
   "spec.enforcement": "AUDIT: what would be denied is recorded as `would-deny`, and nothing is blocked.",
   "spec.defaultAction": "Holds where no ALLOW policy selects the workload.",
+  ...providerMeanings("spec.extensionProviders"),
   "spec.pathNormalization": "What is done to a path before it is matched and forwarded; as Istio's meshConfig has it.",
   "spec.numTrustedProxies":
     "Proxies before the mesh that each add to X-Forwarded-For whom they were called by; remoteIpBlocks means the address so many from its right. 0: the connection's.",
@@ -76,8 +79,9 @@ export const POLICY_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.targetRef": "",
   "spec.targetRefs": "",
   "spec.action":
-    "ALLOW unless told. AUDIT marks what it matches in the flow record and decides nothing. CUSTOM is known and not yet supported.",
-  "spec.provider": "",
+    "ALLOW unless told. AUDIT marks what it matches in the flow record and decides nothing. CUSTOM has a server outside asked about what its rules match, before DENY and ALLOW.",
+  "spec.provider": "Of CUSTOM: who is asked.",
+  "spec.provider.name": "One of the mesh's extension providers.",
   "spec.rules": "The policy matches when one of them does. `[{}]` matches everything.",
   "spec.rules[].from": "One of them must match.",
   "spec.rules[].from[].source": "All of its fields must match.",

@@ -20,6 +20,12 @@ export function istioAllows(documents: readonly AuthorizationPolicy[], question:
   const matchesAny = (action: string): boolean =>
     selected.some((policy) => policy.action === action && policy.rules.some((rule) => matches(rule, policy, question)));
   if (matchesAny("DENY")) return false;
+  // getBadCustomDenyRules; of a server that can be asked we say what there is if it allows.
+  const providers = [
+    ...new Set(selected.filter((policy) => policy.action === "CUSTOM").map(({ provider }) => provider)),
+  ];
+  const isKnown = question.settings.extensionProviders.some(({ name }) => name === providers[0]);
+  if ((providers.length > 1 || !isKnown) && matchesAny("CUSTOM")) return false;
   if (!selected.some((policy) => policy.action === "ALLOW")) return question.settings.defaultAction === "ALLOW";
   return matchesAny("ALLOW");
 }

@@ -5,6 +5,7 @@ import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/po
 import type { Claims } from "../../src/policy/claims.ts";
 import type { PeerFacts, RequestFacts, Workload } from "../../src/policy/facts.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../src/policy/mesh-settings.ts";
+import { providerOf } from "./asked-outside.ts";
 
 // A small world, so that policies and requests meet often.
 const NAMESPACES = ["a", "ab", "b", "root"];
@@ -194,7 +195,7 @@ const labels = fc.constantFrom({}, { app: "orders" }, { app: "orders", version: 
 const policyFields = <R>(rules: fc.Arbitrary<R[]>) =>
   fc.record({
     namespace: fc.constantFrom(...NAMESPACES),
-    action: fc.constantFrom("ALLOW", "ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"),
+    action: fc.constantFrom("ALLOW", "ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT", "CUSTOM"),
     isDryRun: fc.constantFrom(false, false, false, true),
     matchLabels: maybe(labels, 3),
     rules,
@@ -209,14 +210,16 @@ const documentsOf = (fields: ReturnType<typeof policyFields<object>>, counts: fc
       metadata: {
         name: `p${i}`,
         namespace,
-        // AUDIT is refused in a dry run.
-        annotations: action === "AUDIT" ? {} : { "istio.io/dry-run": String(isDryRun) },
+        // AUDIT and CUSTOM are refused in a dry run.
+        annotations: action === "AUDIT" || action === "CUSTOM" ? {} : { "istio.io/dry-run": String(isDryRun) },
       },
-      // A DENY policy must have a rule.
+      // A DENY or CUSTOM policy must have a rule.
       spec: {
         action,
+        // Of a provider that the mesh may have, or of one that it never has.
+        provider: action === "CUSTOM" ? { name: isDryRun ? "other" : "opa" } : undefined,
         selector: matchLabels && { matchLabels },
-        rules: action === "DENY" && rules.length === 0 ? [{}] : rules,
+        rules: (action === "DENY" || action === "CUSTOM") && rules.length === 0 ? [{}] : rules,
       },
     })),
   );
@@ -275,18 +278,22 @@ export const requests: fc.Arbitrary<RequestFacts> = fc
 
 export const workloads: fc.Arbitrary<Workload> = fc.record({ namespace: fc.constantFrom("a", "ab"), labels });
 
+const OPA = providerOf({ name: "opa", envoyExtAuthzGrpc: { service: "opa.tools.svc.cluster.local", port: 9191 } });
+
 export const settings: fc.Arbitrary<MeshSettings> = fc
   .record({
     trustDomain: fc.constantFrom("cluster.local", "old.local"),
     aliases: fc.constantFrom([], ["old.local"], ["cluster.local", "other.local"]),
     defaultAction: fc.constantFrom("ALLOW" as const, "DENY" as const),
+    extensionProviders: fc.constantFrom([], [OPA]),
   })
-  .map(({ trustDomain, aliases, defaultAction }) => ({
+  .map(({ trustDomain, aliases, defaultAction, extensionProviders }) => ({
     ...DEFAULT_MESH_SETTINGS,
     trustDomain: parseTrustDomain(trustDomain),
     trustDomainAliases: aliases.map(parseTrustDomain),
     rootNamespace: "root",
     defaultAction,
+    extensionProviders,
   }));
 
 /** A document that must be valid. */

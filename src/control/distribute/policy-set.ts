@@ -21,7 +21,11 @@ export function createPolicySet(parts: PolicySetParts, api: MeshApi): Resource {
   const scope = parts.scope.map((labels) => ({ labels }));
   return createResource(POLICY_SET_NAME, api.policySet, POLICY_SET_TYPE, {
     revision,
-    settings: { ...settings, trustDomainAliases: [...settings.trustDomainAliases] },
+    settings: {
+      ...settings,
+      trustDomainAliases: [...settings.trustDomainAliases],
+      extensionProviders: settings.extensionProviders.map((provider) => JSON.stringify(provider)),
+    },
     hashes,
     scope,
   });

@@ -45,6 +45,7 @@ function control(): TemplateMap {
       defaultAction: value("mesh.defaultAction"),
       pathNormalization: value("mesh.pathNormalization"),
       numTrustedProxies: value("mesh.numTrustedProxies"),
+      extensionProviders: value("mesh.extensionProviders"),
     },
     clusterDomain: value("mesh.clusterDomain"),
     audience: value("mesh.tokenAudience"),

@@ -77,6 +77,11 @@ export const VALUE_TABLE: Readonly<Record<string, Value>> = {
     DEFAULT_MESH_SETTINGS.numTrustedProxies,
     "Proxies before the mesh that each add to `X-Forwarded-For`: `remoteIpBlocks` means the address so many from its right.",
   ),
+  "mesh.extensionProviders": value(
+    OBJECTS,
+    [],
+    "The servers that CUSTOM policies may name, as Istio's `meshConfig.extensionProviders` has those that authorize.",
+  ),
   "mesh.tokenAudience": value(AUDIENCE, TOKEN_AUDIENCE, "Whom tokens that sidecars join with must be made for."),
   "mesh.bypassChecks": value(
     choice("audit", "enforce"),

@@ -80,7 +80,7 @@ export function parseInvariant(located: Located, source: { readonly file: string
       terms: null,
       raw: null,
     };
-    return { ...head, kind: "never", to: spec.to, rules: { ...rules, action: "DENY" } };
+    return { ...head, kind: "never", to: spec.to, rules: { ...rules, action: "DENY", provider: null } };
   }
   if (never === null && unreachable !== null && spec.to === null)
     return { ...head, kind: "unreachable", ...unreachable };

@@ -15,7 +15,7 @@ import { selectPolicies } from "../../policy/select.ts";
 import type { CompiledTraffic } from "../../traffic/compile.ts";
 import type { TrafficKind } from "../../traffic/kinds.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
-import type { AdmissionSteps } from "../admission-steps.ts";
+import type { AdmissionStep, AdmissionSteps } from "../admission-steps.ts";
 import type { TimedGrants } from "./timed-grants.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import {
@@ -131,9 +131,11 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   /** Both are compiled before either is put in force: a revision holds whole or not at all. */
   async function putInForce(set: WirePolicySet, documents: SetDocuments): Promise<string | null> {
     newest = set;
-    const { revision, settings, version } = set;
+    const { revision, version } = set;
     try {
       const timed = await readTimes(documents.policies, options);
+      const settings = await settingsOf(set);
+      const first = await stepsOf(documents.policies, { workload, settings, clock });
       const compiled = await compileSliced(
         timed?.policies() ?? documents.policies,
         workload,
@@ -157,7 +159,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
         compiled,
         documents: documents.policies,
         authentication,
-        steps: null,
+        steps: first,
         mutualTls,
         accessLog,
       });
@@ -216,6 +218,32 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       apply: applyPolicySet,
     },
   };
+}
+
+/** What only a mesh with extension providers needs is loaded with the first of them. */
+async function settingsOf({ settings, providers }: WirePolicySet): Promise<MeshSettings> {
+  if (providers.length === 0) return settings;
+  const { readProviders } = await import("../ext-authz/open-custom.ts");
+  return { ...settings, extensionProviders: readProviders(providers) };
+}
+
+interface StepWorld {
+  readonly workload: Workload;
+  readonly settings: MeshSettings;
+  readonly clock: Clock;
+}
+
+/** What is asked before a request is decided, in order. */
+async function stepsOf(policies: readonly AuthorizationPolicy[], world: StepWorld): Promise<AdmissionSteps | null> {
+  const steps: AdmissionStep[] = [];
+  if (policies.some((policy) => policy.action === "CUSTOM")) {
+    const { openCustomStep } = await import("../ext-authz/open-custom.ts");
+    const step = await openCustomStep(policies, world);
+    if (step !== null) steps.push(step);
+  }
+  if (steps.length === 0) return null;
+  const { AdmissionSteps: Steps } = await import("../admission-steps.ts");
+  return new Steps(steps);
 }
 
 interface SetDocuments {

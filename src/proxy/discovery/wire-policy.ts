@@ -42,7 +42,10 @@ interface WireSource {
 export interface WirePolicySet {
   readonly version: string;
   readonly revision: string;
+  /** Without the extension providers. */
   readonly settings: MeshSettings;
+  /** The extension providers, each as JSON. */
+  readonly providers: readonly string[];
   /** Policy name → version. */
   readonly hashes: ReadonlyMap<string, string>;
   /** See PolicySet.scope in policy.proto. */
@@ -82,6 +85,7 @@ export function readWirePolicySet(resource: Resource): WirePolicySet {
     version,
     revision: set.revision,
     settings: readSettings(set),
+    providers: set.settings?.extensionProviders ?? [],
     hashes: set.hashes,
     scope: set.scope.map(({ labels }) => labels),
   };
@@ -112,6 +116,7 @@ function readSettings({ settings }: PolicySet): MeshSettings {
     defaultAction: known(settings.defaultAction),
     pathNormalization: known(settings.pathNormalization),
     numTrustedProxies: settings.numTrustedProxies,
+    extensionProviders: [],
   };
 }
 

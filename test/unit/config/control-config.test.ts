@@ -32,6 +32,7 @@ test("what is left out gets the mesh's defaults", () => {
       defaultAction: "DENY",
       pathNormalization: "BASE",
       numTrustedProxies: 0,
+      extensionProviders: [],
     },
   });
 });
@@ -45,6 +46,7 @@ test("every field is taken", () => {
     defaultAction: "ALLOW",
     pathNormalization: "MERGE_SLASHES",
     numTrustedProxies: 2,
+    extensionProviders: [],
   };
   const flows = { listen: { host: "127.0.0.1", port: 15_017 }, retentionMs: 3_600_000, bytesMax: 4_194_304 };
   const whole = { ...GOOD, mesh, flows, policiesGit: GIT, logLevel: "debug", admin: { host: "::1", port: 0 } };

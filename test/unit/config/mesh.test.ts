@@ -22,6 +22,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
       defaultAction: "DENY",
       pathNormalization: "BASE",
       numTrustedProxies: 0,
+      extensionProviders: [],
     },
     policies: "policies",
     policiesGit: null,

@@ -76,6 +76,14 @@ describe("what Istio's validation accepts", () => {
 
 describe("what Istio's validation refuses, and where we say it", () => {
   test.each<[string, unknown, string]>([
+    ["CUSTOM without a provider", { action: "CUSTOM", rules: [{}] }, "spec.provider: is required by the action CUSTOM"],
+    [
+      "CUSTOM without rules",
+      { action: "CUSTOM", provider: { name: "x" } },
+      "a CUSTOM policy without rules never matches",
+    ],
+    ["a provider beside ALLOW", { provider: { name: "x" }, rules: [{}] }, "spec.provider: is for CUSTOM alone"],
+    ["a provider without a name", { action: "CUSTOM", provider: {}, rules: [{}] }, "spec.provider.name: is required"],
     ["deny-rules-nil", { action: "DENY" }, "spec: a DENY policy without rules never matches"],
     ["deny with an empty list", { action: "DENY", rules: [] }, "spec: a DENY policy without rules never matches"],
     ["rule nil", { rules: [null] }, "spec.rules[0]: expected a map, found nothing (null)"],
@@ -191,8 +199,6 @@ describe("where we refuse what Istio takes", () => {
 // What a later version reads. Enforcing such a policy as if the field were not there would be a lie.
 describe("what is not yet supported is refused by its field", () => {
   test.each<[string, unknown, string]>([
-    ["CUSTOM", { action: "CUSTOM", provider: { name: "x" }, rules: [{}] }, "spec.action: CUSTOM is not yet supported"],
-    ["provider", { provider: { name: "x" } }, "spec.provider: is for the action CUSTOM"],
     [
       "two stars in requestPrincipals",
       source({ requestPrincipals: ["*/*"] }),

@@ -4,6 +4,7 @@ import { LIMITS } from "../../../src/core/limits.ts";
 import type { Clock } from "../../../src/core/ports.ts";
 import type { SettledAdmission } from "../../../src/proxy/admission.ts";
 import { Asking, type StepAnswer } from "../../../src/proxy/admission-steps.ts";
+import { type AskedBodies, AskedBody } from "../../../src/proxy/asked-body.ts";
 import { AdmissionWait, type AdmissionWaits } from "../../../src/proxy/admission-wait.ts";
 import { createSimClock } from "../../support/sim-clock.ts";
 
@@ -46,18 +47,22 @@ describe("requests that wait to be decided", () => {
   });
 
   it("find the signal of a question that is over aborted, however late they ask for it", () => {
-    const asking = new Asking();
+    const asking = askingIn({ bodyBytes: 0 });
     asking.end();
     expect(asking.signal.aborted).toBe(true);
   });
 });
 
+function askingIn(bodies: AskedBodies): Asking {
+  return new Asking(new AskedBody(bodies, true), { call: () => Promise.reject(new Error("nobody is called here")) });
+}
+
 function waitsOf(clock: Clock): AdmissionWaits {
-  return { clock, count: 0 };
+  return { clock, count: 0, bodyBytes: 0 };
 }
 
 function waitIn(waits: AdmissionWaits, conclude: () => SettledAdmission = () => ({}) as SettledAdmission) {
-  const asking = new Asking();
+  const asking = askingIn(waits);
   const { promise, resolve } = Promise.withResolvers<StepAnswer>();
   const refusedFor: string[] = [];
   const refuse = (error: CardeaError) => {
@@ -65,6 +70,6 @@ function waitIn(waits: AdmissionWaits, conclude: () => SettledAdmission = () => 
     return {} as SettledAdmission;
   };
   const wait = new AdmissionWait(waits, { asking, answer: promise, conclude, refuse });
-  const settled = new Promise<void>((done) => wait.begin(() => done()));
+  const settled = new Promise<void>((done) => wait.begin({ onSettled: () => done(), onBodyWanted: () => {} }));
   return { wait, asking, answer: resolve, refusedFor, settled };
 }

@@ -1,7 +1,7 @@
 import type { AuthorizationPolicy } from "../../document.ts";
 import type { Workload } from "../../facts.ts";
 import type { MeshSettings } from "../../mesh-settings.ts";
-import { selectPolicies } from "../../select.ts";
+import { policiesFor } from "../../select.ts";
 import type { Truth } from "./explore.ts";
 import type { Protocol } from "./facts.ts";
 import { type Formula, formulasOf } from "./formula.ts";
@@ -25,7 +25,7 @@ export function accessTo(
   about: { readonly settings: MeshSettings; readonly protocol: Protocol },
 ): Access {
   const { settings, protocol } = about;
-  const selected = selectPolicies(documents, workload, settings.rootNamespace).filter(({ isDryRun }) => !isDryRun);
+  const selected = policiesFor(documents, workload, settings).filter(({ isDryRun }) => !isDryRun);
   const formulas = (["DENY", "ALLOW"] as const).flatMap((action) =>
     selected.filter((policy) => policy.action === action).flatMap((policy) => formulasOf(policy, settings, protocol)),
   );

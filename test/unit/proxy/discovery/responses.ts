@@ -100,6 +100,7 @@ export const SETTINGS: MeshSettings__Output = {
   defaultAction: "DENY",
   pathNormalization: "BASE",
   numTrustedProxies: 0,
+  extensionProviders: [],
 };
 
 /** A set of the given policies; `change` replaces parts of the message. */

@@ -12,6 +12,7 @@ export interface MeshSettings {
   'defaultAction'?: (_cardea_mesh_v1_DefaultAction);
   'pathNormalization'?: (_cardea_mesh_v1_PathNormalization);
   'numTrustedProxies'?: (number);
+  'extensionProviders'?: (string)[];
 }
 
 export interface MeshSettings__Output {
@@ -22,4 +23,5 @@ export interface MeshSettings__Output {
   'defaultAction': (_cardea_mesh_v1_DefaultAction__Output);
   'pathNormalization': (_cardea_mesh_v1_PathNormalization__Output);
   'numTrustedProxies': (number);
+  'extensionProviders': (string)[];
 }
