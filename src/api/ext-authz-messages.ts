@@ -17,6 +17,7 @@ const PEER = messageOf({
   principal: field(4, STRING),
 });
 const TIMESTAMP = messageOf({ seconds: field(1, INT64), nanos: field(2, INT32) });
+const HEADER_VALUE = messageOf({ key: field(1, STRING), value: field(2, STRING), rawValue: field(3, BYTES) });
 const HTTP_REQUEST = messageOf({
   id: field(1, STRING),
   method: field(2, STRING),
@@ -28,6 +29,7 @@ const HTTP_REQUEST = messageOf({
   protocol: field(10, STRING),
   body: field(11, STRING),
   rawBody: field(12, BYTES),
+  headerMap: message(13, messageOf({ headers: repeated(1, HEADER_VALUE) })),
 });
 const REQUEST = messageOf({ time: message(1, TIMESTAMP), http: message(2, HTTP_REQUEST) });
 const TLS_SESSION = messageOf({ sni: field(1, STRING) });
@@ -45,7 +47,6 @@ export const CHECK_REQUEST = messageOf({
   ),
 });
 
-const HEADER_VALUE = messageOf({ key: field(1, STRING), value: field(2, STRING), rawValue: field(3, BYTES) });
 const HEADER_VALUE_OPTION = messageOf({
   header: message(1, HEADER_VALUE),
   append: message(2, messageOf({ value: field(1, BOOL) })),

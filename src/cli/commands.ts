@@ -15,6 +15,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "edges", load: async () => (await import("./edges.ts")).command },
   { name: "top", load: async () => (await import("./top.ts")).command },
   { name: "explain", load: async () => (await import("./explain.ts")).command },
+  { name: "ext-authz", load: async () => (await import("./ext-authz.ts")).command },
   { name: "breach", load: async () => (await import("./breach.ts")).command },
   { name: "lint", load: async () => (await import("./lint.ts")).command },
   { name: "policy check", load: async () => (await import("./policy-check.ts")).command },

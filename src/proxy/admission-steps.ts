@@ -12,7 +12,7 @@ import type { LocalAnswer } from "./local-answer.ts";
 import type { Pair } from "./record.ts";
 import { SeenRequest } from "./request-facts.ts";
 import type { ServiceCalls } from "./service-call.ts";
-import type { TcpAdmission } from "./tcp-admission.ts";
+import type { TcpAdmission } from "./tcp-flow.ts";
 
 interface AskedParts {
   readonly head: RequestHead;

@@ -16,8 +16,7 @@ import type { RequestHead } from "../wire/http1-head.ts";
 import type { PeerFacts } from "../policy/decide.ts";
 import type { ServiceCalls } from "./service-call.ts";
 import type { Answer, Detached, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
-import { authorizeFlow } from "./tcp-admission.ts";
-import { TcpFlow } from "./tcp-flow.ts";
+import { authorizeFlow, TcpFlow } from "./tcp-flow.ts";
 
 interface HboneCallerOptions {
   readonly recorder: Recorder;

@@ -32,8 +32,7 @@ import { enderOf, type Pair, type Recorder } from "./record.ts";
 import type { PlaintextBegun } from "./read-plaintext.ts";
 import type { ServiceCalls } from "./service-call.ts";
 import { claimedService } from "./sni.ts";
-import { authorizeFlow } from "./tcp-admission.ts";
-import { TcpFlow } from "./tcp-flow.ts";
+import { authorizeFlow, TcpFlow } from "./tcp-flow.ts";
 import type { Tries } from "./tries.ts";
 
 /** What every inbound port of a sidecar works with. */
