@@ -55,8 +55,6 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
   "downstream-reset": "The caller went away before it had the whole answer.",
   "certificate-ended":
     "A connection lives no longer than the certificates that made it. The client can connect again; if it cannot, a sidecar fails to renew: cardea status.",
-  "admission-timeout":
-    "Whoever had to be asked before the decision, an external authorization server or a token's keys, took too long. Look at it, and at the way to it.",
   overloaded: "A limit on connections or streams was reached (docs/reference/limits.md).",
   draining: "The sidecar was shutting down; the client can try again.",
   internal: "This is a fault of ours. Please report it with the sidecar's log.",
