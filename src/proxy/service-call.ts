@@ -1,7 +1,7 @@
 import { CardeaError } from "../core/errors.ts";
 import type { Clock } from "../core/ports.ts";
 import type { Headers } from "../wire/headers.ts";
-import type { RequestHead } from "../wire/http1-head.ts";
+import type { BodyFraming, RequestHead } from "../wire/http1-head.ts";
 import { ownPeer, unknownPeer } from "./flow-peers.ts";
 import { OutboundCaller } from "./outbound-caller.ts";
 import type { OutboundScope } from "./outbound.ts";
@@ -78,7 +78,7 @@ function headOf({ service, host, method, target, headers, body }: ServiceRequest
     headers: [...headers],
     host: host ?? service,
     path: target,
-    framing: body === null ? { kind: "none" } : { kind: "length", bytes: body.length },
+    framing: framingOf(method, body),
     isKeepAlive: true,
     upgrade: null,
     expectsContinue: false,
@@ -93,6 +93,14 @@ interface GatheredAnswerOptions {
   resolve(answer: ServiceAnswer): void;
   reject(error: CardeaError): void;
 }
+
+/** Without a body, a method that is made for one says so (RFC 9110 section 8.6). */
+function framingOf(method: string, body: Buffer | null): BodyFraming {
+  if (body !== null) return { kind: "length", bytes: body.length };
+  return MADE_FOR_BODIES.has(method) ? { kind: "length", bytes: 0 } : { kind: "none" };
+}
+
+const MADE_FOR_BODIES: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 /** The caller's half of an exchange, where the caller is us: gathers the answer. */
 class GatheredAnswer implements DownstreamStream {

@@ -197,6 +197,14 @@ describe("a CUSTOM policy whose provider speaks HTTP", () => {
     expect(mesh.ordersApp[0]!.text()).toMatch(/abcdef$/);
   });
 
+  it("says of a request without its body that it has none", async () => {
+    const { mesh, asked } = await openWorld();
+    await mesh.call(mesh.toOrders, "POST /admin HTTP/1.1\r\nHost: o\r\nContent-Length: 3\r\n\r\nabc");
+    await mesh.settle();
+    expect(asked[0]!.text()).toMatch(/\r\ncontent-length: 0\r\n/i);
+    expect(asked[0]!.text()).not.toMatch(/abc/);
+  });
+
   it("gives leave to send a body that it has to show", async () => {
     const { mesh, asked } = await openWorld({ includeRequestBodyInCheck: { maxRequestBytes: 8 } });
     const head = "POST /admin HTTP/1.1\r\nHost: o\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";

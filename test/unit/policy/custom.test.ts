@@ -42,6 +42,16 @@ describe("an extension provider is refused", () => {
       "no header",
     ],
     [
+      "that would choose routes anew",
+      { name: "a", envoyExtAuthzGrpc: { ...GRPC, clearRouteCache: true } },
+      "no meaning",
+    ],
+    [
+      "with the old list of headers",
+      { name: "a", envoyExtAuthzHttp: { ...GRPC, includeHeadersInCheck: ["a"] } },
+      "deprecated",
+    ],
+    [
       "that wants more of a body than is held",
       { name: "a", envoyExtAuthzGrpc: { ...GRPC, includeRequestBodyInCheck: { maxRequestBytes: 1e9 } } },
       "maxRequestBytes",
@@ -63,6 +73,13 @@ test("an extension provider is written out as it was read", () => {
   const provider = providerOf(document);
   expect(provider).toMatchObject({ protocol: "grpc", timeoutMs: 2_000, statusOnError: 403, body: null });
   expect(JSON.parse(JSON.stringify(provider))).toEqual(document);
+});
+
+test.each([
+  ["authz.shop.svc.cluster.local", "authz.shop.svc.cluster.local"],
+  ["tools/authz.example.com", "authz.example.com"],
+])("a service by its host, with a namespace before it or not: %s", (service, host) => {
+  expect(providerOf({ name: "a", envoyExtAuthzGrpc: { service, port: 1 } }).service).toBe(host);
 });
 
 describe("where a server would be asked", () => {
