@@ -64,6 +64,7 @@ export function sampleFlows({ services, callsPerService }: Sample): (index: numb
       route: null,
       attempts: null,
       retriedFor: null,
+      requestPrincipal: null,
     };
   };
 }

@@ -316,6 +316,18 @@ export const LIMIT_TABLE = {
   ),
   workloadApiSecretsMax: limit(64, "count", "Secrets that one call of Envoy's may name; a workload has a handful."),
   tokenBytesMax: limit(16_384, "bytes", "One JSON Web Token; ours have 500 bytes."),
+  tokenNameLengthMax: limit(2_048, "count", "Characters of an issuer, a subject or a key's id in a token."),
+  tokenKeysTriedMax: limit(
+    8,
+    "count",
+    "Keys that one token is tried against, where it names none or several have its name.",
+  ),
+  claimHeaderLengthMax: limit(4_096, "count", "Characters of a claim that is written to a header."),
+  verifiedTokensMax: limit(
+    4_096,
+    "count",
+    "Tokens whose signature a sidecar remembers to be good, up to their end and no longer than its keys are the same.",
+  ),
   tokenSkewMs: limit(30_000, "ms", "How far the clocks of who issues and who verifies a token may be apart."),
   jwtSvidTtlMs: limit(
     300_000,

@@ -58,6 +58,7 @@ export function encodeFlowLine(flow: FlowRecord): JsonBytes {
   putText(LINE, ',"route":', flow.route);
   putNumber(LINE, ',"attempts":', flow.attempts);
   putText(LINE, ',"retriedFor":', flow.retriedFor);
+  putText(LINE, ',"requestPrincipal":', flow.requestPrincipal);
   LINE.ascii("}");
   return LINE;
 }

@@ -142,6 +142,7 @@ function recordOf(values: Values, source: FlowPeer, destination: FlowPeer, tls: 
     route: values[at.route] as string | null,
     attempts: values[at.attempts] as number | null,
     retriedFor: values[at.retriedFor] as string | null,
+    requestPrincipal: values[at.requestPrincipal] as string | null,
   };
 }
 

@@ -299,6 +299,13 @@ export const FLOW_FIELDS = {
     "source",
     "Why it was last sent or tried again: an error's code, an answer's status, or grpc- and a gRPC status.",
   ),
+  requestPrincipal: maybe(
+    "text",
+    "enduser.id",
+    null,
+    "destination",
+    "Issuer and subject of the end user's token that was verified, with a slash between; absent without one.",
+  ),
 } as const satisfies Record<string, FlowField>;
 
 type Fields = typeof FLOW_FIELDS;

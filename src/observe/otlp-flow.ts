@@ -62,6 +62,7 @@ function putRare(flow: FlowRecord): void {
   putText(LOG, KEYS.route, flow.route);
   putNumber(LOG, KEYS.attempts, flow.attempts);
   putText(LOG, KEYS.retriedFor, flow.retriedFor);
+  putText(LOG, KEYS.requestPrincipal, flow.requestPrincipal);
 }
 
 const LOG = new ProtobufBytes();

@@ -10,7 +10,12 @@ export type DecisionReason =
   | "no-allow-rule-matched"
   | "default-action"
   | "plaintext-refused"
-  | "policy-not-loaded";
+  | "policy-not-loaded"
+  | TokenReason;
+
+/** What a request is refused for before any policy is asked, when RequestAuthentication does not take its tokens. */
+export const TOKEN_REASONS = ["token-invalid", "token-missing", "token-audience"] as const;
+export type TokenReason = (typeof TOKEN_REASONS)[number];
 
 export interface Decision {
   readonly allow: boolean;

@@ -38,6 +38,8 @@ export class AskedRequest {
   headers: string[];
   /** Of the token that a step has verified; null: none has. */
   claims: Claims | null = null;
+  /** Issuer and subject of that token, for the record. */
+  requestPrincipal: string | null = null;
   /** What becomes of the answer's fields; null: nothing. */
   changeAnswer: ((headers: string[]) => void) | null = null;
 

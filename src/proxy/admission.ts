@@ -40,6 +40,8 @@ export type SettledAdmission =
       readonly request: OutgoingRequest;
       /** What was decided on, for a later policy; null where no policy decides. */
       readonly facts: RequestFacts | null;
+      /** Issuer and subject of a verified token; left out: there is none. */
+      readonly requestPrincipal?: string | null;
       /** Null where none is worked out: the head's own then stands in the record. */
       readonly path: string | null;
       readonly pair: Pair;
@@ -64,6 +66,7 @@ export type SettledAdmission =
       readonly denial: Denial | null;
       /** What the caller gets, by the id of the denial; left out: what the error's code stands for. */
       readonly answer?: ((denialId: string) => LocalAnswer) | null;
+      readonly requestPrincipal?: string | null;
       readonly path: string | null;
       readonly pair: Pair;
       readonly servicePort: number | null;

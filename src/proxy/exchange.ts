@@ -48,6 +48,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   readonly #downstream: DownstreamStream;
   readonly #startedMs: number;
   readonly #answer: AnswerPassing;
+  requestPrincipal: string | null = null;
   #state: State = "deciding";
   #permit: Permit | null = null;
   #denial: Denial | null = null;
@@ -123,6 +124,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       this.#answerWith(admission.answer.local, this.#side.recorder.newId(), null);
       return;
     }
+    this.requestPrincipal = admission.requestPrincipal ?? null;
     if (admission.at === "refused") {
       this.#denial = admission.denial;
       this.#answerLocally(admission.error, admission.answer);

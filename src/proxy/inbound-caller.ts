@@ -47,6 +47,8 @@ interface Forwarded {
   readonly path: string;
   /** Of its token, where one was verified. */
   readonly claims: Claims | null;
+  /** Of that token, for the record. */
+  readonly requestPrincipal: string | null;
   readonly changeAnswer: ((headers: string[]) => void) | null;
 }
 
@@ -114,7 +116,8 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     if (!normalized.ok) return this.#refused(head, normalized.error);
     const { path: target, pathForMatch: path } = normalized;
     try {
-      const forwarded = { headers: requestHeadersOf(head), target, path, claims: null, changeAnswer: null };
+      const nothing = { claims: null, requestPrincipal: null, changeAnswer: null };
+      const forwarded = { headers: requestHeadersOf(head), target, path, ...nothing };
       return set.steps === null ? this.#decide(head, forwarded, null) : this.#askFirst(head, forwarded, set);
     } catch (thrown) {
       return { ...this.#refused(head, toCardeaError(thrown)), path };
@@ -150,7 +153,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
 
   #decide(
     head: RequestHead,
-    { headers, target, path, claims, changeAnswer }: Forwarded,
+    { headers, target, path, claims, requestPrincipal, changeAnswer }: Forwarded,
     before: StepAnswer,
   ): SettledAdmission {
     const { authorizer, pair, traceIds, xfcc } = this.#options;
@@ -158,7 +161,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
     const seen = new SeenRequest({ method, path, host: head.host ?? "", headers, claims });
     const authorization = authorizer.authorizeRequest(seen, before === null ? null : before.decision);
     const trace = traceThrough(headers, traceIds);
-    if (!authorization.allow) return { ...this.#denied(authorization.denial, trace, before), path };
+    if (!authorization.allow) return { ...this.#denied(authorization.denial, trace, before), path, requestPrincipal };
     const upgrade = allowedUpgradeOf(head);
     if (xfcc !== null) headers.push("x-forwarded-client-cert", xfcc);
     const request = {
@@ -171,7 +174,7 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
       neverIndexed,
     };
     const { permit } = authorization;
-    const seenAs = { facts: seen, path, pair, servicePort: null, trace };
+    const seenAs = { facts: seen, requestPrincipal, path, pair, servicePort: null, trace };
     return { at: "admitted", permit, request, ...seenAs, tries: this.#options.tries, changeAnswer };
   }
 

@@ -56,6 +56,8 @@ export interface RequestSeen {
   readonly trace: Trace | null;
   /** How a gRPC call ended; null for what is none. */
   readonly grpcStatus: number | null;
+  /** Issuer and subject of the token that was verified; null: none was. */
+  readonly requestPrincipal: string | null;
 }
 
 interface RecorderOptions {
@@ -167,6 +169,7 @@ export class Recorder {
       route: outcome.tries?.route ?? null,
       attempts: outcome.tries?.attempts ?? null,
       retriedFor: outcome.tries?.retriedFor ?? null,
+      requestPrincipal: seen.requestPrincipal,
     };
   }
 }
@@ -194,6 +197,9 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "peer-identity-invalid",
   "peer-identity-mismatch",
   "permission-lost",
+  "token-invalid",
+  "token-missing",
+  "token-audience",
 ]);
 
 const NOTHING_SEEN: RequestSeen = Object.freeze({
@@ -202,6 +208,7 @@ const NOTHING_SEEN: RequestSeen = Object.freeze({
   status: null,
   trace: null,
   grpcStatus: null,
+  requestPrincipal: null,
 });
 
 function dryRunVerdict({ allow }: Decision): "allowed" | "denied" {

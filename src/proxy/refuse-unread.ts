@@ -38,7 +38,7 @@ interface RefusedRequest {
 export function answerRefused(refused: RefusedRequest, { recorder, pair, stream }: Caller): void {
   const { id, head, error, local, grpcStatus, startedMs } = refused;
   recorder.request(
-    { head, path: null, status: local.status, trace: null, grpcStatus },
+    { head, path: null, status: local.status, trace: null, grpcStatus, requestPrincipal: null },
     {
       id,
       pair,

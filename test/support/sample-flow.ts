@@ -62,6 +62,7 @@ export function sampleFlow(changes: Partial<FlowRecord> = {}): FlowRecord {
     route: null,
     attempts: null,
     retriedFor: null,
+    requestPrincipal: null,
     ...changes,
   };
 }

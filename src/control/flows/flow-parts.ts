@@ -115,22 +115,34 @@ export function parseOutcome(text: string): Outcome {
 }
 
 /** Fields that few flows have: they stand in the row, as JSON, where there are any. */
-const RARE_FIELDS = ["detail", "remoteIp", "receivedPath", "appSni"] as const satisfies readonly (keyof FlowRecord)[];
+const RARE_FIELDS = [
+  "detail",
+  "remoteIp",
+  "receivedPath",
+  "appSni",
+  "requestPrincipal",
+] as const satisfies readonly (keyof FlowRecord)[];
 
 type Rare = Pick<FlowRecord, (typeof RARE_FIELDS)[number]>;
 
 export function rareText(flow: FlowRecord): string | null {
-  const isBare = flow.detail === null && flow.remoteIp === null && flow.receivedPath === null && flow.appSni === null;
+  const isBare =
+    flow.detail === null &&
+    flow.remoteIp === null &&
+    flow.receivedPath === null &&
+    flow.appSni === null &&
+    flow.requestPrincipal === null;
   return isBare ? null : JSON.stringify(RARE_FIELDS.map((name) => flow[name]));
 }
 
 export function parseRare(text: string | null): Rare {
-  if (text === null) return { detail: null, remoteIp: null, receivedPath: null, appSni: null };
-  const [detail, remoteIp, receivedPath, appSni] = JSON.parse(text) as (string | null)[];
+  if (text === null) return { detail: null, remoteIp: null, receivedPath: null, appSni: null, requestPrincipal: null };
+  const [detail, remoteIp, receivedPath, appSni, requestPrincipal] = JSON.parse(text) as (string | null)[];
   return {
     detail: detail ?? null,
     remoteIp: remoteIp ?? null,
     receivedPath: receivedPath ?? null,
     appSni: appSni ?? null,
+    requestPrincipal: requestPrincipal ?? null,
   };
 }

@@ -51,6 +51,16 @@ export function parseAuthenticationDocument(
   }
 }
 
+/** The documents of one kind. */
+export function ofKind<Kind extends AuthenticationKind>(
+  documents: readonly AuthenticationDocument[],
+  kind: Kind,
+): readonly Extract<AuthenticationDocument, { readonly kind: Kind }>[] {
+  return documents.filter(
+    (each): each is Extract<AuthenticationDocument, { readonly kind: Kind }> => each.kind === kind,
+  );
+}
+
 interface Fields {
   readonly metadata: { readonly name: string; readonly namespace: string | null };
   readonly spec: { readonly selector: { readonly matchLabels: ReadonlyMap<string, string> | null } | null };

@@ -135,7 +135,6 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
     try {
       const timed = await readTimes(documents.policies, options);
       const settings = await settingsOf(set);
-      const first = await stepsOf(documents.policies, { workload, settings, clock });
       const compiled = await compileSliced(
         timed?.policies() ?? documents.policies,
         workload,
@@ -147,6 +146,8 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
       const mutualTls = await mutualTlsOf(authentication, workload, rootNamespace);
       const accessLog = await accessLogOf(authentication, workload, rootNamespace);
+      const checking = await authenticatingOf(authentication, documents.keys, clock);
+      const steps = await stepsOf(documents.policies, { workload, settings, clock }, checking);
       const nextTraffic = await compileTraffic(documents.traffic, set);
       // Of two that were compiled at a time, the older must not be the last word.
       if (newest !== set) return `superseded by revision ${newest.revision}`;
@@ -159,7 +160,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
         compiled,
         documents: documents.policies,
         authentication,
-        steps: first,
+        steps,
         mutualTls,
         accessLog,
       });
@@ -233,9 +234,13 @@ interface StepWorld {
   readonly clock: Clock;
 }
 
-/** What is asked before a request is decided, in order. */
-async function stepsOf(policies: readonly AuthorizationPolicy[], world: StepWorld): Promise<AdmissionSteps | null> {
-  const steps: AdmissionStep[] = [];
+/** What is asked before a request is decided, in Istio's order: who the user is, and then whoever else has a say. */
+async function stepsOf(
+  policies: readonly AuthorizationPolicy[],
+  world: StepWorld,
+  checking: AdmissionStep | null,
+): Promise<AdmissionSteps | null> {
+  const steps = checking === null ? [] : [checking];
   if (policies.some((policy) => policy.action === "CUSTOM")) {
     const { openCustomStep } = await import("../ext-authz/open-custom.ts");
     const step = await openCustomStep(policies, world);
@@ -249,6 +254,8 @@ async function stepsOf(policies: readonly AuthorizationPolicy[], world: StepWorl
 interface SetDocuments {
   readonly policies: readonly AuthorizationPolicy[];
   readonly authentication: readonly WireUnread<AuthenticationKind>[];
+  /** Of the issuers of tokens, as far as they are not in the documents. */
+  readonly keys: readonly WireUnread<"KeySet">[];
   readonly traffic: readonly WireUnread<TrafficKind>[];
 }
 
@@ -259,6 +266,16 @@ async function readTimes(
 ): Promise<TimedGrants | null> {
   if (policies.every(({ terms }) => terms === null)) return null;
   return (await import("./timed-grants.ts")).createTimedGrants(policies, options);
+}
+
+/** What checks tokens is loaded with the first rule for any. Null: nothing is asked. Errors: `bad-input`. */
+async function authenticatingOf(
+  authentication: readonly AuthenticationDocument[],
+  keys: readonly WireUnread<"KeySet">[],
+  clock: Clock,
+): Promise<AdmissionStep | null> {
+  if (!authentication.some(({ kind }) => kind === "RequestAuthentication")) return null;
+  return (await import("./wire-keys.ts")).authenticatingStep(authentication, keys, clock);
 }
 
 /** What reads them is loaded with the first of them. Errors: `bad-input`. */
@@ -294,6 +311,7 @@ async function accessLogOf(
 function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>): SetDocuments | null {
   const policies: AuthorizationPolicy[] = [];
   const authentication: WireUnread<AuthenticationKind>[] = [];
+  const keys: WireUnread<"KeySet">[] = [];
   const traffic: WireUnread<TrafficKind>[] = [];
   for (const [name, version] of set.hashes) {
     const found = held.get(name);
@@ -306,12 +324,15 @@ function documentsOf(set: WirePolicySet, held: ReadonlyMap<string, WirePolicy>):
       case "authentication":
         authentication.push(content.document);
         break;
+      case "keys":
+        keys.push(content.document);
+        break;
       case "traffic":
         traffic.push(content.document);
         break;
     }
   }
-  return { policies, authentication, traffic };
+  return { policies, authentication, keys, traffic };
 }
 
 /**

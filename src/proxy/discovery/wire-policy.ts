@@ -21,6 +21,7 @@ export interface WirePolicy {
 export type WireContent =
   | { readonly kind: "policy"; readonly document: AuthorizationPolicy }
   | { readonly kind: "authentication"; readonly document: WireUnread<AuthenticationKind> }
+  | { readonly kind: "keys"; readonly document: WireUnread<"KeySet"> }
   | { readonly kind: "traffic"; readonly document: WireUnread<TrafficKind> };
 
 /** Not yet read: what reads it is loaded when the first of its family is put in force (wire-unread.ts). */
@@ -65,6 +66,7 @@ function contentOf(policy: Policy, name: string, source: WireSource): WireConten
   const document = parseJson(policy);
   if (isAuthenticationKind(kind)) return { kind: "authentication", document: { kind, name, document, source } };
   if (isTrafficKind(kind)) return { kind: "traffic", document: { kind, name, document, source } };
+  if (kind === "KeySet") return { kind: "keys", document: { kind, name, document, source } };
   if (kind !== "AuthorizationPolicy")
     throw refused(policy, `a policy of kind ${JSON.stringify(kind)} is not known here`);
   const faults: Fault[] = [];

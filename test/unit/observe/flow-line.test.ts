@@ -166,6 +166,7 @@ function filledFlow(): FlowRecord {
     route: "shop/payments",
     attempts: 2,
     retriedFor: "upstream-reset",
+    requestPrincipal: "https://id.example/alice",
   });
 }
 

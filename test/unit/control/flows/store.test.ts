@@ -89,6 +89,7 @@ describe("a stored flow", () => {
     route: "shop/route",
     attempts: 2,
     retriedFor: "503",
+    requestPrincipal: "https://id.example/alice",
   });
 
   test.each([
