@@ -8,6 +8,7 @@ import type { KubeConnection } from "../core/kube.ts";
 import type { Logger } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText } from "../io/files.ts";
+import { createGuardedFetch } from "../io/guarded-fetch.ts";
 import { openHttpAdmin } from "../io/http-admin.ts";
 import { openHttpsServer } from "../io/https-server.ts";
 import { openKubeClient } from "../io/kube-client.ts";
@@ -41,7 +42,7 @@ export async function openKubePlane(
   const connection = await readConnection(args, env);
   const kube = openKubeClient({ connection, clock, random, userAgent: `cardea-control/${version}` });
   const injection = DEFAULT_INJECT_SETTINGS;
-  const io = { kube, listenTls, openAdmin: openHttpAdmin, openHttpsServer };
+  const io = { kube, listenTls, openAdmin: openHttpAdmin, openHttpsServer, fetchText: createGuardedFetch(config.jwks) };
   const ports = { ...io, injection, clock, random, logger, version };
   const plane = await openKubeControlPlane(config, ports);
   return {

@@ -10,6 +10,7 @@ import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Logger, LogLevel } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
 import { readText } from "../io/files.ts";
+import { createGuardedFetch } from "../io/guarded-fetch.ts";
 import { openHttpAdmin } from "../io/http-admin.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { openStateFiles } from "../io/state-files.ts";
@@ -97,6 +98,7 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
       openAdmin: openHttpAdmin,
       openFlowStore: ({ retentionMs, bytesMax }) =>
         openFlowStore({ directory: at("flow-store"), retentionMs, bytesMax }, logger),
+      fetchText: createGuardedFetch(config.jwks),
       clock: systemClock,
       random: createSystemRandom(),
       logger,

@@ -1,12 +1,13 @@
 import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
 import { FLOW_LIMITS } from "../core/flow-limits.ts";
+import type { FetchRules } from "../core/guarded-fetch.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { integer, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { parseJsonText } from "./json-text.ts";
-import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
+import { FETCH_RULES, MESH_SETTINGS } from "./mesh-settings-fields.ts";
 
 /** Bootstrap of the control plane: a JSON file, written by `cardea up`, read once by `cardea control`. */
 export interface ControlConfig {
@@ -23,6 +24,8 @@ export interface ControlConfig {
   readonly listen: Address;
   /** Status and readiness, on a loopback address. */
   readonly admin: Address;
+  /** From where keys of token issuers may be fetched. */
+  readonly jwks: FetchRules;
   readonly logLevel: LogLevel;
   /** Where sidecars send their flow records, and for how long the store keeps them; null: nowhere. */
   readonly flows: FlowsConfig | null;
@@ -64,6 +67,7 @@ const CONFIG = object({
   mesh: withDefault(MESH_SETTINGS, DEFAULT_MESH_SETTINGS),
   listen: required(object({ host: required(IP), port: required(PORT) })),
   admin: required(object({ host: required(LOOPBACK), port: required(PORT) })),
+  jwks: FETCH_RULES,
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
   flows: withDefault(nullable(FLOWS), null),
 });

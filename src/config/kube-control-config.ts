@@ -1,5 +1,6 @@
 import { CardeaError } from "../core/errors.ts";
 import { type Fault, formatFault } from "../core/located.ts";
+import type { FetchRules } from "../core/guarded-fetch.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { NAMESPACE } from "../core/object-metadata.ts";
 import {
@@ -16,7 +17,7 @@ import {
 } from "../core/schema.ts";
 import { parseIp } from "../core/cidr.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
-import { MESH_SETTINGS } from "./mesh-settings-fields.ts";
+import { FETCH_RULES, MESH_SETTINGS } from "./mesh-settings-fields.ts";
 import { parseYaml } from "./yaml.ts";
 
 /** The control plane in a cluster: a file that a ConfigMap brings, and what the pod knows of itself. */
@@ -46,6 +47,8 @@ export interface KubeControlConfig {
   readonly serves: readonly (string | null)[];
   /** Whether pods that go around the mesh are refused, in namespaces that do not say. */
   readonly bypassChecks: "audit" | "enforce";
+  /** From where keys of token issuers may be fetched. */
+  readonly jwks: FetchRules;
   readonly logLevel: LogLevel;
 }
 
@@ -84,6 +87,7 @@ const CONFIG = object({
   revision: optional(NAMESPACE),
   servesDefault: optional(boolean()),
   bypassChecks: withDefault(oneOf("audit", "enforce"), "audit"),
+  jwks: FETCH_RULES,
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
 });
 

@@ -1,5 +1,7 @@
 import { LIMITS } from "../core/limits.ts";
-import { integer, listOf, object, oneOf, parsed, string, withDefault } from "../core/schema.ts";
+import { parseCidr } from "../core/cidr.ts";
+import { type FetchRules, STRICT_FETCH_RULES } from "../core/guarded-fetch.ts";
+import { boolean, type Field, integer, listOf, object, oneOf, parsed, string, withDefault } from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
 import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
@@ -23,3 +25,14 @@ export const MESH_SETTINGS = object({
   numTrustedProxies: withDefault(TRUSTED_PROXIES, DEFAULT_MESH_SETTINGS.numTrustedProxies),
   extensionProviders: withDefault(EXTENSION_PROVIDERS, DEFAULT_MESH_SETTINGS.extensionProviders),
 });
+
+const CIDR = parsed(string(), (text) => {
+  parseCidr(text);
+  return text;
+});
+
+/** `jwks`: from where keys of token issuers may be fetched. */
+export const FETCH_RULES: Field<FetchRules> = withDefault(
+  object({ allowHttp: withDefault(boolean(), false), allowAddresses: withDefault(listOf(CIDR), []) }),
+  STRICT_FETCH_RULES,
+);

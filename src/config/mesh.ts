@@ -19,11 +19,13 @@ import {
   string,
   withDefault,
 } from "../core/schema.ts";
+import type { FetchRules } from "../core/guarded-fetch.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
 import { TRUSTED_PROXIES } from "./mesh-settings-fields.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import { FETCH_RULES } from "./mesh-settings-fields.ts";
 
 /** A Mesh document (cardea.dev/v1): what `cardea up` runs, and the settings that decisions are made under. */
 export interface Mesh {
@@ -39,6 +41,8 @@ export interface Mesh {
   readonly controlPort: number | null;
   /** How long a client may be silent on a port of no declared protocol. */
   readonly protocolDetectionTimeoutMs: number;
+  /** From where keys of token issuers may be fetched. */
+  readonly jwks: FetchRules;
   readonly services: readonly MeshService[];
 }
 
@@ -96,6 +100,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     workloadCertTtlSec,
     controlPort,
     protocolDetectionTimeoutMs,
+    jwks,
     services: _,
     ...settings
   } = spec;
@@ -108,6 +113,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     certTtlSec,
     controlPort,
     protocolDetectionTimeoutMs,
+    jwks,
     services,
   };
 }
@@ -183,6 +189,7 @@ const DOCUMENT = object({
       workloadCertTtlSec: withDefault(integer({ min: CERT_TTL_SEC_MIN, max: CERT_TTL_SEC_MAX }), CERT_TTL_SEC_MAX),
       controlPort: optional(PORT),
       protocolDetectionTimeoutMs: withDefault(integer({ min: 1, max: 60_000 }), LIMITS.protocolDetectionMs),
+      jwks: FETCH_RULES,
       services: withDefault(listOf(placed(SERVICE)), []),
     }),
   ),

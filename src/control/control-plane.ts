@@ -2,6 +2,7 @@ import { loadMeshApi } from "../api/load.ts";
 import type { ControlConfig, FlowsConfig } from "../config/control-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { ListenTls } from "../core/grpc-tls.ts";
+import type { GuardedFetch } from "../core/guarded-fetch.ts";
 import { createLatest, type Latest } from "../core/latest.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
@@ -25,6 +26,7 @@ import { sweepJoinTokens } from "./ca/join-token.ts";
 import type { PublishedRoots } from "./ca/published-roots.ts";
 import { holdServingIdentity } from "./ca/serving-identity.ts";
 import { createDiscovery, type Discovery } from "./distribute/delta-xds.ts";
+import { wantedKeysOf, withKeys } from "./distribute/keyed-content.ts";
 import type { PolicySource } from "./distribute/policy-source.ts";
 import { createPlaintextTable } from "./distribute/plaintext-ports.ts";
 import { openPolicyStore, type PolicyStore } from "./distribute/policy-store.ts";
@@ -37,6 +39,7 @@ import { flowRoutes } from "./flows/flow-routes.ts";
 import { type Collector, openCollector } from "./flows/open-collector.ts";
 import type { OpenFlowStore } from "./flows/open-store.ts";
 import { callerOf, type GrpcServerOptions, openGrpcServer } from "./grpc-server.ts";
+import { type KeyCache, type KeyCacheOptions, openKeyCache } from "./jwks/key-cache.ts";
 import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 
 /** What the control plane needs of the outside. */
@@ -52,6 +55,8 @@ export interface ControlPorts {
   assertMayIssue?(): void;
   readonly listenTls: ListenTls;
   openAdmin(options: HttpAdminOptions): Promise<Listening>;
+  /** Fetches keys of issuers. Left out: none are had. */
+  readonly fetchText?: GuardedFetch;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -143,7 +148,10 @@ async function openParts(
   const sidecars = createSidecars(clock);
   const metrics = createControlMetrics(ports.version);
   const identity = await openIdentity(config, ports, { sidecars, metrics, closing });
-  const viewFor = createScope({ registry: registry.content, policies: policies.content, settings: config.mesh, api });
+  const keys = followKeys(policies, { ...ports, observer: metrics.keys });
+  closing.push(() => keys.close());
+  const content = withKeys(policies.content, keys.fetched, api);
+  const viewFor = createScope({ registry: registry.content, policies: content, settings: config.mesh, api });
   const discovery = createDiscovery({
     callerOf,
     trustDomain,
@@ -154,7 +162,7 @@ async function openParts(
     logger,
   });
   closing.push(
-    policies.content.subscribe(() => discovery.push()),
+    content.subscribe(() => discovery.push()),
     followRegistry(registry, discovery),
   );
   const services = [
@@ -190,6 +198,19 @@ async function openParts(
     collector,
   };
   return { ...addresses, spiffeId, rootPem, authority, policyFaults: policies.faults };
+}
+
+/** Fetches what the policies in force name, from now on. */
+function followKeys(
+  policies: PolicyStore,
+  ports: Pick<ControlPorts, "fetchText"> & Omit<KeyCacheOptions, "fetch">,
+): KeyCache {
+  const fetch = ports.fetchText ?? (() => Promise.reject(new CardeaError("unreachable", "nothing is fetched here")));
+  const keys = openKeyCache({ ...ports, fetch });
+  const want = (): void => keys.want(wantedKeysOf(policies.content.get()?.authentication ?? []));
+  policies.content.subscribe(want);
+  want();
+  return keys;
 }
 
 /** Tells the streams of each change what it is about, as far as the registry knows. */

@@ -62,6 +62,16 @@ export const CONTROL_METRIC_TABLE = {
     ["path", "outcome"],
     "Reviews that webhooks answered: admitted, patched, refused, unreadable, or failed by a fault of ours.",
   ),
+  pilot_jwks_resolver_network_fetch_success_total: metric(
+    "counter",
+    [],
+    "Key sets of token issuers that were fetched.",
+  ),
+  pilot_jwks_resolver_network_fetch_fail_total: metric(
+    "counter",
+    [],
+    "Fetches of key sets that failed: after some hours of them every token of the issuer is refused.",
+  ),
   cardea_leader: metric("gauge", [], "1: this replica does what one alone does (Kubernetes)."),
   cardea_kube_kinds_not_followed: metric(
     "gauge",

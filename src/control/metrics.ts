@@ -6,6 +6,7 @@ import type { AdmissionObserver } from "./admission/admission-route.ts";
 import type { IssuanceObserver } from "./ca/certificate-service.ts";
 import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
 import type { FlowObserver } from "./flows/logs-service.ts";
+import type { KeyObserver } from "./jwks/key-cache.ts";
 import { CLUSTER_FAULT_TABLE } from "./kube/cluster-faults.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
 import { processRegistry } from "./process-metrics.ts";
@@ -16,6 +17,7 @@ export interface ControlMetrics {
   readonly discovery: DiscoveryObserver;
   readonly admission: AdmissionObserver;
   readonly flows: FlowObserver;
+  readonly keys: KeyObserver;
   /** Prometheus' text format 0.0.4. */
   expose(facts: ControlFacts): Promise<string>;
 }
@@ -43,12 +45,17 @@ export function createControlMetrics(version: string): ControlMetrics {
   const stored = counter(registry, "cardea_flows_stored_total");
   const rejected = counter(registry, "cardea_flows_rejected_total");
   const reviews = counter(registry, "cardea_admission_reviews_total");
+  const [fetched, failed] = [
+    counter(registry, "pilot_jwks_resolver_network_fetch_success_total"),
+    counter(registry, "pilot_jwks_resolver_network_fetch_fail_total"),
+  ];
   const showFacts = createGauges(registry, version);
   return {
     issuance,
     discovery,
     admission: { reviewed: (path, outcome) => reviews.inc({ path, outcome }) },
     flows: { stored: (flows) => stored.inc(flows), rejected: (flows) => rejected.inc(flows) },
+    keys: { fetched: () => fetched.inc(), failed: () => failed.inc() },
     async expose(facts) {
       showFacts(facts);
       const texts = await Promise.all([registry.metrics(), ofProcess.metrics()]);

@@ -29,6 +29,10 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",
   "spec.protocolDetectionTimeoutMs":
     "How long a client may be silent on a port of no declared protocol (AUTO) before its bytes are opaque.",
+  "spec.jwks": "From where the control plane may fetch the keys of token issuers.",
+  "spec.jwks.allowHttp": "Plain http as well as https.",
+  "spec.jwks.allowAddresses":
+    "Address ranges to fetch from though they are loopback, link-local or a cloud's metadata.",
   "spec.services": "The workloads, each with a sidecar of its own.",
   "spec.services[].name": "",
   "spec.services[].namespace": "",

@@ -31,6 +31,7 @@ export async function writeMeshState(
     mesh: mesh.settings,
     listen: plan.control.address,
     admin: plan.control.admin,
+    jwks: mesh.jwks,
     logLevel: "info",
     flows: {
       listen: plan.control.flows,

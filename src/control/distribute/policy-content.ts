@@ -17,6 +17,8 @@ export interface PolicyContent {
   /** What selects workloads, by namespace: a sidecar's are of its own and of the root's alone. */
   readonly byNamespace: ReadonlyMap<string, readonly (AuthorizationPolicy | AuthenticationDocument)[]>;
   readonly traffic: readonly TrafficDocument[];
+  /** Keys that rules ask for, by `keySourceId`; see keyed-content.ts. */
+  readonly keySets: ReadonlyMap<string, Resource>;
   /** cardea.mesh.v1.Policy, encoded once for all receivers. */
   readonly resources: ReadonlyMap<Distributed, Resource>;
 }
@@ -38,7 +40,7 @@ export function createPolicyContent(
   for (const each of documents) add("AuthorizationPolicy", each);
   for (const each of [...authentication, ...traffic]) add(each.kind, each);
   const byNamespace = Map.groupBy([...documents, ...authentication], ({ namespace }) => namespace);
-  return { revision, documents, authentication, byNamespace, traffic, resources };
+  return { revision, documents, authentication, byNamespace, traffic, keySets: new Map(), resources };
 }
 
 function documentResource(kind: string, document: Distributed, api: MeshApi): Resource {

@@ -10,6 +10,8 @@ import { concerns } from "../../traffic/concerns.ts";
 import type { TrafficDocument } from "../../traffic/document.ts";
 import { AddressView } from "./address-view.ts";
 import { type EgressScope, egressScopeOf, sidecarDocuments } from "./egress-scope.ts";
+import { keySourceId } from "../../policy/authentication/key-source.ts";
+import { wantedKeysOf } from "./keyed-content.ts";
 import type { PolicyContent } from "./policy-content.ts";
 import { createPolicySet, type LabelSet } from "./policy-set.ts";
 import type { RegisteredWorkload, RegistryContent } from "./registry-content.ts";
@@ -58,6 +60,8 @@ export function createScope(options: ScopeOptions): (caller: SpiffeId) => Resour
   };
 }
 
+type Selected = AuthorizationPolicy | AuthenticationDocument;
+
 interface HeldView {
   readonly registry: RegistryContent;
   readonly labels: readonly LabelSet[];
@@ -76,12 +80,20 @@ function policyViews(
   const { revision } = policies;
   const selected = selectFor(caller, scope, policies, settings.rootNamespace);
   const traffic = trafficFor(caller, policies, settings.rootNamespace);
-  const resources = [...selected, ...traffic].flatMap((document) => policies.resources.get(document) ?? []);
+  const documents = [...selected, ...traffic].flatMap((document) => policies.resources.get(document) ?? []);
+  const resources = [...documents, ...keySetsFor(selected, policies)];
   const set = createPolicySet({ revision, settings, policies: resources, scope }, api);
   return [
     [POLICY_TYPE, { version: revision, resources: byName(resources) }],
     [POLICY_SET_TYPE, { version: revision, resources: byName([set]) }],
   ];
+}
+
+/** The keys that the selected documents ask for: a sidecar is told of no others. */
+function keySetsFor(selected: readonly Selected[], { keySets }: PolicyContent): readonly Resource[] {
+  if (keySets.size === 0) return [];
+  const documents = selected.filter((each) => "kind" in each);
+  return wantedKeysOf(documents).flatMap(({ source }) => keySets.get(keySourceId(source)) ?? []);
 }
 
 /** The different label sets of an identity's workloads. Empty: the registry does not know any. */
@@ -110,7 +122,7 @@ function selectFor(
   scope: readonly LabelSet[],
   { byNamespace }: PolicyContent,
   rootNamespace: string,
-): readonly (AuthorizationPolicy | AuthenticationDocument)[] {
+): readonly Selected[] {
   const namespace = workloadNameOf(caller)?.namespace;
   if (namespace === undefined) return [];
   const near = [...new Set([namespace, rootNamespace])].flatMap((each) => byNamespace.get(each) ?? []);

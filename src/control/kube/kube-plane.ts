@@ -24,7 +24,7 @@ import { publishTrustBundle } from "./trust-bundle.ts";
 
 /** What the control plane of a cluster needs of the outside. */
 export interface KubePlanePorts
-  extends Pick<ControlPorts, "listenTls" | "openAdmin" | "clock" | "random" | "logger" | "version"> {
+  extends Pick<ControlPorts, "listenTls" | "openAdmin" | "fetchText" | "clock" | "random" | "logger" | "version"> {
   readonly kube: KubeApi;
   openHttpsServer(options: HttpsServerOptions): Promise<Listening>;
   /** The mesh's, without what follows from the configuration. */

@@ -24,6 +24,7 @@ test("what is left out gets the mesh's defaults", () => {
     policiesGit: null,
     logLevel: "info",
     flows: null,
+    jwks: { allowHttp: false, allowAddresses: [] },
     mesh: {
       trustDomain: "cluster.local",
       trustDomainAliases: [],
@@ -49,7 +50,8 @@ test("every field is taken", () => {
     extensionProviders: [],
   };
   const flows = { listen: { host: "127.0.0.1", port: 15_017 }, retentionMs: 3_600_000, bytesMax: 4_194_304 };
-  const whole = { ...GOOD, mesh, flows, policiesGit: GIT, logLevel: "debug", admin: { host: "::1", port: 0 } };
+  const jwks = { allowHttp: true, allowAddresses: ["10.0.0.0/8"] };
+  const whole = { ...GOOD, mesh, flows, jwks, policiesGit: GIT, logLevel: "debug", admin: { host: "::1", port: 0 } };
   expect(parse(whole)).toEqual(whole);
 });
 
