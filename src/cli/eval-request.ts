@@ -13,8 +13,9 @@ import {
   string,
   withDefault,
 } from "../core/schema.ts";
+import type { EvalUser } from "./eval-token.ts";
 import { parseSpiffeId } from "../core/spiffe-id.ts";
-import { CLAIMS, type Claims } from "../policy/claims.ts";
+import { CLAIMS } from "../policy/claims.ts";
 import type { PeerFacts, RequestFacts, Workload } from "../policy/facts.ts";
 
 /** One line of `policy eval`'s input. */
@@ -25,6 +26,7 @@ export interface EvalRequest {
   readonly peer: PeerFacts;
   /** Null: bytes other than HTTP. The path is as it was sent. */
   readonly request: RequestFacts | null;
+  readonly user: EvalUser;
 }
 
 export type EvalLine =
@@ -43,7 +45,7 @@ export function parseEvalLine(text: string, place: { readonly file: string; read
       id: idOf(located),
       faults: faults.map((fault) => ({ ...fault, line: place.line, column: 1 })),
     };
-  const { id, source, destination, protocol, sni, request, claims } = document;
+  const { id, source, destination, protocol, sni, request, claims, token } = document;
   const sourceIp = source.ip ?? UNKNOWN_IP;
   const { namespace, labels, ip, port } = destination;
   if (protocol === "http" && request === null)
@@ -57,8 +59,8 @@ export function parseEvalLine(text: string, place: { readonly file: string; read
     sni,
   };
   const workload = { namespace, labels: Object.fromEntries(labels ?? []) };
-  const facts = protocol === "tcp" || request === null ? null : requestFacts(request, claims);
-  return { kind: "request", request: { id, workload, peer, request: facts } };
+  const facts = protocol === "tcp" || request === null ? null : requestFacts(request);
+  return { kind: "request", request: { id, workload, peer, request: facts, user: { claims, token } } };
 }
 
 /** An address that is not given is in no range that grants and in every range that takes away. */
@@ -117,13 +119,13 @@ interface RequestFields {
   readonly headers: ReadonlyMap<string, string> | null;
 }
 
-function requestFacts({ method, path, host, headers }: RequestFields, claims: Claims | null): RequestFacts {
+function requestFacts({ method, path, host, headers }: RequestFields): RequestFacts {
   const byName = new Map<string, string>();
   for (const [name, value] of headers ?? []) {
     const before = byName.get(name.toLowerCase());
     byName.set(name.toLowerCase(), before === undefined ? value : `${before},${value}`);
   }
-  return { method, path, host: host ?? byName.get("host") ?? "", header: (name) => byName.get(name), claims };
+  return { method, path, host: host ?? byName.get("host") ?? "", header: (name) => byName.get(name), claims: null };
 }
 
 function parseJson(text: string): Located | null {

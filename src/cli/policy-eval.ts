@@ -1,4 +1,5 @@
 import { formatFault } from "../core/located.ts";
+import { systemClock } from "../io/clock.ts";
 import { readLines } from "../io/lines.ts";
 import { type CustomMatch, createCustomMatcher } from "../policy/custom-match.ts";
 import { type CompiledPolicy, compilePolicy } from "../policy/compile.ts";
@@ -11,6 +12,7 @@ import type { MeshSettings } from "../policy/mesh-settings.ts";
 import type { Observation, RuleName } from "../policy/observation.ts";
 import { normalizePath } from "../wire/path.ts";
 import type { Command, ExitCode, Terminal } from "./command.ts";
+import { type Authenticated, authenticate } from "./eval-token.ts";
 import { type EvalLine, type EvalRequest, parseEvalLine } from "./eval-request.ts";
 import { documentsAt } from "./time-flag.ts";
 import { readGoodPolicies, readMeshSettings } from "./policy-input.ts";
@@ -53,7 +55,7 @@ export const command: Command = {
 export interface EvalDecision {
   readonly id: string | number | null;
   readonly decision: "allow" | "deny";
-  readonly status: 200 | 400 | 403;
+  readonly status: 200 | 400 | 401 | 403;
   readonly policy: string | null;
   readonly rule: number | null;
   readonly reason: Decision["reason"] | "bad-request";
@@ -78,7 +80,7 @@ interface DryRunDecision extends Omit<Decision, "allow"> {
 
 interface Evaluation {
   readonly file: string;
-  decide(request: EvalRequest): EvalDecision;
+  decide(request: EvalRequest): Promise<EvalDecision>;
 }
 
 /** Every line is answered, a bad one by a denial and a line on stderr; it makes the exit code 2. */
@@ -95,7 +97,7 @@ async function evaluate(lines: AsyncIterable<string>, evaluation: Evaluation, te
       bad += 1;
       for (const fault of line.faults) terminal.stderr(formatFault(fault));
     }
-    const decision = line.kind === "bad" ? badLine(line) : evaluation.decide(line.request);
+    const decision = line.kind === "bad" ? badLine(line) : await evaluation.decide(line.request);
     if (decision.decision === "deny") denied += 1;
     terminal.stdout(JSON.stringify(decision));
   }
@@ -128,7 +130,7 @@ function createEvaluator({
   documents,
   authentication,
   settings,
-}: EvaluatedSet): (request: EvalRequest) => EvalDecision {
+}: EvaluatedSet): (request: EvalRequest) => Promise<EvalDecision> {
   const compiled = new Map<string, CompiledFor>();
 
   function compiledFor(workload: Workload): CompiledFor {
@@ -145,13 +147,21 @@ function createEvaluator({
     return made;
   }
 
-  return ({ id, workload, peer: given, request }) => {
+  return async ({ id, workload, peer: given, request, user }) => {
     const normalized = request === null ? null : normalizePath(request.path, settings.pathNormalization);
     if (normalized?.ok === false) return refusal(id, normalized.error.message);
-    const asked = request === null || normalized === null ? null : { ...request, path: normalized.pathForMatch };
-    const { policy, customFor } = compiledFor(workload);
     const seen = seePeer(mutualTlsFor(authentication, workload, settings.rootNamespace), given);
     const { peer } = seen;
+    const { rootNamespace } = settings;
+    const authenticated =
+      request === null || seen.refusal !== null
+        ? NOBODY
+        : await authenticate(user, workload, { authentication, rootNamespace, nowMs: systemClock.wallMs() });
+    if (!authenticated.ok) return unauthenticated(id, authenticated, normalized?.path ?? null);
+    const { claims } = authenticated;
+    const asked =
+      request === null || normalized === null ? null : { ...request, path: normalized.pathForMatch, claims };
+    const { policy, customFor } = compiledFor(workload);
     const custom = seen.refusal === null ? customFor(peer, asked) : null;
     const { decision: decided, observation } =
       seen.refusal === null ? decideAndObserve(policy, peer, asked) : { decision: seen.refusal, observation: null };
@@ -173,6 +183,16 @@ function createEvaluator({
       nearest: isDefaultDenial ? nearestRule(documents, { workload, settings, peer, request: asked }) : null,
     };
   };
+}
+
+const NOBODY: Authenticated = { ok: true, claims: null };
+
+function unauthenticated(
+  id: EvalDecision["id"],
+  { reason, status, error }: Extract<Authenticated, { readonly ok: false }>,
+  path: string | null,
+): EvalDecision {
+  return { id, decision: "deny", status, policy: null, rule: null, reason, path, dryRun: [], nearest: null, error };
 }
 
 const NOBODY_LET_IN =

@@ -1,7 +1,20 @@
+import { isAbsolute } from "node:path";
 import { LIMITS } from "../core/limits.ts";
 import { parseCidr } from "../core/cidr.ts";
 import { type FetchRules, STRICT_FETCH_RULES } from "../core/guarded-fetch.ts";
-import { boolean, type Field, integer, listOf, object, oneOf, parsed, string, withDefault } from "../core/schema.ts";
+import {
+  addFault,
+  boolean,
+  type Field,
+  integer,
+  listOf,
+  object,
+  oneOf,
+  parsed,
+  type Schema,
+  string,
+  withDefault,
+} from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
 import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
@@ -31,8 +44,19 @@ const CIDR = parsed(string(), (text) => {
   return text;
 });
 
+/** A null may be written out, as programs do. */
+const CA_FILE: Schema<string | null> = (value, scope) => {
+  if (value.kind === "scalar" && value.value === null) return null;
+  const path = string()(value, scope);
+  return path === undefined || isAbsolute(path) ? path : addFault(scope, value.at, "expected an absolute path");
+};
+
 /** `jwks`: from where keys of token issuers may be fetched. */
 export const FETCH_RULES: Field<FetchRules> = withDefault(
-  object({ allowHttp: withDefault(boolean(), false), allowAddresses: withDefault(listOf(CIDR), []) }),
+  object({
+    allowHttp: withDefault(boolean(), false),
+    allowAddresses: withDefault(listOf(CIDR), []),
+    caFile: withDefault(CA_FILE, null),
+  }),
   STRICT_FETCH_RULES,
 );

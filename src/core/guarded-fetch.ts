@@ -4,9 +4,11 @@ export interface FetchRules {
   readonly allowHttp: boolean;
   /** Address ranges that are fetched from though they are loopback, link-local or a cloud's metadata. */
   readonly allowAddresses: readonly string[];
+  /** PEM, an absolute path: authorities that are believed besides the well-known ones, of a provider of one's own. */
+  readonly caFile: string | null;
 }
 
-export const STRICT_FETCH_RULES: FetchRules = { allowHttp: false, allowAddresses: [] };
+export const STRICT_FETCH_RULES: FetchRules = { allowHttp: false, allowAddresses: [], caFile: null };
 
 export interface FetchedText {
   readonly body: string;

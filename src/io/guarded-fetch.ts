@@ -1,8 +1,10 @@
 import { lookup, type LookupAddress } from "node:dns";
 import type { LookupFunction } from "node:net";
+import { rootCertificates } from "node:tls";
 import { Agent, request } from "undici";
 import { type Cidr, cidrHolds, parseCidr, parseIp } from "../core/cidr.ts";
 import { CardeaError } from "../core/errors.ts";
+import { readText } from "./files.ts";
 import type { FetchedText, FetchRules, GuardedFetch } from "../core/guarded-fetch.ts";
 
 const REDIRECTS_MAX = 3;
@@ -37,8 +39,10 @@ export function createGuardedFetch(rules: FetchRules): GuardedFetch {
   const allowed = rules.allowAddresses.map(parseCidr);
   const mayReach = (address: string): boolean => isReachable(address, allowed);
   return async (url, { timeoutMs, bytesMax }) => {
+    // Read each time: a bundle is renewed in its place.
+    const ca = rules.caFile === null ? {} : { ca: [...rootCertificates, await readText(rules.caFile)] };
     const agent = new Agent({
-      connect: { lookup: guardedLookup(mayReach), timeout: timeoutMs },
+      connect: { lookup: guardedLookup(mayReach), timeout: timeoutMs, ...ca },
       maxResponseSize: bytesMax,
       maxHeaderSize: HEAD_BYTES_MAX,
       headersTimeout: timeoutMs,

@@ -33,6 +33,7 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.jwks.allowHttp": "Plain http as well as https.",
   "spec.jwks.allowAddresses":
     "Address ranges to fetch from though they are loopback, link-local or a cloud's metadata.",
+  "spec.jwks.caFile": "PEM file of authorities that are believed besides the well-known ones; an absolute path.",
   "spec.services": "The workloads, each with a sidecar of its own.",
   "spec.services[].name": "",
   "spec.services[].namespace": "",

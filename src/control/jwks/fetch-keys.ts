@@ -17,9 +17,13 @@ export interface FetchedKeySet {
  * The keys of a source: from its URL, or from where the issuer's own metadata says (OpenID Connect Discovery 1.0 section 4).
  * Errors: `unreachable`, `bad-input`.
  */
-export async function fetchKeys(source: FetchedSource, timeoutMs: number, fetch: GuardedFetch): Promise<FetchedKeySet> {
-  const uri = source.from === "uri" ? source.uri : await discover(source.issuer, timeoutMs, fetch);
-  const { body, maxAgeMs } = await fetch(uri, { timeoutMs, bytesMax: LIMITS.jwksBytesMax });
+export async function fetchKeys(
+  source: FetchedSource,
+  timeoutMs: number,
+  fetchText: GuardedFetch,
+): Promise<FetchedKeySet> {
+  const uri = source.from === "uri" ? source.uri : await discover(source.issuer, timeoutMs, fetchText);
+  const { body, maxAgeMs } = await fetchText(uri, { timeoutMs, bytesMax: LIMITS.jwksBytesMax });
   try {
     parseKeySet(body);
   } catch (thrown) {
@@ -28,10 +32,10 @@ export async function fetchKeys(source: FetchedSource, timeoutMs: number, fetch:
   return { jwks: body, maxAgeMs };
 }
 
-async function discover(issuer: string, timeoutMs: number, fetch: GuardedFetch): Promise<string> {
+async function discover(issuer: string, timeoutMs: number, fetchText: GuardedFetch): Promise<string> {
   if (!URL.canParse(issuer) || !/^https?:/.test(issuer)) throw bad("the issuer is no URL, so that it cannot be asked");
   const place = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  const { body } = await fetch(place, { timeoutMs, bytesMax: LIMITS.jwksBytesMax });
+  const { body } = await fetchText(place, { timeoutMs, bytesMax: LIMITS.jwksBytesMax });
   const metadata = parse(body, place);
   // Another issuer's metadata would make its keys vouch for this one. Section 4.3.
   const stated = memberOf(metadata, "issuer");

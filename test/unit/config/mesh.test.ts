@@ -29,7 +29,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
     certTtlSec: 3600,
     controlPort: null,
     protocolDetectionTimeoutMs: 1_000,
-    jwks: { allowHttp: false, allowAddresses: [] },
+    jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     services: [],
   });
 });

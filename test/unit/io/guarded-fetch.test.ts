@@ -19,11 +19,11 @@ async function serve(answer: RequestListener): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-const LOCAL = createGuardedFetch({ allowHttp: true, allowAddresses: ["127.0.0.0/8", "::1"] });
+const LOCAL = createGuardedFetch({ allowHttp: true, allowAddresses: ["127.0.0.0/8", "::1"], caFile: null });
 const bounds = { timeoutMs: 5_000, bytesMax: 1_000 };
 
 describe("without leave", () => {
-  const strict = createGuardedFetch({ allowHttp: true, allowAddresses: [] });
+  const strict = createGuardedFetch({ allowHttp: true, allowAddresses: [], caFile: null });
   test.each([
     ["http://127.0.0.1:1/", "the address 127.0.0.1 is not allowed"],
     ["http://127.1:1/", "127.0.0.1 is not allowed"],
@@ -45,7 +45,7 @@ describe("without leave", () => {
   });
 
   test("plain http is not spoken, nor anything but http", async () => {
-    const secure = createGuardedFetch({ allowHttp: false, allowAddresses: ["127.0.0.0/8"] });
+    const secure = createGuardedFetch({ allowHttp: false, allowAddresses: ["127.0.0.0/8"], caFile: null });
     await expect(secure("http://127.0.0.1:1/", bounds)).rejects.toThrow("http: is not allowed");
     await expect(LOCAL("file:///etc/passwd", bounds)).rejects.toThrow("file: is not allowed");
   });
