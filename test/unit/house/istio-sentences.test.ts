@@ -14,7 +14,7 @@ const tables = ISTIO_SOURCES.map((source) => ({
 const rows = tables.flatMap((table) => table.rows.map((row) => ({ table: table.name, ...row })));
 
 /** Sentences on what is being built. This number only falls. */
-const PENDING_MAX = 132;
+const PENDING_MAX = 0;
 
 test("every source has a table, and every table a source", () => {
   const pages = readProjectFiles("docs/istio-sentences", [".md"]).map((file) => file.path);

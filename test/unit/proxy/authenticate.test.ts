@@ -271,3 +271,26 @@ describe("rules that require several tokens", () => {
     expect((await pass(stepOf(first, second).step, requestOf(headers))).status).toBe(401);
   });
 });
+
+describe("a token in Istio's documentation", () => {
+  test("of either of two issuers passes, each with its own principal", async () => {
+    const { step } = stepOf(ruleOf(), OTHERS_RULE);
+    const principalOf = async (text: string) => (await pass(step, requestOf(bearer(text)))).asked.requestPrincipal;
+    expect(await principalOf(token)).toBe("https://id.example/alice");
+    expect(await principalOf(others)).toBe("https://other.example/bob");
+    expect((await pass(step, requestOf(bearer(bad)))).status).toBe(401);
+  });
+
+  test("without the prefix of its rule brings no token", async () => {
+    const { step } = stepOf(ruleOf({ fromHeaders: [{ name: "x-t", prefix: "JWT " }] }));
+    const { asked, reason } = await pass(step, requestOf(["x-t", token]));
+    expect([reason, asked.claims, asked.requestPrincipal]).toEqual([null, null, null]);
+  });
+
+  test("a claim that is a list is written to no header", async () => {
+    const { step } = stepOf(ruleOf({ outputClaimToHeaders: [{ header: "x-groups", claim: "groups" }] }));
+    const { asked, reason } = await pass(step, requestOf(bearer(tokenOf(ID, { ...ALICE, groups: ["a", "b"] }))));
+    expect(reason).toBeNull();
+    expect(asked.headers).toEqual(["host", "orders"]);
+  });
+});

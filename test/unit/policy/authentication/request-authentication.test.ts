@@ -52,6 +52,11 @@ describe("a rule", () => {
     });
   });
 
+  test("waits for keys as long as it says, else for five seconds", () => {
+    expect(ruleOf(RULE).timeoutMs).toBe(5_000);
+    expect(ruleOf({ ...RULE, timeout: "2s" }).timeoutMs).toBe(2_000);
+  });
+
   test("with any place of its own looks there alone", () => {
     expect(ruleOf({ ...RULE, fromCookies: ["session"] }).places).toEqual({
       headers: [],
