@@ -13,6 +13,9 @@ export interface CallerPorts {
 /** Each service that is called has a sidecar of its own; a request passes the caller's and one of these. */
 export const SERVED = { http: "server", grpc: "grpc", tcp: "bulk", fresh: "fresh" } as const;
 
+/** Whether flow records go to the control plane's store besides the file: the peers have their access log alone. */
+export const KEEPS_FLOWS = process.env["FLOW_STORE"] === "1";
+
 /** A mesh file; JSON is YAML. */
 export function meshText(ports: CallerPorts, backends: Backends): string {
   const upstreams = [
@@ -28,7 +31,8 @@ export function meshText(ports: CallerPorts, backends: Backends): string {
     serving(SERVED.tcp, 9000, "TCP", backends.tcpPort),
     serving(SERVED.fresh, 9001, "TCP", backends.tcpPort),
   ];
-  const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec: { services } };
+  const spec = { flowStore: KEEPS_FLOWS, services };
+  const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec };
   return `${JSON.stringify(mesh, null, 2)}\n`;
 }
 

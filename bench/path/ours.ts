@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { RunFile, RunningService } from "../../src/cli/run-file.ts";
 import { type Child, findFreePorts, startChild } from "./child.ts";
 import { awaitFirstAnswer } from "./first-answer.ts";
-import { meshText, policyText, SERVED, withoutTunnel } from "./ours-mesh.ts";
+import { KEEPS_FLOWS, meshText, policyText, SERVED, withoutTunnel } from "./ours-mesh.ts";
 import type { RunningSide, SideSetting } from "./side.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -15,7 +15,8 @@ const LOG_CHARS_SHOWN = 2_000;
 export const OURS = "cardea";
 
 /** What a sidecar of ours does for each request while it is measured. Trace context is passed on; spans are not there yet. */
-export const OURS_DOES = "policy of 100 rules, flow log, metrics, trace context; no spans, so no sampling of them";
+const FLOWS = KEEPS_FLOWS ? "flow log, flow records to the store" : "flow log";
+export const OURS_DOES = `policy of 100 rules, ${FLOWS}, metrics, trace context; no spans, so no sampling of them`;
 
 /** Our side, and what of it can be looked at from outside. */
 export interface OurSide extends RunningSide {

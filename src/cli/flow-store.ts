@@ -8,11 +8,13 @@ import type { StatePaths } from "./state-dir.ts";
 
 const TIMEOUT_MS = 10_000;
 
-/** The control plane's admin port. Errors: `unreachable` when no mesh runs there. */
+/** The control plane's admin port. Errors: `unreachable` when no mesh runs there, or none that keeps flows. */
 export async function findFlowStore(paths: StatePaths): Promise<Address> {
   const run = await readRunFile(paths);
   if (run === null || run.up === null)
     throw new CardeaError("unreachable", `no mesh runs in ${paths.directory}; start it: cardea up`);
+  if (run.control.flows === null)
+    throw new CardeaError("unreachable", `this mesh keeps no flows: ${run.meshFile} says flowStore: false`);
   return run.control.admin;
 }
 

@@ -23,8 +23,8 @@ export interface RunFile {
   readonly control: {
     readonly address: Address;
     readonly admin: Address;
-    /** Where sidecars send their flow records. */
-    readonly flows: Address;
+    /** Where sidecars send their flow records; null: nowhere. */
+    readonly flows: Address | null;
     /** What it proves to its callers. */
     readonly spiffeId: SpiffeId;
     readonly process: ProcessName | null;

@@ -4,6 +4,7 @@ import type { Address } from "../core/ports.ts";
 import { PORT_PROTOCOLS, type PortProtocol } from "../core/port-protocol.ts";
 import {
   addFault,
+  boolean,
   integer,
   listOf,
   mapOf,
@@ -41,6 +42,8 @@ export interface Mesh {
   readonly controlPort: number | null;
   /** How long a client may be silent on a port of no declared protocol. */
   readonly protocolDetectionTimeoutMs: number;
+  /** Whether the sidecars send their flow records to the control plane, which keeps them. */
+  readonly flowStore: boolean;
   /** From where keys of token issuers may be fetched. */
   readonly jwks: FetchRules;
   readonly services: readonly MeshService[];
@@ -100,6 +103,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     workloadCertTtlSec,
     controlPort,
     protocolDetectionTimeoutMs,
+    flowStore,
     jwks,
     services: _,
     ...settings
@@ -113,6 +117,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     certTtlSec,
     controlPort,
     protocolDetectionTimeoutMs,
+    flowStore,
     jwks,
     services,
   };
@@ -189,6 +194,7 @@ const DOCUMENT = object({
       workloadCertTtlSec: withDefault(integer({ min: CERT_TTL_SEC_MIN, max: CERT_TTL_SEC_MAX }), CERT_TTL_SEC_MAX),
       controlPort: optional(PORT),
       protocolDetectionTimeoutMs: withDefault(integer({ min: 1, max: 60_000 }), LIMITS.protocolDetectionMs),
+      flowStore: withDefault(boolean(), true),
       jwks: FETCH_RULES,
       services: withDefault(listOf(placed(SERVICE)), []),
     }),

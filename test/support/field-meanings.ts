@@ -29,6 +29,8 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",
   "spec.protocolDetectionTimeoutMs":
     "How long a client may be silent on a port of no declared protocol (AUTO) before its bytes are opaque.",
+  "spec.flowStore":
+    "Whether flow records go to the control plane, which keeps them for `cardea edges` and `cardea top`; files are written in any case.",
   "spec.jwks": "From where the control plane may fetch the keys of token issuers.",
   "spec.jwks.allowHttp": "Plain http as well as https.",
   "spec.jwks.allowAddresses":

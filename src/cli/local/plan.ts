@@ -21,7 +21,7 @@ export interface ControlPlan {
   readonly address: Address;
   readonly admin: Address;
   /** Flow records of the sidecars. */
-  readonly flows: Address;
+  readonly flows: Address | null;
   readonly spiffeId: SpiffeId;
 }
 
@@ -89,7 +89,7 @@ export async function planService(
     joinTokenFile: join(paths.proxies, `${fileName}.token`),
     ...(await chooseAddresses(service, layout, ports)),
     flowFile: join(paths.flows, `${fileName}.jsonl`),
-    flowCollector: { address: control.flows, spillFile: join(paths.flows, `${fileName}.spill`) },
+    flowCollector: control.flows && { address: control.flows, spillFile: join(paths.flows, `${fileName}.spill`) },
     ownPorts: [],
     logLevel: "info",
     egress: "REGISTRY_ONLY",
@@ -176,7 +176,8 @@ export function ownPortsOf(
   control: Pick<ControlPlan, "address" | "admin" | "flows">,
   sidecars: readonly SidecarAddresses[],
 ): readonly number[] {
-  return [control.address.port, control.admin.port, control.flows.port, ...sidecars.flatMap(portsOfSidecar)];
+  const flows = control.flows === null ? [] : [control.flows.port];
+  return [control.address.port, control.admin.port, ...flows, ...sidecars.flatMap(portsOfSidecar)];
 }
 
 function portsOfSidecar(sidecar: SidecarAddresses): readonly number[] {
@@ -202,10 +203,11 @@ async function planControl(mesh: Mesh, ports: PortChooser, portBase: number): Pr
     mesh.controlPort === null
       ? await ports.choose("control plane's port", wanted.grpc)
       : await ports.claim("control plane's port", mesh.controlPort);
+  const choose = async (what: string, port: number) => ({ host: LOOPBACK, port: await ports.choose(what, port) });
   return {
     address: { host: LOOPBACK, port: grpc },
-    admin: { host: LOOPBACK, port: await ports.choose("control plane's admin port", wanted.admin) },
-    flows: { host: LOOPBACK, port: await ports.choose("control plane's port for flow records", wanted.flows) },
+    admin: await choose("control plane's admin port", wanted.admin),
+    flows: mesh.flowStore ? await choose("control plane's port for flow records", wanted.flows) : null,
     spiffeId: spiffeIdFor(trustDomain, rootNamespace, "cardea-control"),
   };
 }

@@ -33,7 +33,7 @@ export async function writeMeshState(
     admin: plan.control.admin,
     jwks: mesh.jwks,
     logLevel: "info",
-    flows: {
+    flows: plan.control.flows && {
       listen: plan.control.flows,
       retentionMs: FLOW_LIMITS.flowStoreRetentionMs,
       bytesMax: FLOW_LIMITS.flowStoreBytesMax,

@@ -29,6 +29,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
     certTtlSec: 3600,
     controlPort: null,
     protocolDetectionTimeoutMs: 1_000,
+    flowStore: true,
     jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     services: [],
   });
