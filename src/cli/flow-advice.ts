@@ -23,6 +23,12 @@ const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
     "The certificate names no SPIFFE ID, or more than one, or is no X.509-SVID in another way (X509-SVID section 4).",
   "peer-identity-mismatch":
     "At the address of the chosen workload somebody else answered. The address was given to another workload meanwhile, or somebody pretends; nothing was sent to it.",
+  "token-missing":
+    "A RequestAuthentication asks for an end user's token here, and the request brought none in the places that it names: docs/guides/end-user-authentication.md.",
+  "token-invalid":
+    "The detail says what is wrong with the token. If it ought to be good: do issuer and keys of the RequestAuthentication fit, could the control plane fetch the keys (its log, cardea status), and do the clocks agree?",
+  "token-audience":
+    "The token is good, and for somebody else: `audiences` of the RequestAuthentication names none of those that it is for.",
   "bad-request":
     "The request can be read in two ways or breaks HTTP (RFC 9112), and what two programs read differently is how requests are smuggled. Repair the client; nothing of it reached the app.",
   "head-too-large": "Send fewer or shorter headers, or a shorter address; the limits are in docs/reference/limits.md.",

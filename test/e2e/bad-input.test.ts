@@ -60,7 +60,7 @@ describe("the command line", () => {
     [
       "half a command",
       ["policy"],
-      /^cardea: policy what\? policy check, policy eval, policy test, policy diff, policy suggest, policy prove, policy blast-radius\n$/,
+      /^cardea: policy what\? policy check, policy eval, policy test, policy diff, policy replay, policy staged, policy suggest, policy prove, policy blast-radius\n$/,
     ],
     ["a mistyped half", ["policy", "chekc"], /^cardea: unknown command "policy chekc"; did you mean policy check\?\n$/],
     ["an unknown flag", ["up", "--onec"], /^cardea: unknown flag --onec; did you mean --once\?\n$/],
