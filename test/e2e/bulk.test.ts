@@ -94,9 +94,11 @@ test.skipIf(process.env["CARDEA_TEST_LONG"] === undefined)(
 
 test("a long stream of TCP arrives as it was sent, with the sidecars' memory flat", async () => {
   const memory = watchMemory(["client", "source"]);
-  const tunnel = await openTunnel(mesh.service("client").outbound, "source:7000");
-  const received = await digestOf(tunnel);
-  expect(received).toEqual({ bytes: BYTES, hash: await sentDown });
+  // Twice: one takes four seconds, which is one tooth of the garbage collector's saw.
+  for (let time = 0; time < 2; time += 1) {
+    const tunnel = await openTunnel(mesh.service("client").outbound, "source:7000");
+    expect(await digestOf(tunnel)).toEqual({ bytes: BYTES, hash: await sentDown });
+  }
   expectFlat("TCP", memory.stop());
 }, 120_000);
 
