@@ -1,6 +1,7 @@
 import { systemClock } from "../io/clock.ts";
 import type { Command } from "./command.ts";
-import { type Edge, edgesOf, nameEnd, renderEdges } from "./edge-row.ts";
+import { type Edge, edgesOf, nameEnd } from "../control/flows/edge.ts";
+import { renderEdges } from "./edge-row.ts";
 import { parseSince } from "./flow-filter.ts";
 import { askEdges, findFlowStore } from "./flow-store.ts";
 import { findStateDirectory } from "./state-dir.ts";

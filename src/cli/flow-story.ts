@@ -3,9 +3,9 @@ import type { FlowRecord } from "../observe/flow.ts";
 import { formatTime } from "../observe/flow-line.ts";
 import type { ClauseFinding, Explanation, NearestRule } from "../policy/explain.ts";
 import { describeGroup } from "./board.ts";
-import { adviceFor, meaningOf } from "./flow-advice.ts";
+import { adviceFor, meaningOf } from "../observe/flow-advice.ts";
 import { formatAddress, nameDestination, nameRequest, nameSource, withNamespace } from "./flow-names.ts";
-import type { Replay } from "./flow-replay.ts";
+import type { Replay } from "../control/map/flow-replay.ts";
 import { formatDuration } from "./flow-row.ts";
 import { fitTo, paint, showPath, visibleLine, visibleText, wrapText } from "./flow-text.ts";
 

@@ -3,7 +3,7 @@ import type { FlowRecord } from "../observe/flow.ts";
 import type { Decision } from "../policy/decision.ts";
 import { policiesAt } from "../policy/grant-times.ts";
 import type { Command } from "./command.ts";
-import { wasDecidedByPolicy } from "./flow-replay.ts";
+import { wasDecidedByPolicy } from "../control/map/flow-replay.ts";
 import { readGoodPolicies, readMeshSettings, needFlag } from "./policy-input.ts";
 import { readTime } from "./time-flag.ts";
 import { createFlowDecider, FlowKinds, type FlowTally, flowWords, recordedFlows } from "./recorded-flows.ts";

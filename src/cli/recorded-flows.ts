@@ -7,7 +7,7 @@ import type { AuthorizationPolicy } from "../policy/document.ts";
 import type { Question } from "../policy/facts.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 import type { Observation } from "../policy/observation.ts";
-import { questionOf } from "./flow-replay.ts";
+import { questionOf } from "../control/map/flow-replay.ts";
 
 /** A recorded flow, and what it asked the policies. */
 export interface RecordedFlow {

@@ -3,7 +3,7 @@ import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Replay, replayFlow } from "../../src/cli/flow-replay.ts";
+import { type Replay, replayFlow } from "../../src/control/map/flow-replay.ts";
 import { formatRevisionFile, revisionFileName } from "../../src/config/revision-file.ts";
 import { RUNTIME } from "../../src/core/image.ts";
 import { parseFlowLine } from "../../src/observe/flow-line.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { edgesOf, renderEdges } from "../../../src/cli/edge-row.ts";
+import { renderEdges } from "../../../src/cli/edge-row.ts";
+import { edgesOf } from "../../../src/control/flows/edge.ts";
 import { EDGE_LATENCY_BOUNDS_MS, type EdgeSum } from "../../../src/control/flows/query.ts";
 
 function sum(changes: Partial<EdgeSum> = {}): EdgeSum {

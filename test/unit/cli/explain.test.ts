@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { command } from "../../../src/cli/explain.ts";
-import { adviceFor, meaningOf } from "../../../src/cli/flow-advice.ts";
+import { adviceFor, meaningOf } from "../../../src/observe/flow-advice.ts";
 import { parsePolicyFiles } from "../../../src/config/policy-files.ts";
 import { ERROR_TABLE, type ErrorCode } from "../../../src/core/errors.ts";
 import type { FlowReason, FlowRecord } from "../../../src/observe/flow.ts";

@@ -1,16 +1,16 @@
 import { join } from "node:path";
-import { parsePolicyFiles } from "../config/policy-files.ts";
-import { parseRevisionFile, type PolicyText, revisionFileName } from "../config/revision-file.ts";
-import { toCardeaError } from "../core/errors.ts";
-import { formatFault } from "../core/located.ts";
-import { parseSpiffeId } from "../core/spiffe-id.ts";
-import { readTextIfPresent } from "../io/files.ts";
-import type { FlowRecord } from "../observe/flow.ts";
-import { isCutText } from "../observe/json-text.ts";
-import { type Explanation, explainDecision } from "../policy/explain.ts";
-import type { Question } from "../policy/facts.ts";
-import { policiesAt } from "../policy/grant-times.ts";
-import type { MeshSettings } from "../policy/mesh-settings.ts";
+import { parsePolicyFiles } from "../../config/policy-files.ts";
+import { parseRevisionFile, type PolicyText, revisionFileName } from "../../config/revision-file.ts";
+import { toCardeaError } from "../../core/errors.ts";
+import { formatFault } from "../../core/located.ts";
+import { parseSpiffeId } from "../../core/spiffe-id.ts";
+import { readTextIfPresent } from "../../io/files.ts";
+import type { FlowRecord } from "../../observe/flow.ts";
+import { isCutText } from "../../observe/json-text.ts";
+import { type Explanation, explainDecision } from "../../policy/explain.ts";
+import type { Question } from "../../policy/facts.ts";
+import { policiesAt } from "../../policy/grant-times.ts";
+import type { MeshSettings } from "../../policy/mesh-settings.ts";
 
 /** What came of putting a recorded decision before the policies of its time again. */
 export type Replay =

@@ -1,5 +1,5 @@
 import { ERROR_TABLE, type ErrorCode } from "../core/errors.ts";
-import type { FlowReason } from "../observe/flow.ts";
+import type { FlowReason } from "./flow.ts";
 
 /** What to do about an outcome that no policy decided. */
 const ADVICE: Readonly<Partial<Record<ErrorCode, string>>> = {
