@@ -4,7 +4,7 @@ import type { EdgeEnd, FlowFilter, ReadableNamespaces } from "./query.ts";
 
 /** Whether a filter takes an edge, and its reader may see it. */
 export function linkMatcher(filter: FlowFilter, namespaces: ReadableNamespaces): (edge: EdgeKey) => boolean {
-  const { reporter, protocol, names, source, destination } = filter;
+  const { reporter, protocol, names, sourceNames, destinationNames, inNamespaces, source, destination } = filter;
   return (edge) => {
     const [itsReporter, itsProtocol, , , port, ...ends] = edge;
     const from = endOf(ends.slice(0, 4));
@@ -13,11 +13,19 @@ export function linkMatcher(filter: FlowFilter, namespaces: ReadableNamespaces):
       mayRead(namespaces, from, to) &&
       (reporter === undefined || reporter === itsReporter) &&
       (protocol === undefined || protocol === itsProtocol) &&
-      (names === undefined || names.length === 0 || names.some((name) => isNamed(from, name) || isNamed(to, name))) &&
+      isOneOf(names, (name) => isNamed(from, name) || isNamed(to, name)) &&
+      isOneOf(sourceNames, (name) => isNamed(from, name)) &&
+      isOneOf(destinationNames, (name) => isNamed(to, name)) &&
+      isOneOf(inNamespaces, (namespace) => from.namespace === namespace || to.namespace === namespace) &&
       (source === undefined || isLike(from, source)) &&
       (destination === undefined || (isLike(to, destination) && (destination.port ?? port) === port))
     );
   };
+}
+
+/** Nothing that is asked for restricts nothing. */
+function isOneOf(wanted: readonly string[] | undefined, isIt: (word: string) => boolean): boolean {
+  return wanted === undefined || wanted.length === 0 || wanted.some(isIt);
 }
 
 /** One side in a namespace of the reader's is enough: the owner of a service may see who calls it. */
@@ -31,12 +39,14 @@ export function mayRead(
 }
 
 export function outcomeMatcher(filter: FlowFilter): (outcome: Outcome) => boolean {
-  const { verdicts, method, statusFrom, statusTo } = filter;
+  const { verdicts, method, statusFrom, statusTo, dryRun, isAudited } = filter;
   return (outcome) =>
     (verdicts === undefined || verdicts.length === 0 || verdicts.includes(outcome.verdict)) &&
     (method === undefined || method === outcome.method) &&
     (statusFrom === undefined || (outcome.status !== null && outcome.status >= statusFrom)) &&
-    (statusTo === undefined || (outcome.status !== null && outcome.status <= statusTo));
+    (statusTo === undefined || (outcome.status !== null && outcome.status <= statusTo)) &&
+    (dryRun === undefined || (dryRun === "any" ? outcome.dryRun !== null : outcome.dryRun === dryRun)) &&
+    (isAudited !== true || outcome.auditedBy !== null);
 }
 
 /** The same of a whole record. */

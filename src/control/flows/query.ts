@@ -82,6 +82,11 @@ export interface FlowFilter extends Partial<TimeRange> {
   readonly reporter?: Reporter;
   /** Either side: a workload, `workload.namespace`, `namespace/workload`, a service's host name or a SPIFFE ID. */
   readonly names?: readonly string[];
+  /** The same of one side. */
+  readonly sourceNames?: readonly string[];
+  readonly destinationNames?: readonly string[];
+  /** Either side is in one of these. What a reader may see is another matter, and holds besides. */
+  readonly inNamespaces?: readonly string[];
   readonly source?: Partial<EdgeEnd>;
   readonly destination?: Partial<EdgeEnd & { readonly port: number }>;
   readonly protocol?: FlowRecord["protocol"];
@@ -91,6 +96,10 @@ export interface FlowFilter extends Partial<TimeRange> {
   readonly statusFrom?: number;
   readonly statusTo?: number;
   readonly traceId?: string;
+  /** What policies in a dry run would decide; any: whatever they would. */
+  readonly dryRun?: "allowed" | "denied" | "any";
+  /** Only what an AUDIT policy marked. */
+  readonly isAudited?: boolean;
 }
 
 export interface FlowsQuery {
@@ -98,14 +107,16 @@ export interface FlowsQuery {
   readonly namespaces: ReadableNamespaces;
   /** At most FLOW_LIMITS.flowAnswerMax. */
   readonly limit: number;
-  /** Where an earlier answer ended. */
+  /** Where an earlier answer of the same order ended. */
   readonly cursor?: string;
+  /** Left out: the newest come first. */
+  readonly order?: "newest-first" | "oldest-first";
 }
 
 export interface FlowsAnswer {
-  /** Newest first. */
+  /** In the order that was asked for. */
   readonly flows: readonly FlowRecord[];
-  /** Ask again with it for what is older; null: there is nothing older. An answer may be short, and go on. */
+  /** Ask again with it for what comes next; null: there is nothing more. An answer may be short, and go on. */
   readonly cursor: string | null;
 }
 

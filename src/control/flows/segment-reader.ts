@@ -9,10 +9,17 @@ import { splitKey, spansOf, SUM_COUNT, sumStatement } from "./roll-up.ts";
 import { META, ROWS_PER_MS } from "./segment-schema.ts";
 
 export interface Page {
-  /** Newest first. */
+  /** In the order that was asked for. */
   readonly flows: readonly FlowRecord[];
-  /** The row that the next page begins below; null: there is none. */
-  readonly below: number | null;
+  /** The row that the next page begins after, in that order; null: there is none. */
+  readonly after: number | null;
+}
+
+export interface PagePlace {
+  /** Where the page before ended; null: this is the first one. */
+  readonly after: number | null;
+  readonly limit: number;
+  readonly isOldestFirst: boolean;
 }
 
 const COLUMNS = "at, id, ids, link, outcome, host, path, source_port, upstream_port, received, sent, micros, rare";
@@ -60,17 +67,14 @@ export class SegmentReader {
   }
 
   /** Looks at so many rows at the most; a page may end before its limit for that. */
-  page(
-    filter: FlowFilter,
-    namespaces: ReadableNamespaces,
-    { below, limit }: { below: number | null; limit: number },
-  ): Page {
+  page(filter: FlowFilter, namespaces: ReadableNamespaces, { after, limit, isOldestFirst }: PagePlace): Page {
     const links = this.#matchingLinks(filter, namespaces);
     const outcomes = this.#outcomes.all().flatMap((outcome, id) => (outcomeMatcher(filter)(outcome) ? [id] : []));
-    if (links.length === 0 || outcomes.length === 0) return { flows: [], below: null };
-    const top = below ?? Number.MAX_SAFE_INTEGER;
+    if (links.length === 0 || outcomes.length === 0) return { flows: [], after: null };
+    const top = isOldestFirst || after === null ? Number.MAX_SAFE_INTEGER : after;
+    const bottom = isOldestFirst && after !== null ? after + 1 : Number.MIN_SAFE_INTEGER;
     const to = filter.toMs === undefined ? top : Math.min(top, this.#rowAt(filter.toMs));
-    const from = filter.fromMs === undefined ? Number.MIN_SAFE_INTEGER : this.#rowAt(filter.fromMs);
+    const from = filter.fromMs === undefined ? bottom : Math.max(bottom, this.#rowAt(filter.fromMs));
     const where = ["at >= ?", "at < ?", "outcome IN (SELECT value FROM json_each(?))"];
     const values: SqlValue[] = [from, to, JSON.stringify(outcomes)];
     if (links.length < this.#links.all().length) {
@@ -86,12 +90,12 @@ export class SegmentReader {
       where.push("substr(ids, 5, 16) = ?");
       values.push(Buffer.from(filter.traceId, "hex"));
     }
-    const sql = `SELECT ${COLUMNS} FROM flows WHERE ${where.join(" AND ")} ORDER BY at DESC LIMIT ?`;
+    const sql = `SELECT ${COLUMNS} FROM flows WHERE ${where.join(" AND ")} ORDER BY at ${isOldestFirst ? "ASC" : "DESC"} LIMIT ?`;
     const rows = this.#database.prepare(sql).rows(...values, limit);
     const last = rows.at(-1);
     return {
       flows: rows.map((row) => this.#flowOf(row)),
-      below: last === undefined || rows.length < limit ? null : (last[0] as number),
+      after: last === undefined || rows.length < limit ? null : (last[0] as number),
     };
   }
 

@@ -125,23 +125,24 @@ export class FlowStore {
     return { ...range, edges: sums.list(query.namespaces), lostFlows };
   }
 
-  flows({ filter, namespaces, limit, cursor }: FlowsQuery): FlowsAnswer {
+  flows({ filter, namespaces, limit, cursor, order }: FlowsQuery): FlowsAnswer {
     this.#settle();
     const wanted = Math.max(1, Math.min(limit, FLOW_LIMITS.flowAnswerMax));
     const start = cursor === undefined ? null : parseCursor(cursor);
     const flows: FlowRecord[] = [];
-    const names = this.#options.files.list().toReversed();
+    const isOldestFirst = order === "oldest-first";
+    const names = isOldestFirst ? this.#options.files.list() : this.#options.files.list().toReversed();
     for (const name of names) {
-      if (start !== null && name > start.segment) continue;
-      const below = start?.segment === name ? start.below : null;
+      if (start !== null && (isOldestFirst ? name < start.segment : name > start.segment)) continue;
+      const after = start?.segment === name ? start.after : null;
       const page = this.#withReader(name, (reader) =>
         isOutside(reader.span(), filter)
           ? null
-          : reader.page(filter, namespaces, { below, limit: wanted - flows.length }),
+          : reader.page(filter, namespaces, { after, limit: wanted - flows.length, isOldestFirst }),
       );
       if (page === null) continue;
       flows.push(...page.flows);
-      if (page.below !== null) return { flows, cursor: `${name}:${page.below}` };
+      if (page.after !== null) return { flows, cursor: `${name}:${page.after}` };
       if (flows.length >= wanted) return { flows, cursor: nextCursor(names, name) };
     }
     return { flows, cursor: null };
@@ -342,14 +343,14 @@ function isOutside(span: TimeRange | null, { fromMs, toMs }: FlowFilter): boolea
 }
 
 function nextCursor(names: readonly string[], name: string): string | null {
-  const older = names[names.indexOf(name) + 1];
-  return older === undefined ? null : `${older}:`;
+  const next = names[names.indexOf(name) + 1];
+  return next === undefined ? null : `${next}:`;
 }
 
-function parseCursor(cursor: string): { segment: string; below: number | null } {
-  const [, segment, below] = /^(flows-\d{15}\.db):(-?\d{1,16})?$/.exec(cursor) ?? [];
+function parseCursor(cursor: string): { segment: string; after: number | null } {
+  const [, segment, after] = /^(flows-\d{15}\.db):(-?\d{1,16})?$/.exec(cursor) ?? [];
   if (segment === undefined) throw new CardeaError("bad-input", "that is no cursor of an answer");
-  return { segment, below: below === undefined ? null : Number(below) };
+  return { segment, after: after === undefined ? null : Number(after) };
 }
 
 function closeQuietly(database: SqlDatabase): void {

@@ -157,22 +157,34 @@ describe("a question for flows", () => {
     ["by method", { method: "DELETE" }, []],
     ["by time", { fromMs: START_MS + 1_000, toMs: START_MS + 3_000 }, [2, 1]],
     ["by trace", { traceId: "00000000000000000000000000000005" }, [5]],
+    ["by the name of one side alone", { sourceNames: ["teller"] }, [2]],
+    ["by the name of the other side: none", { destinationNames: ["teller"] }, []],
+    ["by the names of both sides", { sourceNames: ["web"], destinationNames: ["shop/payments"] }, [5, 4, 3, 1, 0]],
+    ["by a namespace of either side", { inNamespaces: ["bank", "staff"] }, [2]],
+    ["by a namespace that nobody is in", { inNamespaces: ["staff"] }, []],
+    ["by what a dry run would decide", { dryRun: "denied" }, [1]],
+    ["by what a dry run would decide otherwise: none", { dryRun: "allowed" }, []],
+    ["by anything that a dry run would decide", { dryRun: "any" }, [1]],
+    ["by an AUDIT policy's mark", { isAudited: true }, [3]],
     ["by all of it at once", { verdicts: ["denied"], names: ["teller"], statusFrom: 403 }, [2]],
   ] as const)("%s", (_name, filter, ids) => {
     const store = openStore();
     const [zero, one, two, three, four, five] = flowsFrom(0, 6) as FlowRecord[];
     put(store, [
       zero!,
-      { ...one!, verdict: "allowed", reason: "allow-rule-matched", status: 200 },
+      { ...one!, verdict: "allowed", reason: "allow-rule-matched", status: 200, dryRun: "denied" },
       { ...two!, source: OTHER },
-      { ...three!, destination: { ...PAYMENTS, port: 9_090 } },
+      { ...three!, destination: { ...PAYMENTS, port: 9_090 }, auditedBy: "shop/audit#0" },
       { ...four!, status: 503, verdict: "error", reason: "upstream-reset" },
       { ...five!, path: "/payments/7", traceId: "00000000000000000000000000000005" },
     ]);
     expect(idsOf(store.flows({ filter, namespaces: "all", limit: 10 }))).toEqual(ids);
   });
 
-  test("goes on where its cursor says, over files, and misses none", () => {
+  test.each([
+    ["newest-first", Array.from({ length: 30 }, (_, i) => 29 - i)],
+    ["oldest-first", Array.from({ length: 30 }, (_, i) => i)],
+  ] as const)("goes on where its cursor says, %s, over files, and misses none", (order, expected) => {
     const store = openStore({ retentionMs: 80_000 });
     for (let i = 0; i < 30; i += 3) {
       nowMs = START_MS + i * 1_000;
@@ -187,12 +199,13 @@ describe("a question for flows", () => {
         filter: {},
         namespaces: "all",
         limit: 4,
+        order,
         ...(cursor === undefined ? {} : { cursor }),
       });
       seen.push(...idsOf(page));
       cursor = page.cursor ?? undefined;
     } while (cursor !== undefined);
-    expect(seen).toEqual(Array.from({ length: 30 }, (_, i) => 29 - i));
+    expect(seen).toEqual(expected);
   });
 
   test.each(["x", "flows-1.db:3", "../../etc/passwd:1", "flows-000000000000001.db:1:2"])(
