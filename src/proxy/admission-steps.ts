@@ -4,7 +4,7 @@ import type { Decision } from "../policy/decision.ts";
 import type { PeerFacts } from "../policy/facts.ts";
 import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
-import type { Trace } from "../wire/traceparent.ts";
+import type { Trace } from "../wire/trace-context.ts";
 import type { Admission, SettledAdmission } from "./admission.ts";
 import { AdmissionWait, type AdmissionWaits } from "./admission-wait.ts";
 import { AskedBody } from "./asked-body.ts";

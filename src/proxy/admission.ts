@@ -1,7 +1,7 @@
 import type { CardeaError } from "../core/errors.ts";
 import type { RequestFacts } from "../policy/facts.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
-import type { Trace } from "../wire/traceparent.ts";
+import type { Trace } from "../wire/trace-context.ts";
 import type { AdmissionWait } from "./admission-wait.ts";
 import type { Denial, Grant, Permit } from "./authorize.ts";
 import type { Exchange } from "./exchange.ts";

@@ -1,7 +1,7 @@
 import { type CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
-import type { TraceIds } from "../wire/traceparent.ts";
+import type { TraceIds } from "../wire/trace-context.ts";
 import type { ServiceProtocol } from "./discovery/registry-snapshot.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";
 import type { Forward } from "./forward.ts";

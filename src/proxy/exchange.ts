@@ -4,7 +4,7 @@ import type { RequestFacts } from "../policy/facts.ts";
 import type { Headers } from "../wire/headers.ts";
 import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
-import type { Trace } from "../wire/traceparent.ts";
+import type { Trace } from "../wire/trace-context.ts";
 import type { ExchangeSide, RouteAnswer, SettledAdmission, WaitingAdmission } from "./admission.ts";
 import type { AdmissionWait } from "./admission-wait.ts";
 import { AnswerPassing } from "./answer-passing.ts";

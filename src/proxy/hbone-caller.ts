@@ -1,7 +1,7 @@
 import { type CardeaError, type ErrorCode, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
-import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import { type TraceIds, traceThrough } from "../wire/trace-context.ts";
 import { PeerAuthorizer } from "./authorize.ts";
 import type { AdmissionWaits } from "./admission-wait.ts";
 import type { PolicySet } from "./discovery/policy-sinks.ts";

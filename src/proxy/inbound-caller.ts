@@ -3,7 +3,7 @@ import type { Latest } from "../core/latest.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Claims } from "../policy/claims.ts";
 import { normalizePath } from "../wire/path.ts";
-import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import { type Trace, type TraceIds, traceThrough } from "../wire/trace-context.ts";
 import type { Admission, ExchangeSide, SettledAdmission } from "./admission.ts";
 import type { StepAnswer } from "./admission-steps.ts";
 import type { AdmissionWaits } from "./admission-wait.ts";

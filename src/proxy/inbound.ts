@@ -3,7 +3,7 @@ import type { Latest } from "../core/latest.ts";
 import { carriesRequests } from "../core/port-protocol.ts";
 import type { Address, Clock, Connection, Listening, Network, SecureConnection, TlsFacts } from "../core/ports.ts";
 import type { FlowPeer, FlowTls } from "../observe/flow.ts";
-import type { TraceIds } from "../wire/traceparent.ts";
+import type { TraceIds } from "../wire/trace-context.ts";
 import type { AcceptGate } from "./accept.ts";
 import type { AdmissionWaits } from "./admission-wait.ts";
 import {

@@ -1,7 +1,7 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
-import { type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import { type TraceIds, traceThrough } from "../wire/trace-context.ts";
 import type { Admission, ExchangeSide } from "./admission.ts";
 import { permitEgress, ROUTE_ANSWERED } from "./authorize.ts";
 import { ConnectRequest } from "./connect-request.ts";

@@ -2,7 +2,7 @@ import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import type { Address, Clock, Connection, Listening, Network, OriginalDestination } from "../core/ports.ts";
 import { type FlowPeer, NO_TLS } from "../observe/flow.ts";
-import type { TraceIds } from "../wire/traceparent.ts";
+import type { TraceIds } from "../wire/trace-context.ts";
 import type { AcceptGate } from "./accept.ts";
 import { capturedDestination } from "./captured.ts";
 import type { EgressRouter, FixedService } from "./egress.ts";

@@ -15,7 +15,7 @@ import type { Decision } from "../policy/decision.ts";
 import { formatRuleName } from "../policy/observation.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
-import type { Trace } from "../wire/traceparent.ts";
+import type { Trace } from "../wire/trace-context.ts";
 import type { Denial, Grant } from "./authorize.ts";
 import type { TriesSeen } from "./tries.ts";
 

@@ -37,7 +37,7 @@ import { PodPlaces } from "./pod-places.ts";
 import { Pools } from "./pool.ts";
 import { Recorder } from "./record.ts";
 import type { ServiceRequest } from "./service-call.ts";
-import { createTraceIds } from "./trace-ids.ts";
+import { createTraceIds } from "../wire/trace-context.ts";
 import { Backends } from "./traffic/backends.ts";
 import { reportBackends } from "./traffic/backend-report.ts";
 import { KeptBodies } from "./traffic/kept-body.ts";

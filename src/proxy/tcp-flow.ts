@@ -1,7 +1,7 @@
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Latest } from "../core/latest.ts";
 import type { EndedBy } from "../observe/flow.ts";
-import { type Trace, type TraceIds, traceThrough } from "../wire/traceparent.ts";
+import { type Trace, type TraceIds, traceThrough } from "../wire/trace-context.ts";
 import type { StepAnswer } from "./admission-steps.ts";
 import type { AdmissionWaits } from "./admission-wait.ts";
 import type { Authorization, Denial, PeerAuthorizer, Permit } from "./authorize.ts";

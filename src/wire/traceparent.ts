@@ -1,5 +1,3 @@
-import { headerValues, isName } from "./headers.ts";
-
 /** Where a message stands in its trace. W3C Trace Context section 3.2. */
 export interface TraceParent {
   /** 32 lower-case hexadecimal digits, not all zero. */
@@ -8,24 +6,6 @@ export interface TraceParent {
   readonly parentId: string;
   /** The flags that are defined: 1 sampled, 2 random trace id (level 2). */
   readonly flags: number;
-}
-
-/** What a hop did with the trace it was handed. */
-export interface Trace {
-  readonly traceId: string;
-  /** Our own span, which the next hop sees as its parent. */
-  readonly spanId: string;
-  /** Null when the trace begins here. */
-  readonly parentId: string | null;
-  readonly isSampled: boolean;
-}
-
-/** Fresh ids, as lower-case hexadecimal digits, never all zero. */
-export interface TraceIds {
-  /** 32 digits. */
-  traceId(): string;
-  /** 16 digits. */
-  spanId(): string;
 }
 
 /**
@@ -49,27 +29,6 @@ export function formatTraceparent(parent: TraceParent): string {
   return `00-${traceId}-${parentId}-0${flags & KNOWN_FLAGS}`;
 }
 
-/**
- * Continues the trace that the headers carry, or begins one, and writes our span into them in place. A traceparent that
- * is doubled or not valid begins a new trace and drops tracestate; a tracestate that is not valid is dropped alone.
- * Sections 2.2, 3.3 and 3.4. New traces are not sampled: that is the tracer's decision, who comes after us.
- */
-export function traceThrough(headers: string[], ids: TraceIds): Trace {
-  const at = placeOf(headers, "traceparent", 0);
-  const isAlone = at >= 0 && placeOf(headers, "traceparent", at + 2) < 0;
-  const parent = isAlone ? parseTraceparent(headers[at + 1]!) : null;
-  const spanId = ids.spanId();
-  const traceId = parent?.traceId ?? ids.traceId();
-  const flags = parent?.flags ?? RANDOM_FLAG;
-  const value = `00-${traceId}-${spanId}-0${flags}`;
-  if (parent === null) beginTrace(headers, value, at >= 0);
-  else {
-    headers[at + 1] = value;
-    dropFaultyTracestate(headers);
-  }
-  return { traceId, spanId, parentId: parent?.parentId ?? null, isSampled: (flags & SAMPLED_FLAG) !== 0 };
-}
-
 /** Whether tracestate fields, joined, are a list of at most 32 distinct keys. Section 3.3.1. */
 export function isTracestate(values: readonly string[]): boolean {
   if (values.reduce((length, value) => length + value.length, 0) > TRACESTATE_LENGTH_MAX) return false;
@@ -79,8 +38,9 @@ export function isTracestate(values: readonly string[]): boolean {
   return present.length <= TRACESTATE_MEMBERS_MAX && keys.size === present.length && present.every(isTracestateMember);
 }
 
-const SAMPLED_FLAG = 1;
-const RANDOM_FLAG = 2;
+export const SAMPLED_FLAG = 1;
+/** Of a trace id of which at least seven octets on the right were left to chance. Level 2, section 3.2.2.5. */
+export const RANDOM_FLAG = 2;
 const KNOWN_FLAGS = SAMPLED_FLAG | RANDOM_FLAG;
 const TRACESTATE_MEMBERS_MAX = 32;
 /** Key, equals sign, value and comma at their longest, for every member. */
@@ -128,32 +88,4 @@ const TRACESTATE_MEMBER =
 
 function isTracestateMember(member: string): boolean {
   return TRACESTATE_MEMBER.test(member);
-}
-
-function beginTrace(headers: string[], value: string, isReplacement: boolean): void {
-  if (isReplacement) removeHeader(headers, "traceparent");
-  if (placeOf(headers, "tracestate", 0) >= 0) removeHeader(headers, "tracestate");
-  headers.push("traceparent", value);
-}
-
-function dropFaultyTracestate(headers: string[]): void {
-  if (placeOf(headers, "tracestate", 0) < 0) return;
-  if (!isTracestate(headerValues(headers, "tracestate"))) removeHeader(headers, "tracestate");
-}
-
-/** Where the field's name stands, looking from `start` on; -1 when it does not. */
-function placeOf(headers: readonly string[], lowerName: string, start: number): number {
-  for (let i = start; i < headers.length; i += 2) if (isName(headers[i]!, lowerName)) return i;
-  return -1;
-}
-
-function removeHeader(headers: string[], lowerName: string): void {
-  let kept = 0;
-  for (let i = 0; i < headers.length; i += 2) {
-    if (isName(headers[i]!, lowerName)) continue;
-    headers[kept] = headers[i]!;
-    headers[kept + 1] = headers[i + 1]!;
-    kept += 2;
-  }
-  headers.length = kept;
 }

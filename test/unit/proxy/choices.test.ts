@@ -4,7 +4,7 @@ import { AcceptGate } from "../../../src/proxy/accept.ts";
 import { chooseHttpAlpn, chooseTcpAlpn, lookForTls, lookForHttp2 } from "../../../src/proxy/detect.ts";
 import { lifetimeOf } from "../../../src/proxy/lifetime.ts";
 import { LiveConnections } from "../../../src/proxy/live.ts";
-import { createTraceIds } from "../../../src/proxy/trace-ids.ts";
+import { createTraceIds } from "../../../src/wire/trace-context.ts";
 import { createSimClock } from "../../support/sim-clock.ts";
 
 describe("the protocol of a port", () => {

@@ -1,19 +1,9 @@
 import { describe, expect, test } from "vitest";
-import {
-  formatTraceparent,
-  isTracestate,
-  parseTraceparent,
-  type TraceIds,
-  traceThrough,
-} from "../../../src/wire/traceparent.ts";
+import { formatTraceparent, isTracestate, parseTraceparent } from "../../../src/wire/traceparent.ts";
 
 const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT = "00f067aa0ba902b7";
-const OWN_TRACE = "0af7651916cd43dd8448eb211c80319c";
-const OWN_SPAN = "b7ad6b7169203331";
 const VALID = `00-${TRACE}-${PARENT}-01`;
-
-const ids: TraceIds = { traceId: () => OWN_TRACE, spanId: () => OWN_SPAN };
 
 describe("a traceparent is parsed", () => {
   test.each([
@@ -55,56 +45,6 @@ describe("a traceparent is not valid", () => {
     ["a space before it", ` ${VALID}`],
   ])("%s", (_, value) => {
     expect(parseTraceparent(value)).toBeNull();
-  });
-});
-
-describe("a trace goes through", () => {
-  test("continued, with our span as the next parent, in place", () => {
-    const headers = ["Host", "a", "TraceParent", VALID, "tracestate", "a=1,b=2", "X", "y"];
-    expect(traceThrough(headers, ids)).toEqual({ traceId: TRACE, spanId: OWN_SPAN, parentId: PARENT, isSampled: true });
-    expect(headers).toEqual([
-      "Host",
-      "a",
-      "TraceParent",
-      `00-${TRACE}-${OWN_SPAN}-01`,
-      "tracestate",
-      "a=1,b=2",
-      "X",
-      "y",
-    ]);
-  });
-
-  test("rewritten in version 00 when it is of a version to come", () => {
-    const headers = ["traceparent", `cc-${TRACE}-${PARENT}-0b-future`];
-    traceThrough(headers, ids);
-    expect(headers).toEqual(["traceparent", `00-${TRACE}-${OWN_SPAN}-03`]);
-  });
-
-  test("begun when there is none, and not sampled", () => {
-    const headers = ["Host", "a"];
-    expect(traceThrough(headers, ids)).toEqual({
-      traceId: OWN_TRACE,
-      spanId: OWN_SPAN,
-      parentId: null,
-      isSampled: false,
-    });
-    expect(headers).toEqual(["Host", "a", "traceparent", `00-${OWN_TRACE}-${OWN_SPAN}-02`]);
-  });
-
-  test.each([
-    ["not valid", ["traceparent", "00-x"]],
-    ["doubled", ["traceparent", VALID, "Traceparent", VALID]],
-    ["missing", []],
-  ])("begun anew when it is %s, and the state that belonged to it goes", (_, received) => {
-    const headers = [...received, "X", "y", "TraceState", "a=1"];
-    expect(traceThrough(headers, ids).parentId).toBeNull();
-    expect(headers).toEqual(["X", "y", "traceparent", `00-${OWN_TRACE}-${OWN_SPAN}-02`]);
-  });
-
-  test("without a state that is not valid", () => {
-    const headers = ["tracestate", "a=1", "traceparent", VALID, "tracestate", "a=2"];
-    expect(traceThrough(headers, ids).parentId).toBe(PARENT);
-    expect(headers).toEqual(["traceparent", `00-${TRACE}-${OWN_SPAN}-01`]);
   });
 });
 
