@@ -8,9 +8,10 @@ import type { Trace } from "../wire/trace-context.ts";
 import type { Admission, SettledAdmission } from "./admission.ts";
 import { AdmissionWait, type AdmissionWaits } from "./admission-wait.ts";
 import { AskedBody } from "./asked-body.ts";
+import { requestHeadersOf } from "./headers.ts";
 import type { LocalAnswer } from "./local-answer.ts";
 import type { Pair } from "./record.ts";
-import { SeenRequest } from "./request-facts.ts";
+import { NO_USER, SeenRequest } from "./request-facts.ts";
 import type { ServiceCalls } from "./service-call.ts";
 import type { TcpAdmission } from "./tcp-flow.ts";
 
@@ -40,6 +41,11 @@ export class AskedRequest {
   claims: Claims | null = null;
   /** Issuer and subject of that token, for the record. */
   requestPrincipal: string | null = null;
+  /** Fields that a step has written from tokens, flat; and what such are called, in lower case. */
+  userHeaders: readonly string[] = [];
+  userFields: ReadonlySet<string> | undefined = undefined;
+  /** Whoever was asked outside, and let it pass. */
+  answeredBy: string | null = null;
   /** What becomes of the answer's fields; null: nothing. */
   changeAnswer: ((headers: string[]) => void) | null = null;
 
@@ -75,6 +81,8 @@ export class Asking {
   readonly body: AskedBody;
   /** The mesh's services, called as our own app would. */
   readonly services: ServiceCalls;
+  /** Of a connection whose bytes nobody reads: whoever was asked outside, and let it pass. */
+  answeredBy: string | null = null;
   #controller: AbortController | null = null;
   #isOver = false;
 
@@ -106,7 +114,17 @@ export interface AdmissionStep {
   ask(asked: AskedRequest, asking: Asking): StepAnswer | Promise<StepAnswer>;
   /** The same of a connection whose bytes nobody reads. Left out: it has nothing to say of those. */
   askConnection?(peer: PeerFacts, asking: Asking): StepAnswer | Promise<StepAnswer>;
+  /**
+   * A request that was let in under another set: what the step finds now of who it is for. `asked` is as the caller sent it.
+   * Left out: this step learns of nobody.
+   */
+  identifyAgain?(asked: AskedRequest): StepAnswer | Promise<StepAnswer>;
+  /** Whether a request or connection that was let in under another set may go on, as far as this step goes. */
+  standing?(peer: PeerFacts, request: SeenRequest | null, answeredBy: string | null): StepAnswer;
 }
+
+/** Who a request that is under way is for by a new set; or why it would not be let in any more. */
+export type Identified = { readonly seen: SeenRequest; readonly denied: StepAnswer };
 
 /** What a request's side does for it while its steps are asked. */
 interface AskingSide {
@@ -126,7 +144,7 @@ interface AskingSide {
 
 /** The same for an opaque connection. */
 interface AskingConnection extends Pick<AskingSide, "waits" | "services" | "peer" | "isInForce"> {
-  decide(answer: StepAnswer): TcpAdmission;
+  decide(answer: StepAnswer, answeredBy: string | null): TcpAdmission;
   begin(): TcpAdmission | WaitingConnection;
 }
 
@@ -164,11 +182,11 @@ export class AdmissionSteps {
     const asking = new Asking(new AskedBody(waits, true), services);
     try {
       const answer = askSteps(this.#steps, (step) => step.askConnection?.(peer, asking) ?? null);
-      if (!(answer instanceof Promise)) return side.decide(answer);
+      if (!(answer instanceof Promise)) return side.decide(answer, asking.answeredBy);
       const wait = new AdmissionWait<TcpAdmission>(waits, {
         asking,
         answer,
-        conclude: (given) => (side.isInForce() ? side.decide(given) : side.begin()),
+        conclude: (given) => (side.isInForce() ? side.decide(given, asking.answeredBy) : side.begin()),
         refuse: (error) => ({ at: "failed", error }),
       });
       return { at: "waits", wait };
@@ -176,6 +194,46 @@ export class AdmissionSteps {
       return { at: "failed", error: toCardeaError(thrown) };
     }
   }
+
+  /** Who a request that is under way is for now; a promise where a token has to be verified once more. Never rejects. */
+  identifyAgain(
+    head: RequestHead,
+    seen: SeenRequest,
+    parts: Pick<AskedParts, "peer" | "target">,
+  ): Identified | Promise<Identified> {
+    const asked = new AskedRequest({ head, path: seen.path, headers: requestHeadersOf(head), ...parts });
+    const identified = (denied: StepAnswer): Identified => ({
+      seen: seen.madeFor(asked.claims === null ? NO_USER : { claims: asked.claims, fields: asked.userHeaders }),
+      denied,
+    });
+    const answer = askSteps(this.#steps, (step) => identifyBy(step, asked));
+    return answer instanceof Promise
+      ? answer.then(identified, (thrown: unknown) => identified(notVerified(thrown)))
+      : identified(answer);
+  }
+
+  /** Whether what is under way may go on by the steps alone. `request`: null for bytes that nobody reads. */
+  standing(peer: PeerFacts, request: SeenRequest | null, answeredBy: string | null): StepAnswer {
+    for (const step of this.#steps) {
+      const answer = step.standing?.(peer, request, answeredBy) ?? null;
+      if (answer !== null) return answer;
+    }
+    return null;
+  }
+}
+
+function identifyBy(step: AdmissionStep, asked: AskedRequest): StepAnswer | Promise<StepAnswer> {
+  try {
+    return step.identifyAgain?.(asked) ?? null;
+  } catch (thrown) {
+    return notVerified(thrown);
+  }
+}
+
+/** A fault of ours, and no verdict: what cannot be asked again must not go on as if it had been. */
+function notVerified(thrown: unknown): StepDenial {
+  const decision: Decision = { allow: false, policy: null, rule: null, reason: "token-invalid" };
+  return { decision, error: toCardeaError(thrown), answer: null };
 }
 
 type Ask = (step: AdmissionStep) => StepAnswer | Promise<StepAnswer>;

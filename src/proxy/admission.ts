@@ -1,5 +1,4 @@
 import type { CardeaError } from "../core/errors.ts";
-import type { RequestFacts } from "../policy/facts.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/trace-context.ts";
 import type { AdmissionWait } from "./admission-wait.ts";
@@ -9,6 +8,7 @@ import type { Forward } from "./forward.ts";
 import type { LiveConnections } from "./live.ts";
 import type { LocalAnswer } from "./local-answer.ts";
 import type { Pair, Recorder } from "./record.ts";
+import type { SeenRequest } from "./request-facts.ts";
 import type { OutgoingRequest } from "./streams.ts";
 import type { Tries, TriesSeen } from "./tries.ts";
 
@@ -39,7 +39,7 @@ export type SettledAdmission =
       readonly permit: Permit;
       readonly request: OutgoingRequest;
       /** What was decided on, for a later policy; null where no policy decides. */
-      readonly facts: RequestFacts | null;
+      readonly facts: SeenRequest | null;
       /** Issuer and subject of a verified token; left out: there is none. */
       readonly requestPrincipal?: string | null;
       /** Null where none is worked out: the head's own then stands in the record. */

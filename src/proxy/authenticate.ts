@@ -42,8 +42,18 @@ export class AuthenticateStep implements AdmissionStep {
   }
 
   ask(asked: AskedRequest): StepAnswer | Promise<StepAnswer> {
+    return this.#authenticate(asked, (found) => found);
+  }
+
+  /** A token that has ended since the request came is none any more; all else is as for a request that comes now. */
+  identifyAgain(asked: AskedRequest): StepAnswer | Promise<StepAnswer> {
+    return this.#authenticate(asked, (found) => found.filter(({ text }) => !this.#hasEnded(text)));
+  }
+
+  #authenticate(asked: AskedRequest, choose: (found: readonly FoundToken[]) => readonly FoundToken[]) {
     try {
-      const found = findTokens(this.#places, asked);
+      const found = choose(findTokens(this.#places, asked));
+      asked.userFields = this.#outputs;
       asked.headers = withoutFields(asked.headers, this.#outputs);
       if (found.length === 0) return this.#withoutToken(asked);
       this.#assertOneToken(found);
@@ -52,6 +62,17 @@ export class AuthenticateStep implements AdmissionStep {
       return this.#verifyAll(asked, found, known);
     } catch (thrown) {
       return refusal(asked, thrown);
+    }
+  }
+
+  /** What cannot be read has no end: it is refused for what it is. */
+  #hasEnded(text: string): boolean {
+    try {
+      const token = this.#verified.get(text)?.token ?? parseToken(text);
+      return !isWithinTime(token, this.#clock.wallMs());
+    } catch (thrown) {
+      if (thrown instanceof CardeaError) return false;
+      throw thrown;
     }
   }
 
@@ -111,7 +132,8 @@ export class AuthenticateStep implements AdmissionStep {
     const inOrder = [...new Map(verified.map((each) => [each.by, each])).values()].toSorted(
       (a, b) => this.#rules.indexOf(a.by) - this.#rules.indexOf(b.by),
     );
-    for (const { token, by } of inOrder) asked.headers.push(...outputFieldsOf(token, by.rule));
+    asked.userHeaders = inOrder.flatMap(({ token, by }) => outputFieldsOf(token, by.rule));
+    asked.headers.push(...asked.userHeaders);
     asked.claims = inOrder.at(-1)?.claims ?? null;
     asked.requestPrincipal = requestPrincipalOf(asked.claims);
     return null;

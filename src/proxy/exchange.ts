@@ -1,6 +1,5 @@
 import { CardeaError, ERROR_TABLE, toCardeaError } from "../core/errors.ts";
 import type { EndedBy } from "../observe/flow.ts";
-import type { RequestFacts } from "../policy/facts.ts";
 import type { Headers } from "../wire/headers.ts";
 import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
@@ -15,6 +14,7 @@ import { HeldBody } from "./held-body.ts";
 import type { LocalAnswer } from "./local-answer.ts";
 import type { ChannelWaiter, Want } from "./pool.ts";
 import { enderOf, type Pair, type RequestSeen } from "./record.ts";
+import type { SeenRequest } from "./request-facts.ts";
 import type {
   AnswerEvents,
   Channel,
@@ -41,7 +41,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   place = -1;
   path: string | null = null;
   trace: Trace | null = null;
-  facts: RequestFacts | null = null;
+  facts: SeenRequest | null = null;
   bytesReceived = 0;
   bytesSent = 0;
   readonly #side: ExchangeSide;
@@ -156,9 +156,9 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   /** A new policy denies what was permitted. */
-  losePermission(denial: Denial): void {
+  losePermission(denial: Denial, why = "a new policy revision denies the request"): void {
     this.#denial = denial;
-    this.#stop(new CardeaError("permission-lost", "a new policy revision denies the request"));
+    this.#stop(new CardeaError("permission-lost", why));
   }
 
   onChannel(channel: Channel): void {

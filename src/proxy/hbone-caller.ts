@@ -16,7 +16,7 @@ import type { RequestHead } from "../wire/http1-head.ts";
 import type { PeerFacts } from "../policy/decide.ts";
 import type { ServiceCalls } from "./service-call.ts";
 import type { Answer, Detached, DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
-import { authorizeFlow, TcpFlow } from "./tcp-flow.ts";
+import { authorizeFlow, recheckFlow, TcpFlow } from "./tcp-flow.ts";
 
 interface HboneCallerOptions {
   readonly recorder: Recorder;
@@ -67,10 +67,8 @@ export class HboneCaller implements RequestHandler {
 
   /** A new policy is in force: only the streams that it denies end. */
   recheck(): void {
-    for (const [flow, authorizer] of this.#flows) {
-      const authorization = authorizer.authorizeConnection();
-      if (!authorization.allow) flow.losePermission(authorization.denial);
-    }
+    const set = this.#options.policy.get();
+    for (const [flow, authorizer] of this.#flows) recheckFlow(flow, authorizer, set);
   }
 
   #connect(head: RequestHead, { port, rules }: InboundPlace, stream: DownstreamStream): RequestEvents {

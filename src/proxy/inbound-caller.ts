@@ -15,7 +15,7 @@ import { requestHeadersOf, takesTrailers } from "./headers.ts";
 import type { LiveConnections } from "./live.ts";
 import type { Pair, Recorder } from "./record.ts";
 import { refuseUnread } from "./refuse-unread.ts";
-import { SeenRequest } from "./request-facts.ts";
+import { NO_USER, SeenRequest } from "./request-facts.ts";
 import type { ServiceCalls } from "./service-call.ts";
 import type { DownstreamStream, RequestEvents, RequestHandler } from "./streams.ts";
 import type { Tries } from "./tries.ts";
@@ -49,6 +49,9 @@ interface Forwarded {
   readonly claims: Claims | null;
   /** Of that token, for the record. */
   readonly requestPrincipal: string | null;
+  /** As `SeenRequest` keeps them. */
+  readonly userFields?: ReadonlySet<string> | undefined;
+  readonly answeredBy?: string | null;
   readonly changeAnswer: ((headers: string[]) => void) | null;
 }
 
@@ -90,10 +93,36 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
   /** A new policy is in force. */
   recheck(): void {
     // Whoever loses its permission leaves the list meanwhile.
-    for (const exchange of this.#open.slice()) {
-      const authorization = this.#options.authorizer.authorizeRequest(exchange.facts!);
-      if (!authorization.allow) exchange.losePermission(authorization.denial);
-    }
+    for (const exchange of this.#open.slice()) this.#recheck(exchange);
+  }
+
+  /**
+   * What it was let in as is decided on first, so that a DENY on what its token said holds still; then as what it is now. Who
+   * was vouched for by a rule, a key or a time that is gone has no more than anybody.
+   */
+  #recheck(exchange: Exchange): void {
+    const { policy, authorizer } = this.#options;
+    const set = policy.get();
+    const seen = exchange.facts!;
+    if (!this.#keeps(exchange, seen, null) || set === null || (set.steps === null && seen.claims === null)) return;
+    const parts = { peer: authorizer.peerOf(seen), target: exchange.head.path };
+    const now = set.steps?.identifyAgain(exchange.head, seen, parts) ?? { seen: seen.madeFor(NO_USER), denied: null };
+    if (!(now instanceof Promise)) this.#keeps(exchange, now.seen, now.denied);
+    else
+      void now.then((found) => {
+        // A later set has asked for itself.
+        if (exchange.isForwarding && policy.get() === set) this.#keeps(exchange, found.seen, found.denied);
+      });
+  }
+
+  /** False: it has lost its permission. */
+  #keeps(exchange: Exchange, seen: SeenRequest, before: StepAnswer): boolean {
+    const { authorizer, policy } = this.#options;
+    const steps = policy.get()?.steps ?? null;
+    const answer = before ?? steps?.standing(authorizer.peerOf(seen), seen, seen.answeredBy) ?? null;
+    const authorization = authorizer.authorizeRequest(seen, answer === null ? null : answer.decision);
+    if (!authorization.allow) exchange.losePermission(authorization.denial, answer?.error.message);
+    return authorization.allow;
   }
 
   onDone(exchange: Exchange): void {
@@ -153,12 +182,12 @@ export class InboundCaller implements RequestHandler, ExchangeSide {
 
   #decide(
     head: RequestHead,
-    { headers, target, path, claims, requestPrincipal, changeAnswer }: Forwarded,
+    { headers, target, path, claims, requestPrincipal, userFields, answeredBy, changeAnswer }: Forwarded,
     before: StepAnswer,
   ): SettledAdmission {
     const { authorizer, pair, traceIds, xfcc } = this.#options;
     const { method, framing, neverIndexed = null } = head;
-    const seen = new SeenRequest({ method, path, host: head.host ?? "", headers, claims });
+    const seen = new SeenRequest({ method, path, host: head.host ?? "", headers, claims, userFields, answeredBy });
     const authorization = authorizer.authorizeRequest(seen, before === null ? null : before.decision);
     const trace = traceThrough(headers, traceIds);
     if (!authorization.allow) return { ...this.#denied(authorization.denial, trace, before), path, requestPrincipal };

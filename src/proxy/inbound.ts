@@ -32,7 +32,7 @@ import { enderOf, type Pair, type Recorder } from "./record.ts";
 import type { PlaintextBegun } from "./read-plaintext.ts";
 import type { ServiceCalls } from "./service-call.ts";
 import { claimedService } from "./sni.ts";
-import { authorizeFlow, TcpFlow } from "./tcp-flow.ts";
+import { authorizeFlow, recheckFlow, TcpFlow } from "./tcp-flow.ts";
 import type { Tries } from "./tries.ts";
 
 /** What every inbound port of a sidecar works with. */
@@ -253,7 +253,7 @@ export class InboundPort {
     });
     if (beginning !== null) beginning.onGone = (error) => flow.abandon(error);
     authorizeFlow(flow, { ...this.#scope, authorizer }, (permit) => {
-      const permitted = { recheck: () => recheckFlow(flow, authorizer) };
+      const permitted = { recheck: () => recheckFlow(flow, authorizer, this.#scope.policy.get()) };
       this.#permitted.add(permitted);
       void flow.carry(permit, () => void this.#permitted.delete(permitted));
     });
@@ -353,9 +353,4 @@ function opaqueBeginning(connection: Connection, { early, sni }: PlaintextBegun)
 function plaintextRefused(by: string | null): CardeaError {
   const who = by === null ? "no PeerAuthentication lets plaintext in" : `the PeerAuthentication ${by} says STRICT`;
   return new CardeaError("plaintext-refused", who);
-}
-
-function recheckFlow(flow: TcpFlow, authorizer: PeerAuthorizer): void {
-  const authorization = authorizer.authorizeConnection();
-  if (!authorization.allow) flow.losePermission(authorization.denial);
 }

@@ -46,6 +46,8 @@ export type TcpTrace = { readonly from: Trace } | { readonly ids: TraceIds } | n
 
 /** One opaque connection: permitted, connected, carried and recorded once. */
 export class TcpFlow implements LiveConnection {
+  /** Whoever was asked outside, and let it pass; null: nobody was. */
+  answeredBy: string | null = null;
   readonly #options: TcpFlowOptions;
   #pair: Pair;
   #permit: Permit | null = null;
@@ -135,8 +137,8 @@ export class TcpFlow implements LiveConnection {
   }
 
   /** A new policy denies what was permitted. */
-  losePermission(denial: Denial): void {
-    const error = new CardeaError("permission-lost", "a new policy revision denies the connection");
+  losePermission(denial: Denial, why = "a new policy revision denies the connection"): void {
+    const error = new CardeaError("permission-lost", why);
     if (this.#tunnel === null) {
       this.refuse(error, denial);
       return;
@@ -217,25 +219,34 @@ interface TcpAdmissionOptions {
 
 /** What is decided of an opaque connection. */
 export type TcpAdmission =
-  | { readonly at: "decided"; readonly authorization: Authorization; readonly before: StepAnswer }
+  | {
+      readonly at: "decided";
+      readonly authorization: Authorization;
+      readonly before: StepAnswer;
+      /** As `TcpFlow` keeps it. */
+      readonly answeredBy: string | null;
+    }
   | { readonly at: "failed"; readonly error: CardeaError };
 
 /** Authorizes an opaque connection, at once or when somebody else has been asked; `carry` is called if it is permitted. */
 export function authorizeFlow(flow: TcpFlow, options: TcpAdmissionOptions, carry: (permit: Permit) => void): void {
   const { authorizer, policy } = options;
-  const decide = (before: StepAnswer): TcpAdmission => ({
+  const decide = (before: StepAnswer, answeredBy: string | null): TcpAdmission => ({
     at: "decided",
     authorization: authorizer.authorizeConnection(before === null ? null : before.decision),
     before,
+    answeredBy,
   });
   const settle = (admission: TcpAdmission): void => {
     if (admission.at === "failed") flow.refuse(admission.error, null);
-    else if (admission.authorization.allow) carry(admission.authorization.permit);
-    else refuse(flow, admission.authorization, admission.before);
+    else if (admission.authorization.allow) {
+      flow.answeredBy = admission.answeredBy;
+      carry(admission.authorization.permit);
+    } else refuse(flow, admission.authorization, admission.before);
   };
   const begin = () => {
     const set = policy.get();
-    if (set === null || set.steps === null) return decide(null);
+    if (set === null || set.steps === null) return decide(null, null);
     return set.steps.admitConnection({
       ...options,
       peer: authorizer.peer,
@@ -250,6 +261,13 @@ export function authorizeFlow(flow: TcpFlow, options: TcpAdmissionOptions, carry
     flow.hold(() => admission.wait.cancel());
     admission.wait.begin({ onSettled: settle, onBodyWanted: () => {} });
   }
+}
+
+/** A new policy is in force: whether it still permits a connection that is open. */
+export function recheckFlow(flow: TcpFlow, authorizer: PeerAuthorizer, set: PolicySet | null): void {
+  const answer = set?.steps?.standing(authorizer.peer, null, flow.answeredBy) ?? null;
+  const authorization = authorizer.authorizeConnection(answer === null ? null : answer.decision);
+  if (!authorization.allow) flow.losePermission(authorization.denial, answer?.error.message);
 }
 
 function refuse(flow: TcpFlow, { denial }: Extract<Authorization, { allow: false }>, before: StepAnswer): void {

@@ -17,6 +17,7 @@ import type { TrafficKind } from "../../traffic/kinds.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../traffic/traffic-set.ts";
 import type { AdmissionStep, AdmissionSteps } from "../admission-steps.ts";
 import type { TimedGrants } from "./timed-grants.ts";
+import type { Authenticating } from "./wire-keys.ts";
 import type { InstantSink, ResourceSink } from "./resource-sink.ts";
 import {
   readWirePolicy,
@@ -85,6 +86,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
   let waiting: WaitingSet | null = null;
   let newest: WirePolicySet | null = null;
   let compiledTraffic: CompiledTraffic | null = null;
+  let authenticating: Authenticating | null = null;
   let grants: TimedGrants | null = null;
   /** Of two that were begun, the older must not be the last word. */
   let recompiling: readonly AuthorizationPolicy[] | null = null;
@@ -146,13 +148,14 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
       const mutualTls = await mutualTlsOf(authentication, workload, rootNamespace);
       const accessLog = await accessLogOf(authentication, workload, rootNamespace);
-      const checking = await authenticatingOf(authentication, documents.keys, clock);
-      const steps = await stepsOf(documents.policies, { workload, settings, clock }, checking);
+      const checking = await authenticatingOf(authentication, documents.keys, { clock, before: authenticating });
+      const steps = await stepsOf(documents.policies, { workload, settings, clock }, checking?.step ?? null);
       const nextTraffic = await compileTraffic(documents.traffic, set);
       // Of two that were compiled at a time, the older must not be the last word.
       if (newest !== set) return `superseded by revision ${newest.revision}`;
       versionInForce = version;
       compiledTraffic = nextTraffic;
+      authenticating = checking;
       traffic.set(nextTraffic?.set ?? { ...NO_TRAFFIC, revision });
       inForce.set({
         revision,
@@ -272,10 +275,10 @@ async function readTimes(
 async function authenticatingOf(
   authentication: readonly AuthenticationDocument[],
   keys: readonly WireUnread<"KeySet">[],
-  clock: Clock,
-): Promise<AdmissionStep | null> {
+  options: { readonly clock: Clock; readonly before: Authenticating | null },
+): Promise<Authenticating | null> {
   if (!authentication.some(({ kind }) => kind === "RequestAuthentication")) return null;
-  return (await import("./wire-keys.ts")).authenticatingStep(authentication, keys, clock);
+  return (await import("./wire-keys.ts")).authenticatingStep(authentication, keys, options);
 }
 
 /** What reads them is loaded with the first of them. Errors: `bad-input`. */

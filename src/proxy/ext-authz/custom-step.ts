@@ -1,7 +1,14 @@
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
-import { bindPeer, type Decision, decideBound, decideTcp, type PeerFacts } from "../../policy/decide.ts";
+import {
+  bindPeer,
+  type Decision,
+  decideBound,
+  decideTcp,
+  type PeerFacts,
+  type RequestFacts,
+} from "../../policy/decide.ts";
 import type { ExtensionProvider } from "../../policy/extension-provider.ts";
 import type { AdmissionStep, AskedRequest, Asking, StepAnswer, StepDenial } from "../admission-steps.ts";
 import type { BodyBeginning } from "../asked-body.ts";
@@ -22,9 +29,13 @@ interface CustomStepOptions {
 /** Asks the provider of a workload's CUSTOM policies about the requests that they match. Whatever goes wrong denies. */
 export class CustomStep implements AdmissionStep {
   readonly #options: CustomStepOptions;
+  /** Who is asked, whatever else a later set says of it. */
+  readonly #server: string;
 
   constructor(options: CustomStepOptions) {
     this.#options = options;
+    const { name, protocol, service, port, http } = options.provider;
+    this.#server = `${name} ${protocol} ${service}:${port}${http.pathPrefix}`;
   }
 
   ask(asked: AskedRequest, asking: Asking): StepAnswer | Promise<StepAnswer> {
@@ -35,6 +46,23 @@ export class CustomStep implements AdmissionStep {
   askConnection(peer: PeerFacts, asking: Asking): StepAnswer | Promise<StepAnswer> {
     const matched = decideTcp(this.#options.matches, peer);
     return matched.reason === "deny-rule-matched" ? this.#checkConnection(peer, asking, matched) : null;
+  }
+
+  /**
+   * A server is asked once about each exchange, as with Envoy. What it has not been asked about ends where one of its rules
+   * matches now: nobody has let it pass.
+   */
+  standing(peer: PeerFacts, request: RequestFacts | null, answeredBy: string | null): StepAnswer {
+    const { provider, matches } = this.#options;
+    const isAnswered = answeredBy === this.#server;
+    const matched = request === null ? decideTcp(matches, peer) : decideBound(bindPeer(matches, peer), request);
+    if (isAnswered || matched.reason !== "deny-rule-matched") return null;
+    const why = `the provider ${provider.name} has not been asked about it, and a new policy revision wants that`;
+    return {
+      decision: decisionOf(matched, "custom-failed"),
+      error: new CardeaError("denied-by-policy", why),
+      answer: null,
+    };
   }
 
   /** Of bytes only the gRPC form can be asked; Istio passes the policy over where its provider speaks HTTP. */
@@ -48,7 +76,9 @@ export class CustomStep implements AdmissionStep {
     try {
       const check = connectionCheck(peer, { provider, signal: asking.signal, nowMs: clock.wallMs() });
       const verdict = readGrpcVerdict(await asking.services.call(check));
-      return verdict.at === "allowed" ? null : denied("custom-denied", "denies");
+      if (verdict.at !== "allowed") return denied("custom-denied", "denies");
+      asking.answeredBy = this.#server;
+      return null;
     } catch (thrown) {
       const { code, message } = toCardeaError(thrown);
       return denied("custom-failed", `${code}: ${message}`);
@@ -66,6 +96,7 @@ export class CustomStep implements AdmissionStep {
         return { decision: decisionOf(matched, "custom-denied"), error, answer: this.#answerOf(asked, verdict) };
       }
       applyEdits(asked.headers, verdict.request);
+      asked.answeredBy = this.#server;
       if (verdict.answer.length > 0) asked.changeAnswer = (headers) => applyEdits(headers, verdict.answer);
       return null;
     } catch (thrown) {
