@@ -130,7 +130,8 @@ function supportsGroup(group: string): boolean {
 class RuntimeContext {
   readonly client: tls.SecureContext;
   readonly #options: tls.SecureContextOptions;
-  readonly #servers = new Map<TlsServerOptions["chooseAlpn"], HandshakeServer>();
+  /** One for each pair of options that it is asked for; a sidecar asks for two or three. */
+  readonly #servers: HandshakeServer[] = [];
 
   constructor(options: tls.SecureContextOptions) {
     this.#options = options;
@@ -138,11 +139,10 @@ class RuntimeContext {
   }
 
   serverFor({ chooseAlpn, handshakeTimeoutMs }: TlsServerOptions): HandshakeServer {
-    let server = this.#servers.get(chooseAlpn);
-    if (server === undefined) {
-      server = new HandshakeServer(this.#options, chooseAlpn, handshakeTimeoutMs);
-      this.#servers.set(chooseAlpn, server);
-    }
+    const kept = this.#servers.find((each) => each.chooseAlpn === chooseAlpn && each.timeoutMs === handshakeTimeoutMs);
+    if (kept !== undefined) return kept;
+    const server = new HandshakeServer(this.#options, chooseAlpn, handshakeTimeoutMs);
+    this.#servers.push(server);
     return server;
   }
 }
@@ -155,19 +155,19 @@ interface PendingHandshake {
 /** A TLS server that never listens: sockets are handed to it, and it reports by events which of them are secure. */
 class HandshakeServer {
   readonly server: tls.Server;
+  readonly chooseAlpn: TlsServerOptions["chooseAlpn"];
+  readonly timeoutMs: number;
   /** By the peer's address and port, which is the only public name that both sockets of a connection share. */
   readonly pending = new Map<string, PendingHandshake>();
 
-  constructor(
-    options: tls.SecureContextOptions,
-    chooseAlpn: TlsServerOptions["chooseAlpn"],
-    handshakeTimeoutMs: number,
-  ) {
+  constructor(options: tls.SecureContextOptions, chooseAlpn: TlsServerOptions["chooseAlpn"], timeoutMs: number) {
+    this.chooseAlpn = chooseAlpn;
+    this.timeoutMs = timeoutMs;
     this.server = new tls.Server({
       ...options,
       requestCert: true,
       rejectUnauthorized: false,
-      handshakeTimeout: handshakeTimeoutMs,
+      handshakeTimeout: timeoutMs,
       ALPNCallback: ({ protocols }) => chooseAlpn(protocols) ?? undefined,
     });
     this.server.on("secureConnection", (socket) => this.#take(nameOf(socket))?.resolve(socket));

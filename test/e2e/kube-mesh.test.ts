@@ -62,7 +62,7 @@ spec:
           source: { principal: "spiffe://cluster.local/ns/shop/sa/web", ip: mesh.web.network.ipv4 },
           destination: { ip: mesh.orders.network.ipv4, port: 8_080 },
         });
-      });
+      }, 10_000);
     });
 
     it("TCP is ended and gRPC told that it may not", async () => {
@@ -165,7 +165,10 @@ spec:
       const before = mesh.ledger.flows().length;
       const { headers } = await get(mesh.web, `http://${mesh.ledger.vip}/balance`);
       const id = headers["x-cardea-denial"];
-      await vi.waitFor(() => expect(mesh.ledger.flows().slice(before)).toContainEqual(expect.objectContaining({ id })));
+      await vi.waitFor(
+        () => expect(mesh.ledger.flows().slice(before)).toContainEqual(expect.objectContaining({ id })),
+        10_000,
+      );
       const replay = await mesh.explain(mesh.ledger, id!);
       expect(replay).toMatchObject({ at: "explained", disagreement: null });
       const told = JSON.stringify(replay);
@@ -179,7 +182,7 @@ spec:
         const before = mesh.ledger.flows().length;
         const said = await tcp(mesh.web, SIDECAR_UID, mesh.ledger.network.ipv4, port, "GET / HTTP/1.1\r\n\r\n");
         expect(said).toBe("ECONNRESET");
-        await vi.waitFor(() => expect(mesh.ledger.flows().length).toBeGreaterThan(before));
+        await vi.waitFor(() => expect(mesh.ledger.flows().length).toBeGreaterThan(before), 10_000);
         expect(mesh.ledger.flows().slice(before)).not.toContainEqual(expect.objectContaining({ verdict: "allowed" }));
       },
     );

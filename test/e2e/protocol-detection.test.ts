@@ -36,7 +36,7 @@ beforeAll(async () => {
     ordersApp: await listen(app),
     ledgerApp: await listen(net.createServer()),
     ordersProtocol: "AUTO",
-    protocolDetectionTimeoutMs: 100,
+    protocolDetectionTimeoutMs: 1_000,
   });
 });
 

@@ -191,7 +191,7 @@ describe.skipIf(!isUsable).each(["nft", "iptables-nft", "iptables-legacy"])(`red
           .slice(before)
           .filter(({ reason }) => reason === "loop-refused");
         expect(refused).toHaveLength(2);
-      });
+      }, 10_000);
     });
 
     it.each([[15_000], [15_001], [15_002], [15_006]])("our port %i, from outside", async (port) => {

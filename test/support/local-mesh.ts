@@ -120,7 +120,7 @@ async function readOn(lines: AsyncIterable<string>, onLine: (line: string) => vo
 
 type Truthy<T> = Exclude<T, null | undefined | false>;
 
-/** Waits until the condition gives something; fails after ten seconds, or as long as is told. */
-export function eventually<T>(condition: () => T | Promise<T>, timeoutMs = 10_000): Promise<Truthy<T>> {
+/** Waits until the condition gives something; fails after half a minute (a busy machine is no fault), or as long as is told. */
+export function eventually<T>(condition: () => T | Promise<T>, timeoutMs = 30_000): Promise<Truthy<T>> {
   return vi.waitUntil(condition, { timeout: timeoutMs, interval: 10 }) as Promise<Truthy<T>>;
 }

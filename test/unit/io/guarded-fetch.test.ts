@@ -73,12 +73,12 @@ describe("with leave", () => {
     await expect(LOCAL(`http://127.0.0.1:${port}/4`, bounds)).rejects.toThrow("redirects more than 3 times");
   });
 
-  test.each<[string, RequestListener, string]>([
-    ["an error", (_, answer) => answer.writeHead(503).end(), "the answer is 503"],
-    ["a text that is too long", (_, answer) => answer.end("x".repeat(2_000)), "exceeded max size"],
-    ["silence", () => undefined, "not within 200 ms"],
-  ])("%s is no text", async (_name, listener, message) => {
+  test.each<[string, RequestListener, number, string]>([
+    ["an error", (_, answer) => answer.writeHead(503).end(), bounds.timeoutMs, "the answer is 503"],
+    ["a text that is too long", (_, answer) => answer.end("x".repeat(2_000)), bounds.timeoutMs, "exceeded max size"],
+    ["silence", () => undefined, 200, "not within 200 ms"],
+  ])("%s is no text", async (_name, listener, timeoutMs, message) => {
     const port = await serve(listener);
-    await expect(LOCAL(`http://127.0.0.1:${port}/`, { ...bounds, timeoutMs: 200 })).rejects.toThrow(message);
+    await expect(LOCAL(`http://127.0.0.1:${port}/`, { ...bounds, timeoutMs })).rejects.toThrow(message);
   });
 });

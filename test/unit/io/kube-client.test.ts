@@ -34,9 +34,15 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
+/** These waits pass in real time: short where a test is about their end, and as in production elsewhere. */
+interface RealWaits {
+  readonly callMs?: number;
+  readonly watchSilenceMs?: number;
+}
+
 async function open(
   token: TextSource = { text: "secret" },
-  callMs = 300,
+  waits: RealWaits = {},
 ): Promise<{ client: KubeClient; proxy: FaultProxy }> {
   const proxy = await openFaultProxy(certificates.server, (request, response) => answer(request, response));
   const client = openKubeClient({
@@ -44,8 +50,7 @@ async function open(
     clock,
     random: createSeededRandom(1),
     userAgent: "test",
-    callMs,
-    watchSilenceMs: 300,
+    ...waits,
   });
   opened.push(proxy, client);
   return { client, proxy };
@@ -133,13 +138,13 @@ describe("an answer that is none", () => {
   });
 
   test.each(["stall", "stall-after", "cut-after"] as const)("%s: unreachable in time", async (kind) => {
-    const { client, proxy } = await open();
+    const { client, proxy } = await open({ text: "secret" }, { callMs: 300 });
     proxy.plan(() => ({ kind, bytes: 10 }));
     await expect(client.get(KUBE.pods, AT)).rejects.toMatchObject({ code: "unreachable" });
   });
 
   test("one call that is never answered holds up no other", async () => {
-    const { client, proxy } = await open({ text: "secret" }, 2_000);
+    const { client, proxy } = await open({ text: "secret" }, { callMs: 5_000 });
     proxy.plan(({ path }) => (path.endsWith("/stuck") ? { kind: "stall" } : null));
     const stuck = client.get(KUBE.pods, { ...AT, name: "stuck" });
     const ended: string[] = [];
@@ -228,7 +233,7 @@ describe("a watch", () => {
   });
 
   test("that falls silent, bookmarks included, is dead", async () => {
-    const { seen, ended } = await watched([event("a", "2")], () => undefined);
+    const { seen, ended } = await watched([event("a", "2")], () => undefined, { watchSilenceMs: 1_500 });
     expect(seen).toEqual(["a"]);
     expect(ended).toMatchObject({ code: "unreachable" });
   });
@@ -300,8 +305,8 @@ function event(name: string, resourceVersion: string): string {
 }
 
 /** What a watch tells of such lines, and how it ends. */
-async function watched(lines: readonly string[], finish: (response: ServerResponse) => void) {
-  const { client } = await open();
+async function watched(lines: readonly string[], finish: (response: ServerResponse) => void, waits: RealWaits = {}) {
+  const { client } = await open({ text: "secret" }, waits);
   answer = (_request, response) => {
     response.writeHead(200);
     for (const line of lines) response.write(line);

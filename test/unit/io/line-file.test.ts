@@ -65,14 +65,14 @@ describe("a line file", () => {
   test("gets a lone line out by itself, without a close", async () => {
     const sink = open();
     sink.write("a denial");
-    await vi.waitFor(() => expect(linesOf(path)).toEqual(["a denial"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["a denial"]), { interval: 2, timeout: 10_000 });
   });
 
   test("goes on writing after a pause", async () => {
     const sink = open();
     for (const line of ["one", "two", "three"]) {
       sink.write(line);
-      await vi.waitFor(() => expect(linesOf(path).at(-1)).toBe(line), { interval: 2 });
+      await vi.waitFor(() => expect(linesOf(path).at(-1)).toBe(line), { interval: 2, timeout: 10_000 });
     }
   });
 
@@ -95,7 +95,7 @@ describe("a line file", () => {
     const sink = open({ fileBytesMax: 100 });
     for (let round = 0; round < 4; round++) {
       sink.write(`${round}`.repeat(59));
-      await vi.waitFor(() => expect(linesOf(path)).toEqual([`${round}`.repeat(59)]), { interval: 2 });
+      await vi.waitFor(() => expect(linesOf(path)).toEqual([`${round}`.repeat(59)]), { interval: 2, timeout: 10_000 });
     }
     expect(linesOf(`${path}.1`)).toEqual(["2".repeat(59)]);
     expect(existsSync(`${path}.2`)).toBe(false);
@@ -107,7 +107,7 @@ describe("a line file", () => {
   ])("is made again after it was %s", async (_how, disturb) => {
     const sink = open({ lookAgainMs: 0 });
     sink.write("before");
-    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2, timeout: 10_000 });
     disturb();
     sink.write("after");
     await sink.close();
@@ -117,11 +117,14 @@ describe("a line file", () => {
   test("looks now and then whether it was moved, and until then loses nothing", async () => {
     const sink = open();
     sink.write("before");
-    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2, timeout: 10_000 });
     stats = 0;
     renameSync(path, `${path}.moved`);
     sink.write("within the second");
-    await vi.waitFor(() => expect(linesOf(`${path}.moved`)).toEqual(["before", "within the second"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(`${path}.moved`)).toEqual(["before", "within the second"]), {
+      interval: 2,
+      timeout: 10_000,
+    });
     expect(stats).toBe(0);
     expect(existsSync(path)).toBe(false);
   });
@@ -129,7 +132,7 @@ describe("a line file", () => {
   test("sees at once that it was removed, where what is written would be lost", async () => {
     const sink = open();
     sink.write("before");
-    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["before"]), { interval: 2, timeout: 10_000 });
     unlinkSync(path);
     sink.write("after");
     await sink.close();
@@ -152,7 +155,7 @@ describe("a line file", () => {
     roomBytes = "first\nsec".length;
     const sink = open({ onTrouble: (message) => troubles.push(message) });
     for (const line of ["first", "second", "third"]) sink.write(line);
-    await vi.waitFor(() => expect(troubles).toHaveLength(1), { interval: 2 });
+    await vi.waitFor(() => expect(troubles).toHaveLength(1), { interval: 2, timeout: 10_000 });
     disturb();
     roomBytes = Number.POSITIVE_INFINITY;
     await sink.close();
@@ -167,10 +170,13 @@ describe("when lines cannot be written", () => {
     symlinkSync("/dev/full", path);
     const sink = open({ onTrouble: (message) => troubles.push(message), retryMs: 1 });
     sink.write("one");
-    await vi.waitFor(() => expect(troubles).toEqual([expect.stringContaining("ENOSPC")]), { interval: 2 });
+    await vi.waitFor(() => expect(troubles).toEqual([expect.stringContaining("ENOSPC")]), {
+      interval: 2,
+      timeout: 10_000,
+    });
     sink.write("two");
     unlinkSync(path);
-    await vi.waitFor(() => expect(linesOf(path)).toEqual(["one", "two"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["one", "two"]), { interval: 2, timeout: 10_000 });
     expect(troubles).toEqual([expect.stringContaining(path), `${path} is written again`]);
     expect(sink.dropped).toBe(0);
   });
@@ -180,9 +186,12 @@ describe("when lines cannot be written", () => {
     const troubles: string[] = [];
     const sink = open({ path: join(late, "flows.jsonl"), onTrouble: (message) => troubles.push(message), retryMs: 1 });
     sink.write("patience");
-    await vi.waitFor(() => expect(troubles).toEqual([expect.stringContaining("ENOENT")]), { interval: 2 });
+    await vi.waitFor(() => expect(troubles).toEqual([expect.stringContaining("ENOENT")]), {
+      interval: 2,
+      timeout: 10_000,
+    });
     symlinkSync(directory, late);
-    await vi.waitFor(() => expect(linesOf(path)).toEqual(["patience"]), { interval: 2 });
+    await vi.waitFor(() => expect(linesOf(path)).toEqual(["patience"]), { interval: 2, timeout: 10_000 });
   });
 
   test("lines over the backlog's limit are dropped and counted", async () => {

@@ -47,7 +47,7 @@ describe.each([true, false])("sockets, read into one buffer: %s", (sharesReads) 
     for (const word of ["one", "two"]) {
       const before = lent.length;
       near.connection.write(Buffer.from(word));
-      await vi.waitUntil(() => lent.length > before);
+      await vi.waitUntil(() => lent.length > before, 10_000);
       expect(String(lent.at(-1))).toBe(word);
     }
     expect(lent.map(String)).toEqual(sharesReads ? ["two", "two"] : ["one", "two"]);

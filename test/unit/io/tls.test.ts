@@ -29,7 +29,7 @@ describe.each([true, false])("tls, read into one buffer: %s", (sharesReads) => {
     const { client, server } = await openSecurePair();
     const body = randomBytes(60_000);
     client.write(body);
-    await vi.waitUntil(() => client.unsentBytes === 0);
+    await vi.waitUntil(() => client.unsentBytes === 0, 10_000);
     await new Promise((resolve) => setImmediate(resolve));
     client.end();
     server.resume();
@@ -47,7 +47,7 @@ describe.each([true, false])("tls, read into one buffer: %s", (sharesReads) => {
     for (const word of ["one", "two"]) {
       const before = lent.length;
       client.write(Buffer.from(word));
-      await vi.waitUntil(() => lent.length > before);
+      await vi.waitUntil(() => lent.length > before, 10_000);
       expect(String(lent.at(-1))).toBe(word);
     }
     expect(lent.map(String)).toEqual(sharesReads ? ["two", "two"] : ["one", "two"]);
@@ -115,7 +115,7 @@ describe.each([true, false])("tls, read into one buffer: %s", (sharesReads) => {
   });
 
   it("ends a handshake that takes too long", async () => {
-    const { socket, serverDone } = await serveRaw();
+    const { socket, serverDone } = await serveRaw(300);
     socket.write(Buffer.from([0x16, 3, 1, 2, 0]));
     await expect(serverDone).rejects.toMatchObject({ code: "tls-handshake-failed" });
   });
@@ -156,27 +156,28 @@ async function shakeHands(options: Partial<TlsClientOptions>) {
   return { clientDone, serverDone };
 }
 
-async function serveRaw() {
-  const { port, serverDone } = await listenSecure();
+async function serveRaw(handshakeTimeoutMs?: number) {
+  const { port, serverDone } = await listenSecure(handshakeTimeoutMs);
   const socket = net.connect(port, "127.0.0.1").on("error", () => {});
   cleanups.push(() => socket.destroy());
   return { socket, serverDone };
 }
 
 /** Reads the first bytes as accept does, then begins TLS with them. */
-async function listenSecure() {
+async function listenSecure(handshakeTimeoutMs = 10_000) {
   const secured = Promise.withResolvers<SecureConnection>();
   secured.promise.catch(() => {});
   const listening = await network.listen({ host: "127.0.0.1", port: 0 }, (connection) => {
-    const onData = (head: Buffer) => void serve(connection, head).then(secured.resolve, secured.reject);
+    const onData = (head: Buffer) =>
+      void serve(connection, head, handshakeTimeoutMs).then(secured.resolve, secured.reject);
     connection.setHandlers({ onData, onEnd: () => {}, onDrain: () => {}, onClose: () => {} });
   });
   cleanups.push(() => listening.close());
   return { port: listening.address.port, serverDone: secured.promise };
 }
 
-function serve(connection: Connection, head: Buffer): Promise<SecureConnection> {
-  return network.serveTls(connection, head, { context: serverContext, handshakeTimeoutMs: 300, chooseAlpn });
+function serve(connection: Connection, head: Buffer, handshakeTimeoutMs: number): Promise<SecureConnection> {
+  return network.serveTls(connection, head, { context: serverContext, handshakeTimeoutMs, chooseAlpn });
 }
 
 function chooseAlpn(offered: readonly string[]): string | null {

@@ -158,7 +158,7 @@ test("connections beyond the bound are closed", async () => {
       .catch(() => null);
     client.close();
     return answer !== null;
-  });
+  }, 10_000);
 });
 
 function PREFACE(): Buffer {

@@ -124,7 +124,7 @@ describe("StreamSecrets", () => {
     call.send({ resourceNames: ["default", "ROOTCA"], responseNonce: first.nonce, versionInfo: first.versionInfo });
     const refusal = { code: 13, message: "cannot parse" };
     call.send({ resourceNames: ["default", "ROOTCA"], responseNonce: first.nonce, errorDetail: refusal });
-    await vi.waitUntil(() => served.log.events().includes("secrets-refused"));
+    await vi.waitUntil(() => served.log.events().includes("secrets-refused"), 10_000);
     served.api.renew();
     const second = await call.next();
     expect(second.nonce).not.toBe(first.nonce);
