@@ -15,7 +15,7 @@ export async function observeFlows(
   tally: FlowTally,
 ): Promise<readonly Observation[]> {
   const kinds = new Map<string, Observation>();
-  for await (const { flow, question } of recordedFlows(files, settings, tally, wasLetThrough)) {
+  for await (const { flow, question } of recordedFlows(files, settings, tally, { takes: wasLetThrough })) {
     const { workload, peer, request } = question;
     const asked = request === null ? null : { method: request.method, path: request.path };
     const times = { firstMs: flow.timeMs, lastMs: flow.timeMs };

@@ -98,7 +98,7 @@ export function formatJson(comparison: Comparison): readonly string[] {
   const flowLines = (flows?.flipped ?? []).map(({ example, ...flip }) => ({ kind: "flow", ...flip, flow: example.id }));
   const allowed = diff.flips.filter(({ change }) => change === "newly-allowed").length;
   const counts = { newlyAllowed: allowed, newlyDenied: diff.flips.length - allowed, looked: diff.looked };
-  const read = flows === null ? {} : { flowsRead: flows.read, flowsSkipped: flows.skipped };
+  const read = flows === null ? {} : { flowsRead: flows.read, flowsSkipped: flows.skipped, flowsUntold: flows.untold };
   return [...flips, ...flowLines, { kind: "summary", revisions, ...counts, unknown: diff.unknown, ...read }].map(
     (each) => JSON.stringify(each),
   );
@@ -145,11 +145,15 @@ function reasonOf({ policy, rule, reason }: Decision, documents: readonly Author
   return `${verb} by rule ${rule} of ${policy} (${source.file}:${source.line ?? 1})`;
 }
 
-function flowSummary({ read, skipped, flipped }: FlowFlips): string {
+function flowSummary({ read, skipped, flipped, untold }: FlowFlips): string {
   const count = (change: FlippedFlow["change"]): number =>
     flipped.filter((flip) => flip.change === change).reduce((sum, flip) => sum + flip.count, 0);
   const passed = skipped === 0 ? "" : `; ${skipped} other lines passed over`;
-  return `Of ${read} recorded flows, ${count("newly-allowed")} would be newly allowed and ${count("newly-denied")} newly denied${passed}.`;
+  const some =
+    untold.count === 0
+      ? ""
+      : `; of ${untold.count} it cannot be told: ${few(untold.missing).join(", ")} is not recorded`;
+  return `Of ${read} recorded flows, ${count("newly-allowed")} would be newly allowed and ${count("newly-denied")} newly denied${some}${passed}.`;
 }
 
 function flowLine({ count, change, example }: FlippedFlow): string {

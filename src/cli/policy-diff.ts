@@ -3,6 +3,7 @@ import { diffPolicies } from "../policy/analysis/diff.ts";
 import { workloadsNamedBy } from "../policy/analysis/known-workload.ts";
 import type { AuthenticationDocument } from "../policy/authentication/document.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
+import { issuersOf } from "../control/map/flow-replay.ts";
 import type { Command } from "./command.ts";
 import { readGround } from "./known-ground.ts";
 import { formatJson, formatMarkdown, formatText, type Comparison } from "./policy-diff-report.ts";
@@ -45,7 +46,8 @@ export const command: Command = {
     const sets = { before: before.documents, after: after.documents };
     const workloads = known?.workloads ?? workloadsNamedBy([...sets.before, ...sets.after], settings);
     const diff = diffPolicies({ ...sets, settings, workloads });
-    const flows = await flippedFlows(args.flags("flows"), { ...sets, settings });
+    const issuers = issuersOf([...before.authentication, ...after.authentication]);
+    const flows = await flippedFlows(args.flags("flows"), { ...sets, settings, issuers });
     const revisions = { before: before.revision, after: after.revision };
     const comparison: Comparison = { names: { before: from, after: to }, revisions, ...sets, workloads, diff, flows };
     for (const line of write(comparison)) terminal.stdout(line);

@@ -1,6 +1,7 @@
 import type { AuthorizationPolicy } from "../policy/document.ts";
 import { formatRuleName, type Observation } from "../policy/observation.ts";
 import { CardeaError } from "../core/errors.ts";
+import { issuersOf } from "../control/map/flow-replay.ts";
 import type { Command } from "./command.ts";
 import { needFlag, readGoodPolicies, readMeshSettings } from "./policy-input.ts";
 import { createFlowDecider, FlowKinds, flowWords, recordedFlows } from "./recorded-flows.ts";
@@ -20,7 +21,7 @@ export const command: Command = {
   async run(args, terminal) {
     const files = needFlag(args, "flows", command);
     const settings = await readMeshSettings(args.flag("mesh"));
-    const { documents } = await readGoodPolicies(args.positional);
+    const { documents, authentication } = await readGoodPolicies(args.positional);
     const staged = documents.filter(isStaged);
     if (staged.length === 0)
       throw new CardeaError(
@@ -30,10 +31,15 @@ export const command: Command = {
     const decide = createFlowDecider(documents);
     const tally = { read: 0, skipped: 0 };
     const kinds = new FlowKinds<Effect>();
-    for await (const { flow, question } of recordedFlows(files, settings, tally))
-      for (const effect of effectsOf(decide(question).observation))
-        kinds.add(`${effect.does} ${effect.by}`, flow, effect);
-    const report = { staged, kinds, ...tally };
+    let untold = 0;
+    for await (const { flow, question } of recordedFlows(files, settings, tally, {
+      issuers: issuersOf(authentication),
+    })) {
+      const { observation, isObservationKnown } = decide(question);
+      if (!isObservationKnown) untold += 1;
+      else for (const effect of effectsOf(observation)) kinds.add(`${effect.does} ${effect.by}`, flow, effect);
+    }
+    const report = { staged, kinds, untold, ...tally };
     for (const line of args.isSet("json") ? formatJson(report) : formatText(report)) terminal.stdout(line);
     return sumOf(kinds, "deny") > 0 ? 1 : 0;
   },
@@ -63,6 +69,8 @@ function effectsOf(observation: Observation | null): readonly Effect[] {
 interface Report {
   readonly staged: readonly AuthorizationPolicy[];
   readonly kinds: FlowKinds<Effect>;
+  /** Flows of which it hangs on headers or claims, which are not recorded. */
+  readonly untold: number;
   readonly read: number;
   readonly skipped: number;
 }
@@ -76,7 +84,7 @@ function sumOf(kinds: FlowKinds<Effect>, does: Effect["does"], policy: string | 
 
 const TITLES = { deny: "Would be denied", allow: "Would be allowed", mark: "Marked by AUDIT" } as const;
 
-function formatText({ staged, kinds, read, skipped }: Report): readonly string[] {
+function formatText({ staged, kinds, untold, read, skipped }: Report): readonly string[] {
   const lines: string[] = [];
   for (const does of ["deny", "allow", "mark"] as const) {
     const some = kinds.all().filter(({ of }) => of.does === does);
@@ -89,13 +97,14 @@ function formatText({ staged, kinds, read, skipped }: Report): readonly string[]
     if (touched.every((count) => count === 0)) lines.push(`${id}: no recorded flow is decided or marked by its rules`);
   }
   const passed = skipped === 0 ? "" : `; ${skipped} other lines passed over`;
+  const some = untold === 0 ? "" : `; of ${untold} it cannot be told, for headers and claims are not recorded`;
   lines.push(
-    `Of ${read} recorded flows, ${sumOf(kinds, "deny")} would be denied and ${sumOf(kinds, "allow")} allowed were what is staged enforced; ${sumOf(kinds, "mark")} are marked${passed}.`,
+    `Of ${read} recorded flows, ${sumOf(kinds, "deny")} would be denied and ${sumOf(kinds, "allow")} allowed were what is staged enforced; ${sumOf(kinds, "mark")} are marked${some}${passed}.`,
   );
   return lines;
 }
 
-function formatJson({ staged, kinds, read, skipped }: Report): readonly string[] {
+function formatJson({ staged, kinds, untold, read, skipped }: Report): readonly string[] {
   const flows = kinds.all().map(({ of, example, count }) => ({
     kind: "flow",
     would: of.does,
@@ -118,5 +127,7 @@ function formatJson({ staged, kinds, read, skipped }: Report): readonly string[]
     marks: sumOf(kinds, "mark", id),
   }));
   const sum = { denies: sumOf(kinds, "deny"), allows: sumOf(kinds, "allow"), marks: sumOf(kinds, "mark") };
-  return [...flows, ...policies, { kind: "summary", ...sum, read, skipped }].map((each) => JSON.stringify(each));
+  return [...flows, ...policies, { kind: "summary", ...sum, ...(untold === 0 ? {} : { untold }), read, skipped }].map(
+    (each) => JSON.stringify(each),
+  );
 }

@@ -8,6 +8,7 @@ import { writeGrant } from "./grant.ts";
 import { type NearestRule, nearestRule } from "./nearest.ts";
 import type { Observation } from "./observation.ts";
 import { checkRule, type RulePlace } from "./rule-check.ts";
+import { boundsOf } from "./unrecorded.ts";
 
 export type { ClauseFinding } from "./finding.ts";
 export type { NearestRule } from "./nearest.ts";
@@ -36,6 +37,8 @@ export interface Explanation {
 export interface ExplainOptions {
   /** The mesh's file, to name where `defaultAction` stands. */
   readonly meshFile?: string;
+  /** What was decided, of a question that a record tells: it holds as far as nothing that is known speaks against it. */
+  readonly recorded?: Decision;
 }
 
 /** Explains the decision that the documents make, by the code that makes it. Slow beside a decision: done when asked. */
@@ -44,10 +47,11 @@ export function explainDecision(
   question: Question,
   options: ExplainOptions = {},
 ): Explanation {
-  const { decision, observation } = observeQuestion(documents, question);
+  const { observation, ...decided } = observeQuestion(documents, question);
+  const decision = recordedDecision(documents, question, options.recorded) ?? decided.decision;
   const observed = describeObservation(observation, documents);
-  const decided = ruleOf(decision, documents);
-  if (decided !== null) return { ...explainMatch(decision, decided, question), observed };
+  const place = ruleOf(decision, documents);
+  if (place !== null) return { ...explainMatch(decision, place, question), observed };
   const isDefault = decision.reason === "default-action";
   const nearest = decision.allow ? null : nearestRule(documents, question);
   const grant = decision.allow ? null : writeGrant(question, documents);
@@ -62,6 +66,23 @@ export function explainDecision(
     observed,
     advice: decision.allow ? null : adviceFor(grant),
   };
+}
+
+/**
+ * The recorded decision, where rules ask for what the record does not carry and it may have come out so. Null: decide anew.
+ */
+function recordedDecision(
+  documents: readonly AuthorizationPolicy[],
+  question: Question,
+  recorded: Decision | undefined,
+): Decision | null {
+  const bounds = recorded === undefined || question.request === null ? null : boundsOf(documents);
+  if (recorded === undefined || bounds === null) return null;
+  const isPossible = [bounds.strictest, bounds.mostLenient].some(
+    (each) => decideQuestion(each, question).allow === recorded.allow,
+  );
+  const isPlaced = recorded.rule === null || ruleOf(recorded, documents) !== null;
+  return isPossible && isPlaced ? recorded : null;
 }
 
 /** The decision on a question whose policies are not compiled yet. */

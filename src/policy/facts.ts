@@ -44,4 +44,6 @@ export interface Question {
   readonly peer: PeerFacts;
   /** Null: bytes other than HTTP. */
   readonly request: RequestFacts | null;
+  /** It is told by a flow record, which does not carry all that a rule may ask for. */
+  readonly isRecorded?: true;
 }

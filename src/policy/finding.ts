@@ -3,6 +3,7 @@ import { type Claims, claimTexts, requestPrincipalOf } from "./claims.ts";
 import type { Clause } from "./clause.ts";
 import { headerOf } from "./clause-test.ts";
 import type { Question } from "./facts.ts";
+import { isUnrecorded, unrecordedBy } from "./unrecorded.ts";
 
 /** A clause and what it met, in words. */
 export interface ClauseFinding {
@@ -12,12 +13,16 @@ export interface ClauseFinding {
   /** In words, e.g. `one of "GET", "HEAD"`. */
   readonly expected: string;
   readonly actual: string;
+  /** The record that tells of the request does not carry what the clause asks for. */
+  readonly isUnknown?: true;
 }
 
 /** What a clause wanted and what it found. */
 export function findingOf(clause: Clause, question: Question): ClauseFinding {
   const actual = actualOf(clause, question);
-  return { field: clause.field, line: clause.line, expected: expectedBy(clause), actual };
+  const isUnknown = question.isRecorded === true && question.request !== null && isUnrecorded(clause);
+  const finding = { field: clause.field, line: clause.line, expected: expectedBy(clause), actual };
+  return isUnknown ? { ...finding, isUnknown } : finding;
 }
 
 /** Longer lists are cut: the place is named, and the list can be read there. */
@@ -31,8 +36,9 @@ function expectedBy(clause: Clause): string {
   return clause.values.length === 1 ? list : `one of ${list}`;
 }
 
-function actualOf(clause: Clause, { peer, request }: Question): string {
+function actualOf(clause: Clause, { peer, request, isRecorded }: Question): string {
   if (request === null && needsHttp(clause.attribute)) return "bytes that are not HTTP";
+  if (isRecorded === true && isUnrecorded(clause)) return `unknown: the record does not carry ${unrecordedBy(clause)}`;
   switch (clause.attribute) {
     case "source.principal":
     case "source.namespace":
@@ -61,7 +67,9 @@ function actualOf(clause: Clause, { peer, request }: Question): string {
       return value === undefined ? "no such header" : "a header of that name";
     }
     case "request.auth.principal":
-      return userOf(request?.claims ?? null);
+      return isRecorded === true && request?.claims == null
+        ? "no user is named in the record"
+        : userOf(request?.claims ?? null);
     case "request.auth.audiences":
     case "request.auth.presenter":
     case "request.auth.claims":

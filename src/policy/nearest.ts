@@ -49,6 +49,9 @@ function distanceOf({ failing }: NearRule): number {
 
 function describeNearest(nearest: NearRule, question: Question): NearestRule {
   const { policy, rule, failing } = nearest;
-  const findings = failing.map((clause) => findingOf(clause, question));
+  // What is known to have failed first: the others may have held.
+  const findings = failing
+    .map((clause) => findingOf(clause, question))
+    .toSorted((a, b) => Number(a.isUnknown ?? false) - Number(b.isUnknown ?? false));
   return { policy: policy.id, rule: rule.index, ...rule.source, clause: findings[0]!, failing: findings };
 }

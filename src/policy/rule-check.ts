@@ -13,6 +13,7 @@ import type { Question, RequestFacts } from "./facts.ts";
 import type { MeshSettings } from "./mesh-settings.ts";
 import { type Literal, type Literals, normalRule } from "./normal-form.ts";
 import type { Rule } from "./rule.ts";
+import { isUnrecorded } from "./unrecorded.ts";
 
 /** A rule and the policy that it stands in. */
 export interface RulePlace {
@@ -21,6 +22,7 @@ export interface RulePlace {
 }
 
 export interface Check {
+  /** False as well where it is not known, of a request that a record tells of. */
   readonly holds: boolean;
   /** An HTTP clause of a DENY or AUDIT rule where there is no HTTP. */
   readonly isDropped: boolean;
@@ -57,6 +59,8 @@ function checkLiteral(literal: Literal, { question, view }: Surroundings): Check
     const isDropped = policy.action !== "ALLOW";
     return { holds: isDropped, isDropped, spoilsRule: !isDropped, clause };
   }
+  if (question.isRecorded === true && isUnrecorded(clause))
+    return { holds: false, isDropped: false, spoilsRule: false, clause };
   const test = testFor(clause, { ...literal, settings });
   return { holds: test(view, request), isDropped: false, spoilsRule: false, clause };
 }

@@ -156,7 +156,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   /** A new policy denies what was permitted. */
-  losePermission(denial: Denial, why = "a new policy revision denies the request"): void {
+  losePermission(denial: Denial, why = ""): void {
     this.#denial = denial;
     this.#stop(new CardeaError("permission-lost", why));
   }

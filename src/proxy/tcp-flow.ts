@@ -137,7 +137,7 @@ export class TcpFlow implements LiveConnection {
   }
 
   /** A new policy denies what was permitted. */
-  losePermission(denial: Denial, why = "a new policy revision denies the connection"): void {
+  losePermission(denial: Denial, why = ""): void {
     const error = new CardeaError("permission-lost", why);
     if (this.#tunnel === null) {
       this.refuse(error, denial);

@@ -253,6 +253,91 @@ describe("cardea explain, of other decisions", () => {
   });
 });
 
+describe("cardea explain, where rules ask for what no record carries", () => {
+  const USERS = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: users, namespace: shop }
+spec:
+  selector: { matchLabels: { app: payments } }
+  rules:
+    - from: [{ source: { requestPrincipals: ["https://id.example/*"] } }]
+      when: [{ key: "request.auth.claims[groups]", values: [admin] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-bots, namespace: shop }
+spec:
+  action: DENY
+  rules:
+    - when: [{ key: "request.headers[user-agent]", values: ["bot*"] }]
+---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: users, namespace: shop }
+spec: { jwtRules: [{ issuer: "https://id.example", jwksUri: "https://id.example/k" }] }
+`;
+  const none = { reason: "no-allow-rule-matched", policy: null, rule: null, path: "/x" } as const;
+
+  beforeEach(() => {
+    revision = state.writeRevision([{ path: "/m/policies/users.yaml", text: USERS }]);
+  });
+
+  test("a denial by claims: says that the record does not carry the claim, and not that there was none", async () => {
+    record({ ...none, requestPrincipal: "https://id.example/team/alice" });
+    const { nearest, disagreement } = await explained();
+    expect(nearest).toMatchObject({
+      policy: "shop/users",
+      failing: [{ actual: "unknown: the record does not carry the claim groups", isUnknown: true }],
+    });
+    expect(disagreement).toBeNull();
+    await explain(ID);
+    expect(terminal.out.join("\n")).toContain("was       unknown: the record does not carry the claim groups");
+  });
+
+  test("a denial by the user: says whom the record names first, and what it does not carry after it", async () => {
+    record({ ...none, requestPrincipal: "https://other.example/alice" });
+    expect((await explained())["nearest"]).toMatchObject({
+      clause: { actual: '"https://other.example/alice"' },
+      failing: [{}, { isUnknown: true }],
+    });
+    record({ ...none, requestPrincipal: null });
+    expect((await explained())["nearest"]).toMatchObject({ clause: { actual: "no user is named in the record" } });
+  });
+
+  test("a DENY rule on a header: it is the recorded rule that is told, and the header's value is not", async () => {
+    record({ reason: "deny-rule-matched", policy: "shop/no-bots", rule: 0, path: "/x" });
+    expect(await explained()).toMatchObject({
+      decision: { allow: false, policy: "shop/no-bots", rule: 0 },
+      clauses: [{ actual: "unknown: the record does not carry the header user-agent" }],
+      disagreement: null,
+      grant: null,
+    });
+  });
+
+  test("what is recorded and cannot have been: says so", async () => {
+    const known = {
+      verdict: "allowed",
+      reason: "allow-rule-matched",
+      policy: "shop/users",
+      rule: 0,
+      path: "/x",
+    } as const;
+    record({ ...known, requestPrincipal: null });
+    expect((await explained())["disagreement"]).toContain("comes to another end");
+    record({ ...known, requestPrincipal: "https://id.example/alice" });
+    expect(await explained()).toMatchObject({ decision: { allow: true, policy: "shop/users" }, disagreement: null });
+  });
+
+  test("a stream that lost its token: says so, and puts no policy's words in its place", async () => {
+    record({ ...none, reason: "permission-lost", detail: "the token is refused: there is no key" });
+    const told = await explained();
+    expect(told).not.toHaveProperty("decision");
+    expect(told).toMatchObject({ reason: "permission-lost", unexplained: null });
+    await explain(ID);
+    expect(terminal.out.join(" ").replaceAll(/\s+/g, " ")).toContain("there is no key");
+  });
+});
+
 describe("cardea explain, when something is missing", () => {
   test("an unknown id: says so, where it looked, and the newest; exit code 2", async () => {
     record({});

@@ -112,6 +112,73 @@ describe("policy replay", () => {
     expect(code).toBe(0);
   });
 
+  describe("where rules ask for what no record carries", () => {
+    const CLAIMS = POLICY.replace(
+      "      to: [",
+      '      when: [{key: "request.auth.claims[groups]", values: [admin]}]\n      to: [',
+    );
+    const alice = { requestPrincipal: "https://id.example/alice" };
+
+    test("says that it cannot be told, and by what, instead of a change", async () => {
+      const denied = flow("GET", "/orders", DENIED);
+      const seen = record("claims.jsonl", flow("GET", "/orders", alice), denied, flow("PUT", "/orders", DENIED));
+      const { code, out } = await run(replay, seen, "--policies", write("claims.yaml", CLAIMS));
+      expect(out).toEqual([
+        "2 × cannot be told: spiffe://cluster.local/ns/shop/sa/web → shop/orders:8080 GET /orders",
+        "      it hangs on what no record carries: the claim groups (shop/orders rule 0); e.g. 9f1c2a7be03d4455",
+        "Of 3 recorded decisions, 0 denials would be allowed and 0 permissions denied now, of 2 it cannot be told.",
+      ]);
+      expect(code).toBe(0);
+    });
+
+    test("tells all that is denied without it, and allowed without it", async () => {
+      const open = `${CLAIMS}---\n${POLICY.replace("name: orders", "name: open").replace("[GET]", "[PUT]")}`;
+      const seen = record("both.jsonl", flow("DELETE", "/orders"), flow("PUT", "/orders", DENIED));
+      const { code, out } = await run(replay, seen, "--policies", write("open.yaml", open), "--json");
+      const changed = out.map((line) => (JSON.parse(line) as { readonly changed?: boolean }).changed);
+      expect(changed.slice(0, 2)).toEqual([true, true]);
+      expect(code).toBe(1);
+    });
+
+    test("with --json a decision is unknown", async () => {
+      const seen = record("unknown.jsonl", flow("GET", "/orders", alice));
+      const { out } = await run(replay, seen, "--policies", write("claims.yaml", CLAIMS), "--json");
+      expect(JSON.parse(out[0]!)).toMatchObject({
+        changed: null,
+        now: { decision: "unknown", missing: ["the claim groups (shop/orders rule 0)"] },
+      });
+      expect(JSON.parse(out[1]!)).toMatchObject({ unknown: 1, newlyDenied: 0 });
+    });
+
+    test("knows the user whom a record names, wherever the issuer's name ends", async () => {
+      const users = POLICY.replace(
+        '{principals: ["cluster.local/ns/shop/sa/web"]}',
+        '{requestPrincipals: ["https://id.example/*"]}',
+      );
+      const known = `${users}---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: users, namespace: shop}
+spec: {jwtRules: [{issuer: "https://id.example", jwksUri: "https://id.example/k"}]}
+`;
+      const seen = record(
+        "users.jsonl",
+        flow("GET", "/orders", { requestPrincipal: "https://id.example/team/alice" }),
+        flow("GET", "/orders", { requestPrincipal: "https://other.example/alice" }),
+      );
+      const { out } = await run(replay, seen, "--policies", write("users.yaml", known));
+      expect(out.at(-1)).toContain("0 denials would be allowed and 1 permissions denied now");
+    });
+
+    test("a staged policy's effect is not told either", async () => {
+      const dry = `${POLICY}---\n${CLAIMS.replace("name: orders", 'name: dry, annotations: {istio.io/dry-run: "true"}').replace("spec:", "spec:\n  action: DENY")}`;
+      const seen = record("staged.jsonl", flow("GET", "/orders"), flow("PUT", "/x", DENIED));
+      const { out, code } = await run(staged, write("dry.yaml", dry), "--flows", seen);
+      expect(out.at(-1)).toContain("of 1 it cannot be told, for headers and claims are not recorded");
+      expect(code).toBe(0);
+    });
+  });
+
   test("with --json tells every flow", async () => {
     const seen = record("json.jsonl", flow("GET", "/orders"), flow("DELETE", "/orders", DENIED));
     const { out } = await run(replay, seen, "--policies", write("policy.yaml", POLICY), "--json");
