@@ -76,7 +76,7 @@ test("^C at `npm start` arrives twice, and is one orderly end", async () => {
   expect(stderr.match(/^ending: /gm)).toHaveLength(1);
   expect(existsSync(join(state, "run.json"))).toBe(true);
   rmSync(directory, { recursive: true, force: true });
-}, 30_000);
+});
 
 test("SIGTERM at npx, which tells its shell and nobody else, is an orderly end as well", async () => {
   const { directory, meshFile } = copySample();
@@ -90,7 +90,7 @@ test("SIGTERM at npx, which tells its shell and nobody else, is an orderly end a
   npx.kill("SIGTERM");
   await eventually(() => processesOf(state).length === 0);
   rmSync(directory, { recursive: true, force: true });
-}, 30_000);
+});
 
 test("a reader that has seen enough is no reason to leave processes behind", async () => {
   const mesh = await startTestMesh();
@@ -100,7 +100,7 @@ test("a reader that has seen enough is no reason to leave processes behind", asy
   expect(code).toBe(0);
   expect(pids.filter(isAlive)).toEqual([]);
   rmSync(mesh.directory, { recursive: true, force: true });
-}, 30_000);
+});
 
 test("SIGTERM while it is still starting leaves nothing either", async () => {
   const { directory, meshFile } = copySample();
