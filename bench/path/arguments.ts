@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 
 /** What one run of the bench is to do. */
-export type BenchArguments = CompareArguments | SoakArguments;
+export type BenchArguments = CompareArguments | SoakArguments | TelemetryArguments;
 
 /** Ours beside the peers. */
 export interface CompareArguments {
@@ -26,11 +26,22 @@ export interface SoakArguments {
   readonly minutes: number;
 }
 
+/** Ours alone, with more and less of telemetry. */
+export interface TelemetryArguments {
+  readonly task: "telemetry";
+  readonly jsonFile: string | null;
+  readonly isForReadme: boolean;
+  readonly rounds: number;
+  readonly secondsPerRound: number;
+}
+
 export const USAGE = `npm run bench -- [--quick] [--json FILE] [--readme] [--loads A,B] [--peers A,B] [--rounds N] [--seconds N]
-npm run bench -- --soak [--minutes N] [--json FILE] [--readme]`;
+npm run bench -- --soak [--minutes N] [--json FILE] [--readme]
+npm run bench -- --telemetry [--rounds N] [--seconds N] [--json FILE] [--readme]`;
 
 const FULL = { rounds: 5, secondsPerRound: 3 };
 const QUICK = { rounds: 3, secondsPerRound: 1 };
+const TELEMETRY = { rounds: 15, secondsPerRound: 1 };
 const SOAK_MINUTES = 10;
 const ROUNDS_MAX = 100;
 const SECONDS_MAX = 600;
@@ -48,6 +59,7 @@ export function parseBenchArguments(
     options: {
       quick: boolean,
       soak: boolean,
+      telemetry: boolean,
       readme: boolean,
       json: string,
       loads: string,
@@ -59,19 +71,30 @@ export function parseBenchArguments(
   });
   const common = { jsonFile: values.json ?? null, isForReadme: values.readme === true };
   if (values.soak === true) {
-    refuseBeside("--soak", values, ["quick", "loads", "peers", "rounds", "seconds"]);
+    refuseBeside("--soak", values, ["telemetry", "quick", "loads", "peers", "rounds", "seconds"]);
     const minutes = parseCount("--minutes", values.minutes, { usual: SOAK_MINUTES, max: MINUTES_MAX });
     return { task: "soak", ...common, minutes };
   }
   refuseBeside("no --soak", values, ["minutes"]);
+  if (values.telemetry === true) {
+    refuseBeside("--telemetry", values, ["quick", "loads", "peers"]);
+    return { task: "telemetry", ...common, ...parseRounds(values, TELEMETRY) };
+  }
   const isQuick = values.quick === true;
-  const usual = isQuick ? QUICK : FULL;
   return {
     task: "compare",
     ...common,
     isQuick: isQuick && values.peers === undefined,
     loads: parseNames("--loads", values.loads, known.loads),
     peers: parseNames("--peers", values.peers, known.peers),
+    ...parseRounds(values, isQuick ? QUICK : FULL),
+  };
+}
+
+type Rounds = Pick<CompareArguments, "rounds" | "secondsPerRound">;
+
+function parseRounds(values: { readonly rounds?: string; readonly seconds?: string }, usual: Rounds): Rounds {
+  return {
     rounds: parseCount("--rounds", values.rounds, { usual: usual.rounds, max: ROUNDS_MAX }),
     secondsPerRound: parseCount("--seconds", values.seconds, { usual: usual.secondsPerRound, max: SECONDS_MAX }),
   };

@@ -70,7 +70,7 @@ export async function openSides({ directory, peers, report }: OpenOptions): Prom
 }
 
 /** The processes that stand behind all sides. */
-async function openBackends(directory: string): Promise<{ readonly child: Child; readonly backends: Backends }> {
+export async function openBackends(directory: string): Promise<{ readonly child: Child; readonly backends: Backends }> {
   const logFile = join(directory, "backend.log");
   const child = startChild(process.execPath, [join(import.meta.dirname, "backends", "backend.ts")], logFile);
   const untilMs = performance.now() + BACKEND_TIMEOUT_MS;

@@ -13,11 +13,19 @@ export interface CallerPorts {
 /** Each service that is called has a sidecar of its own; a request passes the caller's and one of these. */
 export const SERVED = { http: "server", grpc: "grpc", tcp: "bulk", fresh: "fresh" } as const;
 
-/** Whether flow records go to the control plane's store besides the file: the peers have their access log alone. */
-export const KEEPS_FLOWS = process.env["FLOW_STORE"] === "1";
+/** What a mesh of ours tells of the requests that it lets through. Metrics and trace context are always on. */
+export interface OurTelemetry {
+  /** A line in a file for each. Without it, what is refused is recorded all the same. */
+  readonly flowLog: boolean;
+  /** A record for each to the control plane's store. */
+  readonly flowStore: boolean;
+}
+
+/** As the peers have it: an access log, and nothing besides unless FLOW_STORE=1 says so. */
+export const USUAL_TELEMETRY: OurTelemetry = { flowLog: true, flowStore: process.env["FLOW_STORE"] === "1" };
 
 /** A mesh file; JSON is YAML. */
-export function meshText(ports: CallerPorts, backends: Backends): string {
+export function meshText(ports: CallerPorts, backends: Backends, { flowStore } = USUAL_TELEMETRY): string {
   const upstreams = [
     { service: "server.bench", port: 8080, localPort: ports.http },
     { service: "grpc.bench", port: 9090, localPort: ports.grpc },
@@ -31,7 +39,7 @@ export function meshText(ports: CallerPorts, backends: Backends): string {
     serving(SERVED.tcp, 9000, "TCP", backends.tcpPort),
     serving(SERVED.fresh, 9001, "TCP", backends.tcpPort),
   ];
-  const spec = { flowStore: KEEPS_FLOWS, services };
+  const spec = { flowStore, services };
   const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec };
   return `${JSON.stringify(mesh, null, 2)}\n`;
 }
@@ -57,6 +65,17 @@ export function policyText(extraPath?: string): string {
     allow(SERVED.tcp, [{ from, to: [{ operation: { ports: ["9000"] } }] }]),
     allow(SERVED.fresh, [{ from, to: [{ operation: { ports: ["9001"] } }] }]),
   ].join("---\n");
+}
+
+/** A document that keeps both sides of the mesh from recording what they let through. */
+export function silenceText(): string {
+  const silence = {
+    apiVersion: "telemetry.istio.io/v1",
+    kind: "Telemetry",
+    metadata: { name: "silent", namespace: "cardea-system" },
+    spec: { accessLogging: [{ disabled: true }] },
+  };
+  return `${JSON.stringify(silence)}\n`;
 }
 
 /** Istio's mark of a workload that takes TCP by HBONE, many connections on one. */

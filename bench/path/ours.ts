@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { RunFile, RunningService } from "../../src/cli/run-file.ts";
 import { type Child, findFreePorts, startChild } from "./child.ts";
 import { awaitFirstAnswer } from "./first-answer.ts";
-import { KEEPS_FLOWS, meshText, policyText, SERVED, withoutTunnel } from "./ours-mesh.ts";
+import { meshText, policyText, SERVED, silenceText, USUAL_TELEMETRY, withoutTunnel } from "./ours-mesh.ts";
 import type { RunningSide, SideSetting } from "./side.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -15,12 +15,13 @@ const LOG_CHARS_SHOWN = 2_000;
 export const OURS = "cardea";
 
 /** What a sidecar of ours does for each request while it is measured. Trace context is passed on; spans are not there yet. */
-const FLOWS = KEEPS_FLOWS ? "flow log, flow records to the store" : "flow log";
+const FLOWS = USUAL_TELEMETRY.flowStore ? "flow log, flow records to the store" : "flow log";
 export const OURS_DOES = `policy of 100 rules, ${FLOWS}, metrics, trace context; no spans, so no sampling of them`;
 
 /** Our side, and what of it can be looked at from outside. */
 export interface OurSide extends RunningSide {
   readonly policyFile: string;
+  readonly controlPid: number;
   /** A service as it runs now. */
   service(name: string): RunningService;
 }
@@ -32,20 +33,23 @@ export function buildOurs(): void {
 }
 
 /**
- * A mesh of `cardea up`: the caller's sidecar, and one for each kind of what is carried. Flow log, metrics and trace
- * context are on, as they always are; the certificates are the mesh's own.
+ * A mesh of `cardea up`: the caller's sidecar, and one for each kind of what is carried. Metrics and trace context are on,
+ * as they always are; the certificates are the mesh's own.
  */
-export async function openOurs({ directory, backends }: SideSetting): Promise<OurSide> {
+export async function openOurs({ directory, backends }: SideSetting, telemetry = USUAL_TELEMETRY): Promise<OurSide> {
   const [http, grpc, tcp, fresh, outbound] = (await findFreePorts(5)) as [number, number, number, number, number];
   const policyFile = join(directory, "policies", "bench.yaml");
   mkdirSync(join(directory, "policies"), { recursive: true });
   writeFileSync(policyFile, policyText());
-  writeFileSync(join(directory, "mesh.yaml"), meshText({ http, grpc, tcp, fresh, outbound }, backends));
+  const text = meshText({ http, grpc, tcp, fresh, outbound }, backends, telemetry);
+  writeFileSync(join(directory, "mesh.yaml"), text);
+  if (!telemetry.flowLog) writeFileSync(join(directory, "policies", "silent.yaml"), silenceText());
   const { up, state } = startMesh(directory);
   const failure = (): string | null =>
     up.hasEnded() ? `cardea up ended: ${up.output()}${readControlLog(state)}` : null;
-  const service = (name: string): RunningService => findService(join(state, "run.json"), name)!;
-  const pidOf = (name: string): number | null => findService(join(state, "run.json"), name)?.sidecar?.pid ?? null;
+  const runFile = join(state, "run.json");
+  const service = (name: string): RunningService => findService(runFile, name)!;
+  const pidOf = (name: string): number | null => findService(runFile, name)?.sidecar?.pid ?? null;
   try {
     for (const name of ["caller", ...Object.values(SERVED)]) await awaitSidecar(() => pidOf(name), failure);
     refuseTunnel(state);
@@ -56,6 +60,7 @@ export async function openOurs({ directory, backends }: SideSetting): Promise<Ou
       ports: { http, grpc, tcp, fresh },
       betweenPort: service(SERVED.http).inbound[0]!.listen.port,
       policyFile,
+      controlPid: readRunFile(runFile)!.control.process!.pid,
       service,
       pids: (carried) => ["caller", SERVED[carried]].map((name) => service(name).sidecar!.pid),
       async restartCaller() {
@@ -81,10 +86,12 @@ function refuseTunnel(state: string): void {
   renameSync(`${file}.new`, file);
 }
 
+let meshes = 0;
+
 function startMesh(directory: string): { readonly up: Child; readonly state: string } {
   const state = join(directory, "state");
   // Below the ports that the kernel gives to connections, and not the default: a mesh may be running there.
-  const portBase = String(17_000 + (process.pid % 30) * 500);
+  const portBase = String(17_000 + ((process.pid + meshes++) % 30) * 500);
   const words = ["up", join(directory, "mesh.yaml"), "--json", "--state", state, "--port-base", portBase];
   return {
     up: startChild(process.execPath, [join(ROOT, "dist", "main.js"), ...words], join(directory, "up.log")),
@@ -109,8 +116,12 @@ async function awaitSidecar(find: () => number | null, failure: () => string | n
 }
 
 function findService(runFile: string, name: string): RunningService | undefined {
+  return readRunFile(runFile)?.services.find((service) => service.name === name);
+}
+
+function readRunFile(file: string): RunFile | undefined {
   try {
-    return (JSON.parse(readFileSync(runFile, "utf8")) as RunFile).services.find((service) => service.name === name);
+    return JSON.parse(readFileSync(file, "utf8")) as RunFile;
   } catch {
     // Not written yet.
     return undefined;

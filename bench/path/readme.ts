@@ -4,7 +4,7 @@ import { join } from "node:path";
 const README = join(import.meta.dirname, "..", "README.md");
 
 /** Which part of bench/README.md a run writes. */
-type Section = "table" | "soak" | "micro";
+type Section = "table" | "soak" | "telemetry" | "micro";
 
 /** Puts a text between a section's marks. Errors: where the marks are not there once each, in order. */
 export function replaceSection(page: string, section: string, content: string): string {

@@ -1,7 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CompareArguments, parseBenchArguments, type SoakArguments, USAGE } from "./arguments.ts";
+import {
+  type CompareArguments,
+  parseBenchArguments,
+  type SoakArguments,
+  type TelemetryArguments,
+  USAGE,
+} from "./arguments.ts";
 import { formatBar, judge } from "./bar.ts";
 import { endAll } from "./child.ts";
 import { compareAll } from "./compare.ts";
@@ -18,6 +24,7 @@ import { comparisonsOf, formatTable } from "./report.ts";
 import { type LoadResult, START_LOAD } from "./rounds.ts";
 import type { RunningSide } from "./side.ts";
 import { describeSoak, type SoakResult, soak } from "./soak.ts";
+import { formatTelemetry, measureTelemetry } from "./telemetry.ts";
 
 // Sidecar pairs beside each other, or ours alone for long: `npm run bench`. See bench/README.md.
 
@@ -81,6 +88,16 @@ async function soakOurs(wanted: SoakArguments, directory: string): Promise<void>
   if (result.failed > 0) process.exitCode = 1;
 }
 
+async function compareTelemetry(wanted: TelemetryArguments, directory: string): Promise<void> {
+  const { rounds, secondsPerRound: seconds } = wanted;
+  const costs = await measureTelemetry({ rounds, seconds, connections: 50, directory, report });
+  const about = `${new Date().toISOString().slice(0, 10)}, GET 1 KiB, 50 connections, ${rounds} rounds of ${seconds} s, ${describeMachine()}, ${describeLoadAverage()} after.`;
+  const text = `${about}\n\n${formatTelemetry(costs)}`;
+  process.stdout.write(`${text}\n`);
+  if (wanted.jsonFile !== null) writeJson(wanted.jsonFile, costs);
+  if (wanted.isForReadme) writeReadmeSection("telemetry", text);
+}
+
 function writeJson(file: string, value: unknown): void {
   writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
 }
@@ -98,6 +115,7 @@ async function main(): Promise<void> {
   // Keys lie in there: they go however the bench ends.
   process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   if (wanted.task === "soak") await soakOurs(wanted, directory);
+  else if (wanted.task === "telemetry") await compareTelemetry(wanted, directory);
   else await compare(wanted, directory);
 }
 

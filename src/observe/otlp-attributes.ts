@@ -9,8 +9,8 @@ export interface AttributeKey {
   readonly bytes: Buffer;
 }
 
-/** The tag of `attributes`: in a LogRecord, in a Resource, and of a KeyValueList's values. */
-export const ATTRIBUTES_TAG = { logRecord: 0x32, resource: 0x0a, list: 0x0a } as const;
+/** The tag of `attributes`: in a LogRecord, in an InstrumentationScope, in a Resource, and of a KeyValueList's values. */
+export const ATTRIBUTES_TAG = { logRecord: 0x32, scope: 0x1a, resource: 0x0a, list: 0x0a } as const;
 
 /** The name has 127 octets at the most. */
 export function attributeKey(tag: number, name: string): AttributeKey {
@@ -42,8 +42,22 @@ export function putNumber(into: ProtobufBytes, key: AttributeKey, value: number 
   into.varint(value);
 }
 
+/** An integer in so many octets, as `ProtobufBytes.varintAt` writes it; they stand last, and are anything yet. */
+export function putWideNumber(into: ProtobufBytes, key: AttributeKey, octets: number): void {
+  begin(into, key, 1 + octets);
+  into.octet(INT_TAG);
+  into.skip(octets);
+}
+
+/** Everything of a text but its octets, which must follow. */
+export function beginText(into: ProtobufBytes, key: AttributeKey, octets: number): void {
+  begin(into, key, 1 + varintLength(octets) + octets);
+  into.octet(STRING_TAG);
+  into.varint(octets);
+}
+
 export function putDouble(into: ProtobufBytes, key: AttributeKey, value: number): void {
-  begin(into, key, 9);
+  begin(into, key, 1 + DOUBLE_BYTES);
   into.octet(DOUBLE_TAG);
   into.double(value);
 }
@@ -97,6 +111,10 @@ function begin(into: ProtobufBytes, { tag, bytes }: AttributeKey, valueLength: n
   into.copy(bytes);
   into.varint(valueLength);
 }
+
+/** Octets of a double, and as many as any number of bytes needs as an integer. */
+export const DOUBLE_BYTES = 8;
+export const WIDE_NUMBER_BYTES = 8;
 
 const PLAIN_MAX = 512;
 const LIST_FIRST_BYTES = 256;

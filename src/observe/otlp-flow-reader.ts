@@ -17,8 +17,8 @@ export interface LogHandlers {
 
 /**
  * Reads an `opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest` of whatever sender. Errors: `bad-input` when it
- * is no such message; what came before that has been told of. Objects of peers and of TLS are shared between records that
- * have the same.
+ * is no such message; what came before that has been told of. Attributes of a scope are those of all its records, unless
+ * these have their own. Objects of peers and of TLS are shared between records that have the same.
  */
 export function readLogsRequest(bytes: Buffer, handlers: LogHandlers): void {
   const cursor = new ProtobufCursor(bytes);
@@ -39,6 +39,16 @@ function readResourceLogs(cursor: ProtobufCursor, reading: FlowReading, handlers
 }
 
 function readScopeLogs(cursor: ProtobufCursor, reading: FlowReading, handlers: LogHandlers): void {
+  const start = cursor.at;
+  reading.beginScope();
+  // It stands first where we have written it; others may think otherwise.
+  let hasScope = false;
+  while (!hasScope && cursor.next()) {
+    hasScope = cursor.is(1, WIRE_TYPES.bytes);
+    if (hasScope) within(cursor, () => reading.readScope());
+    else cursor.skip();
+  }
+  cursor.at = start;
   while (cursor.next()) {
     if (!cursor.is(2, WIRE_TYPES.bytes)) {
       cursor.skip();
@@ -78,6 +88,8 @@ const BY_KEY: ReadonlyMap<string, number> = new Map(KEYS.map((key, i) => [key.to
 /** Reads one record after the other. */
 class FlowReading {
   readonly #cursor: ProtobufCursor;
+  /** What the scope says of all its records. */
+  readonly #common: (FieldValue | undefined)[] = Array.from({ length: FIELD_COUNT }, () => null);
   readonly #values: (FieldValue | undefined)[] = Array.from({ length: FIELD_COUNT }, () => null);
   readonly #last: (Last | undefined)[] = Array.from({ length: FIELD_COUNT }, () => undefined);
   readonly #records = new FlowRecords();
@@ -90,9 +102,23 @@ class FlowReading {
     this.#cursor = cursor;
   }
 
+  beginScope(): void {
+    this.#common.fill(null);
+  }
+
+  /** The InstrumentationScope between the cursor and its end. */
+  readScope(): void {
+    const cursor = this.#cursor;
+    let before = FIELD_COUNT;
+    while (cursor.next()) {
+      if (cursor.is(SCOPE_ATTRIBUTES, WIRE_TYPES.bytes)) before = this.#readAttribute(before, this.#common);
+      else cursor.skip();
+    }
+  }
+
   /** The record between the cursor and its end. */
   read(handlers: LogHandlers): void {
-    this.#values.fill(null);
+    for (let i = 0; i < FIELD_COUNT; i++) this.#values[i] = this.#common[i];
     this.#eventName = "";
     if (this.#others.size > 0) this.#others = new Map();
     this.#readFields();
@@ -107,7 +133,7 @@ class FlowReading {
     const cursor = this.#cursor;
     let before = FIELD_COUNT;
     while (cursor.next()) {
-      if (cursor.is(ATTRIBUTES, WIRE_TYPES.bytes)) before = this.#readAttribute(before);
+      if (cursor.is(ATTRIBUTES, WIRE_TYPES.bytes)) before = this.#readAttribute(before, this.#values);
       else if (cursor.is(TIME, WIRE_TYPES.fixed64)) this.#values[INDEX.timeMs] = readTimeMs(cursor);
       else if (cursor.is(TRACE_ID, WIRE_TYPES.bytes)) this.#values[INDEX.traceId] = readHex(cursor, 16);
       else if (cursor.is(SPAN_ID, WIRE_TYPES.bytes)) this.#values[INDEX.spanId] = readHex(cursor, 8);
@@ -116,8 +142,8 @@ class FlowReading {
     }
   }
 
-  /** One KeyValue; answers which field it was, or `before` when it was none. */
-  #readAttribute(before: number): number {
+  /** One KeyValue into its place; answers which field it was, or `before` when it was none. */
+  #readAttribute(before: number, into: (FieldValue | undefined)[]): number {
     const cursor = this.#cursor;
     const { end } = cursor;
     cursor.value();
@@ -143,7 +169,7 @@ class FlowReading {
         const value = this.#readAny(index);
         cursor.at = cursor.end;
         cursor.end = valueEnd;
-        if (index >= 0) this.#values[index] = value;
+        if (index >= 0) into[index] = value;
         else if (this.#others.size < OTHERS_MAX)
           this.#others.set(name, typeof value === "object" ? null : (value ?? null));
       } else cursor.skip();
@@ -186,6 +212,7 @@ class FlowReading {
   }
 }
 
+const SCOPE_ATTRIBUTES = 3;
 const TIME = 1;
 const ATTRIBUTES = 6;
 const TRACE_ID = 9;

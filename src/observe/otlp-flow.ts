@@ -1,14 +1,17 @@
 import { ProtobufBytes } from "../wire/protobuf-bytes.ts";
-import { FLOW_FIELDS, type FlowPeer, type FlowRecord, type FlowTls, type Verdict } from "./flow.ts";
+import type { FlowRecord, Verdict } from "./flow.ts";
+import { type CommonFacts, flowKeys, FlowGroups } from "./flow-groups.ts";
 import {
-  type AttributeKey,
   ATTRIBUTES_TAG,
-  attributeKey,
+  beginText,
+  DOUBLE_BYTES,
   putDouble,
   putNumber,
   putText,
-  putTexts,
+  putWideNumber,
+  WIDE_NUMBER_BYTES,
 } from "./otlp-attributes.ts";
+import { LOG_RECORD_TAG, SCOPE_LOGS_TAG, SCOPE_TAG, scopeBytes } from "./otlp-request.ts";
 
 /** `event_name` of a flow's log record. */
 export const FLOW_EVENT = "cardea.flow";
@@ -21,111 +24,156 @@ export const FLOW_SEVERITY: Readonly<Record<Verdict, { readonly number: number; 
   error: { number: 17, text: "ERROR" },
 };
 
+/** How flows are written: what they have in common once, for a reader of ours, or in each record, for any other. */
+export type FlowLogForm = "grouped" | "flat";
+
+/** Flows that are written under one scope. */
+export type FlowGroup = CommonFacts<GroupBytes> & { made: GroupBytes };
+
+interface GroupBytes {
+  /** A ScopeLogs up to its records: tag, place for the length, and the scope. */
+  readonly head: Buffer;
+  readonly template: Template;
+  /** The records that are gathered, by whoever does so. */
+  open: OpenRecords | null;
+}
+
+/** A ScopeLogs that more records are added to. */
+export interface OpenRecords {
+  readonly bytes: ProtobufBytes;
+  records: number;
+}
+
+/** A record up to what differs in length, and where to put what differs in value. */
+interface Template {
+  readonly bytes: Buffer;
+  readonly idLength: number;
+  readonly idAt: number;
+  readonly portAt: number;
+  readonly receivedAt: number;
+  readonly sentAt: number;
+  readonly durationAt: number;
+}
+
 /**
- * A record as opentelemetry.proto.logs.v1.LogRecord: attributes by the table's OpenTelemetry names, nulls left out. The
- * bytes are good until the next call. Put together by hand, as the line of the flow file is and with the same pieces
- * kept, because it runs for every request; a test holds it against the table.
+ * Writes flows as opentelemetry.proto.logs.v1.LogRecord: attributes by the table's OpenTelemetry names, nulls left out. Put
+ * together by hand from what was made before, because it runs for every request; a test holds it against the table. What
+ * many flows have in common is an attribute of their scope, or in the flat form of each record.
  */
-export function encodeFlowLog(flow: FlowRecord): ProtobufBytes {
-  LOG.clear();
-  LOG.octet(TIME_TAG);
-  LOG.nanoseconds(Math.max(0, Math.floor(flow.timeMs)));
-  LOG.copy(decisionBytes(flow));
-  putText(LOG, KEYS.id, flow.id);
-  LOG.copy(peerBytes(flow.source, SOURCE_KEYS));
-  LOG.copy(peerBytes(flow.destination, DESTINATION_KEYS));
-  LOG.copy(askedBytes(flow));
-  putText(LOG, KEYS.path, flow.path);
-  putNumber(LOG, KEYS.status, flow.status);
-  LOG.copy(tlsBytes(flow.tls));
-  putNumber(LOG, KEYS.bytesReceived, flow.bytesReceived);
-  putNumber(LOG, KEYS.bytesSent, flow.bytesSent);
-  putDouble(LOG, KEYS.durationMs, flow.durationMs);
-  putRare(flow);
-  putHex(TRACE_TAG, flow.traceId, 32);
-  putHex(SPAN_TAG, flow.spanId, 16);
-  return LOG;
+export class FlowLogWriter {
+  readonly #form: FlowLogForm;
+  readonly #scope: Buffer;
+  readonly #groups: FlowGroups<GroupBytes>;
+
+  constructor(form: FlowLogForm, version: string) {
+    this.#form = form;
+    this.#scope = scopeBytes(version);
+    this.#groups = new FlowGroups(form === "flat" ? ATTRIBUTES_TAG.logRecord : ATTRIBUTES_TAG.scope);
+  }
+
+  groupOf(flow: FlowRecord): FlowGroup {
+    const group = this.#groups.of(flow);
+    group.made ??= this.#make(group.attributes, flow);
+    return group as FlowGroup;
+  }
+
+  /** Appends a flow of this group as a record, with its tag and its length. */
+  put(into: ProtobufBytes, { attributes, made }: FlowGroup, flow: FlowRecord): void {
+    const { id } = flow;
+    const template = made.template.idLength === id.length ? made.template : this.#template(attributes, flow);
+    into.octet(LOG_RECORD_TAG);
+    const lengthAt = into.skip(RECORD_LENGTH_BYTES);
+    const start = into.length;
+    into.copy(template.bytes);
+    into.nanosecondsAt(start + TIME_AT, Math.max(0, Math.floor(flow.timeMs)));
+    into.latin1At(start + template.idAt, id);
+    into.varintAt(start + template.portAt, flow.source.port, PORT_BYTES);
+    into.varintAt(start + template.receivedAt, flow.bytesReceived, WIDE_NUMBER_BYTES);
+    into.varintAt(start + template.sentAt, flow.bytesSent, WIDE_NUMBER_BYTES);
+    into.doubleAt(start + template.durationAt, flow.durationMs);
+    putText(into, KEYS.path, flow.path);
+    putHex(into, TRACE_TAG, flow.traceId, 32);
+    putHex(into, SPAN_TAG, flow.spanId, 16);
+    putText(into, KEYS.parentSpanId, flow.parentSpanId);
+    putNumber(into, KEYS.upstreamPort, flow.upstreamPort);
+    if (isOdd(flow)) putOdd(into, flow);
+    into.varintAt(lengthAt, into.length - start, RECORD_LENGTH_BYTES);
+  }
+
+  #make(attributes: Buffer, flow: FlowRecord): GroupBytes {
+    const isFlat = this.#form === "flat";
+    const head = new ProtobufBytes(this.#scope.length + attributes.length + HEAD_EXTRA_BYTES);
+    head.octet(SCOPE_LOGS_TAG);
+    head.skip(SCOPE_LENGTH_BYTES);
+    head.octet(SCOPE_TAG);
+    head.varint(this.#scope.length + (isFlat ? 0 : attributes.length));
+    head.copy(this.#scope);
+    if (!isFlat) head.copy(attributes);
+    return { head: head.take(), template: this.#template(attributes, flow), open: null };
+  }
+
+  #template(attributes: Buffer, { verdict, id }: FlowRecord): Template {
+    const into = new ProtobufBytes(attributes.length + TEMPLATE_FIRST_BYTES);
+    into.octet(TIME_TAG);
+    into.skip(8);
+    const { number, text } = FLOW_SEVERITY[verdict];
+    into.octet(SEVERITY_NUMBER_TAG);
+    into.octet(number);
+    putWord(into, SEVERITY_TEXT_TAG, text);
+    putWord(into, EVENT_TAG, FLOW_EVENT);
+    if (this.#form === "flat") into.copy(attributes);
+    beginText(into, KEYS.id, id.length);
+    const idAt = into.skip(id.length);
+    putWideNumber(into, KEYS["source.port"], PORT_BYTES);
+    const portAt = into.length - PORT_BYTES;
+    putWideNumber(into, KEYS.bytesReceived, WIDE_NUMBER_BYTES);
+    const receivedAt = into.length - WIDE_NUMBER_BYTES;
+    putWideNumber(into, KEYS.bytesSent, WIDE_NUMBER_BYTES);
+    const sentAt = into.length - WIDE_NUMBER_BYTES;
+    putDouble(into, KEYS.durationMs, 0);
+    const durationAt = into.length - DOUBLE_BYTES;
+    return { bytes: into.take(), idLength: id.length, idAt, portAt, receivedAt, sentAt, durationAt };
+  }
+}
+
+/** Ends the records of a group: a ScopeLogs that begins with its head knows its length now. */
+export function sealGroup(scopeLogs: ProtobufBytes): void {
+  scopeLogs.varintAt(1, scopeLogs.length - 1 - SCOPE_LENGTH_BYTES, SCOPE_LENGTH_BYTES);
 }
 
 /** What most requests have none of. */
-function putRare(flow: FlowRecord): void {
-  putText(LOG, KEYS.parentSpanId, flow.parentSpanId);
-  putNumber(LOG, KEYS.upstreamPort, flow.upstreamPort);
-  putText(LOG, KEYS.receivedPath, flow.receivedPath);
-  putText(LOG, KEYS.remoteIp, flow.remoteIp);
-  putNumber(LOG, KEYS.grpcStatus, flow.grpcStatus);
-  putText(LOG, KEYS.ticket, flow.ticket);
-  putText(LOG, KEYS.auditedBy, flow.auditedBy);
-  putText(LOG, KEYS.dryRun, flow.dryRun);
-  putText(LOG, KEYS.dryRunBy, flow.dryRunBy);
-  putText(LOG, KEYS.appSni, flow.appSni);
-  putText(LOG, KEYS.route, flow.route);
-  putNumber(LOG, KEYS.attempts, flow.attempts);
-  putText(LOG, KEYS.retriedFor, flow.retriedFor);
-  putText(LOG, KEYS.requestPrincipal, flow.requestPrincipal);
+function isOdd(flow: FlowRecord): boolean {
+  return (
+    flow.detail !== null ||
+    flow.receivedPath !== null ||
+    flow.remoteIp !== null ||
+    flow.grpcStatus !== null ||
+    flow.ticket !== null ||
+    flow.auditedBy !== null ||
+    flow.dryRun !== null ||
+    flow.dryRunBy !== null ||
+    flow.appSni !== null ||
+    flow.route !== null ||
+    flow.attempts !== null ||
+    flow.retriedFor !== null ||
+    flow.requestPrincipal !== null
+  );
 }
 
-const LOG = new ProtobufBytes();
-
-const TIME_TAG = 0x09;
-const SEVERITY_NUMBER_TAG = 0x10;
-const SEVERITY_TEXT_TAG = 0x1a;
-const TRACE_TAG = 0x4a;
-const SPAN_TAG = 0x52;
-const EVENT_TAG = 0x62;
-
-type FieldName = keyof typeof FLOW_FIELDS;
-
-const KEYS = Object.fromEntries(
-  Object.entries(FLOW_FIELDS).map(([name, { otel }]) => [name, attributeKey(ATTRIBUTES_TAG.logRecord, otel)]),
-) as Readonly<Record<FieldName, AttributeKey>>;
-
-function putHex(tag: number, digits: string | null, length: number): void {
-  if (digits === null || digits.length !== length) return;
-  LOG.octet(tag);
-  LOG.octet(length / 2);
-  LOG.hexadecimal(digits);
-}
-
-type Decided = Pick<
-  FlowRecord,
-  "reporter" | "verdict" | "reason" | "detail" | "policy" | "rule" | "revision" | "endedBy"
->;
-
-let lastDecided: Decided | null = null;
-let lastDecidedBytes: Buffer = Buffer.alloc(0);
-
-/** Many requests one after the other come out the same way. */
-function decisionBytes(flow: Decided): Buffer {
-  const { reporter, verdict, reason, detail, policy, rule, revision, endedBy } = flow;
-  const isAsBefore =
-    lastDecided !== null &&
-    lastDecided.reason === reason &&
-    lastDecided.policy === policy &&
-    lastDecided.rule === rule &&
-    lastDecided.revision === revision &&
-    lastDecided.verdict === verdict &&
-    lastDecided.detail === detail &&
-    lastDecided.endedBy === endedBy &&
-    lastDecided.reporter === reporter;
-  if (isAsBefore) return lastDecidedBytes;
-  const made = new ProtobufBytes();
-  const { number, text } = FLOW_SEVERITY[verdict];
-  made.octet(SEVERITY_NUMBER_TAG);
-  made.octet(number);
-  putWord(made, SEVERITY_TEXT_TAG, text);
-  putWord(made, EVENT_TAG, FLOW_EVENT);
-  putText(made, KEYS.reporter, reporter);
-  putText(made, KEYS.verdict, verdict);
-  putText(made, KEYS.reason, reason);
-  putText(made, KEYS.detail, detail);
-  putText(made, KEYS.policy, policy);
-  putNumber(made, KEYS.rule, rule);
-  putText(made, KEYS.revision, revision);
-  putText(made, KEYS.endedBy, endedBy);
-  lastDecided = { reporter, verdict, reason, detail, policy, rule, revision, endedBy };
-  lastDecidedBytes = made.take();
-  return lastDecidedBytes;
+function putOdd(into: ProtobufBytes, flow: FlowRecord): void {
+  putText(into, KEYS.detail, flow.detail);
+  putText(into, KEYS.receivedPath, flow.receivedPath);
+  putText(into, KEYS.remoteIp, flow.remoteIp);
+  putNumber(into, KEYS.grpcStatus, flow.grpcStatus);
+  putText(into, KEYS.ticket, flow.ticket);
+  putText(into, KEYS.auditedBy, flow.auditedBy);
+  putText(into, KEYS.dryRun, flow.dryRun);
+  putText(into, KEYS.dryRunBy, flow.dryRunBy);
+  putText(into, KEYS.appSni, flow.appSni);
+  putText(into, KEYS.route, flow.route);
+  putNumber(into, KEYS.attempts, flow.attempts);
+  putText(into, KEYS.retriedFor, flow.retriedFor);
+  putText(into, KEYS.requestPrincipal, flow.requestPrincipal);
 }
 
 /** A word of ours as a field of the record itself. */
@@ -135,76 +183,26 @@ function putWord(into: ProtobufBytes, tag: number, word: string): void {
   into.ascii(word);
 }
 
-type Asked = Pick<FlowRecord, "servicePort" | "protocol" | "method" | "host">;
-
-let lastAsked: Asked | null = null;
-let lastAskedBytes: Buffer = Buffer.alloc(0);
-
-/** And ask the same host in the same way. */
-function askedBytes({ servicePort, protocol, method, host }: Asked): Buffer {
-  const isAsBefore =
-    lastAsked !== null &&
-    lastAsked.method === method &&
-    lastAsked.host === host &&
-    lastAsked.servicePort === servicePort &&
-    lastAsked.protocol === protocol;
-  if (isAsBefore) return lastAskedBytes;
-  const made = new ProtobufBytes();
-  putNumber(made, KEYS.servicePort, servicePort);
-  putText(made, KEYS.protocol, protocol);
-  putText(made, KEYS.method, method);
-  putText(made, KEYS.host, host);
-  lastAsked = { servicePort, protocol, method, host };
-  lastAskedBytes = made.take();
-  return lastAskedBytes;
+function putHex(into: ProtobufBytes, tag: number, digits: string | null, length: number): void {
+  if (digits === null || digits.length !== length) return;
+  into.octet(tag);
+  into.octet(length / 2);
+  into.hexadecimal(digits);
 }
 
-type PeerKeys = Readonly<Record<keyof FlowPeer, AttributeKey>> & { readonly made: WeakMap<FlowPeer, Buffer> };
+const KEYS = flowKeys(ATTRIBUTES_TAG.logRecord);
 
-const SOURCE_KEYS = peerKeys("source");
-const DESTINATION_KEYS = peerKeys("destination");
-
-function peerKeys(side: "source" | "destination"): PeerKeys {
-  return {
-    ip: KEYS[`${side}.ip`],
-    port: KEYS[`${side}.port`],
-    principal: KEYS[`${side}.principal`],
-    namespace: KEYS[`${side}.namespace`],
-    workload: KEYS[`${side}.workload`],
-    service: KEYS[`${side}.service`],
-    labels: KEYS[`${side}.labels`],
-    made: new WeakMap(),
-  };
-}
-
-function peerBytes(peer: FlowPeer, keys: PeerKeys): Buffer {
-  let made = keys.made.get(peer);
-  if (made === undefined) {
-    const bytes = new ProtobufBytes();
-    putText(bytes, keys.ip, peer.ip);
-    putNumber(bytes, keys.port, peer.port);
-    putText(bytes, keys.principal, peer.principal);
-    putText(bytes, keys.namespace, peer.namespace);
-    putText(bytes, keys.workload, peer.workload);
-    putText(bytes, keys.service, peer.service);
-    putTexts(bytes, keys.labels, peer.labels);
-    made = bytes.take();
-    keys.made.set(peer, made);
-  }
-  return made;
-}
-
-const tlsMade = new WeakMap<FlowTls, Buffer>();
-
-function tlsBytes(tls: FlowTls): Buffer {
-  let made = tlsMade.get(tls);
-  if (made === undefined) {
-    const bytes = new ProtobufBytes();
-    putText(bytes, KEYS["tls.version"], tls.version);
-    putText(bytes, KEYS["tls.group"], tls.group);
-    putText(bytes, KEYS["tls.sni"], tls.sni);
-    made = bytes.take();
-    tlsMade.set(tls, made);
-  }
-  return made;
-}
+const TIME_TAG = 0x09;
+/** It stands first in a record, behind its tag. */
+const TIME_AT = 1;
+const SEVERITY_NUMBER_TAG = 0x10;
+const SEVERITY_TEXT_TAG = 0x1a;
+const TRACE_TAG = 0x4a;
+const SPAN_TAG = 0x52;
+const EVENT_TAG = 0x62;
+/** Lengths that are put in afterwards have as many octets as the longest could need. */
+const RECORD_LENGTH_BYTES = 3;
+const SCOPE_LENGTH_BYTES = 4;
+const PORT_BYTES = 3;
+const HEAD_EXTRA_BYTES = 16;
+const TEMPLATE_FIRST_BYTES = 512;

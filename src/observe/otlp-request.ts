@@ -1,26 +1,34 @@
 import { ProtobufBytes, varintLength } from "../wire/protobuf-bytes.ts";
 import { ATTRIBUTES_TAG, attributeKey, putText } from "./otlp-attributes.ts";
 
+/** `ResourceLogs.scope_logs`. */
+export const SCOPE_LOGS_TAG = 0x12;
+
+/** `ScopeLogs.scope`. */
+export const SCOPE_TAG = 0x0a;
+
 /** `ScopeLogs.log_records`: the tag that stands before each record's length. */
 export const LOG_RECORD_TAG = 0x12;
 
 /** What a sidecar is, for whoever gets its records: attributes of OTLP's resource, by name. */
 export type OtlpResource = Readonly<Record<string, string>>;
 
-/**
- * The beginning of an `ExportLogsServiceRequest`, or the like of traces, up to its records, which must follow it: so many
- * octets of them, each with its tag and its length.
- */
-export function requestHead(resource: OtlpResource, version: string, recordsLength: number): Buffer {
+/** The beginning of an `ExportLogsServiceRequest`, or the like of traces, up to its scopes: so many octets must follow it. */
+export function resourceHead(resource: OtlpResource, scopesLength: number): Buffer {
   const about = resourceBytes(resource);
-  const scope = scopeBytes(version);
-  const scopeLogsLength = fieldLength(scope.length) + recordsLength;
   const into = new ProtobufBytes(HEAD_FIRST_BYTES);
   into.octet(RESOURCE_LOGS_TAG);
-  into.varint(fieldLength(about.length) + fieldLength(scopeLogsLength));
+  into.varint(fieldLength(about.length) + scopesLength);
   putMessage(into, RESOURCE_TAG, about);
+  return into.take();
+}
+
+/** A scope, ours, up to its records: so many octets of them must follow, each with its tag and its length. */
+export function scopeHead(version: string, recordsLength: number): Buffer {
+  const scope = scopeBytes(version);
+  const into = new ProtobufBytes(HEAD_FIRST_BYTES);
   into.octet(SCOPE_LOGS_TAG);
-  into.varint(scopeLogsLength);
+  into.varint(fieldLength(scope.length) + recordsLength);
   putMessage(into, SCOPE_TAG, scope);
   return into.take();
 }
@@ -32,11 +40,12 @@ function resourceBytes(resource: OtlpResource): ProtobufBytes {
   return into;
 }
 
-function scopeBytes(version: string): ProtobufBytes {
+/** Name and version of the scope, without its attributes. */
+export function scopeBytes(version: string): Buffer {
   const into = new ProtobufBytes(HEAD_FIRST_BYTES);
   putMessage(into, SCOPE_NAME_TAG, Buffer.from("cardea"));
   putMessage(into, SCOPE_VERSION_TAG, Buffer.from(version));
-  return into;
+  return into.take();
 }
 
 function putMessage(into: ProtobufBytes, tag: number, made: ProtobufBytes | Buffer): void {
@@ -54,7 +63,5 @@ function fieldLength(length: number): number {
 const HEAD_FIRST_BYTES = 512;
 const RESOURCE_LOGS_TAG = 0x0a;
 const RESOURCE_TAG = 0x0a;
-const SCOPE_LOGS_TAG = 0x12;
-const SCOPE_TAG = 0x0a;
 const SCOPE_NAME_TAG = 0x0a;
 const SCOPE_VERSION_TAG = 0x12;

@@ -4,11 +4,11 @@ import { GRPC, type GrpcStatus } from "./grpc-status.ts";
 /** The flag and the length before each message. grpc/grpc doc/PROTOCOL-HTTP2.md, Length-Prefixed-Message. */
 const PREFIX_BYTES = 5;
 
-/** A message as it goes into DATA frames, uncompressed. */
-export function encodeGrpcMessage(message: Buffer): Buffer {
+/** A message as it goes into DATA frames, uncompressed; or the beginning of one of which so many octets follow. */
+export function encodeGrpcMessage(message: Buffer, restBytes = 0): Buffer {
   const framed = Buffer.allocUnsafe(PREFIX_BYTES + message.length);
   framed.writeUInt8(0, 0);
-  framed.writeUInt32BE(message.length, 1);
+  framed.writeUInt32BE(message.length + restBytes, 1);
   message.copy(framed, PREFIX_BYTES);
   return framed;
 }

@@ -7,8 +7,9 @@ export class ProtobufBytes {
   bytes: Buffer;
   length = 0;
 
-  constructor(firstBytes = FIRST_BYTES) {
-    this.bytes = Buffer.allocUnsafeSlow(firstBytes);
+  /** `first`: memory to begin with, which is written over. */
+  constructor(firstBytes = FIRST_BYTES, first?: Buffer) {
+    this.bytes = first ?? Buffer.allocUnsafeSlow(firstBytes);
   }
 
   clear(): void {
@@ -37,13 +38,57 @@ export class ProtobufBytes {
     this.length = this.bytes.writeDoubleLE(value, this.length);
   }
 
-  /** Whole milliseconds from 0 up as nanoseconds in eight octets: more than a number can hold, so in two halves. */
+  /** Whole milliseconds from 0 up as nanoseconds in eight octets. */
   nanoseconds(timeMs: number): void {
-    this.#reserve(8);
+    this.nanosecondsAt(this.skip(8), timeMs);
+  }
+
+  // What was left out before, by `skip` or in bytes that were copied, is put in at its place.
+
+  /** Leaves so many octets out, which are anything until they are put in; answers where they begin. */
+  skip(octets: number): number {
+    this.#reserve(octets);
+    const at = this.length;
+    this.length += octets;
+    return at;
+  }
+
+  /** Nanoseconds are more than a number can hold, so they go in two halves. */
+  nanosecondsAt(at: number, timeMs: number): void {
     const high = Math.floor(timeMs / 65_536) * 1e6;
     const low = (high % 65_536) * 65_536 + (timeMs % 65_536) * 1e6;
-    this.length = this.bytes.writeUInt32LE(low % 2 ** 32, this.length);
-    this.length = this.bytes.writeUInt32LE(Math.floor(high / 65_536) + Math.floor(low / 2 ** 32), this.length);
+    this.#word(at, low % 2 ** 32);
+    this.#word(at + 4, Math.floor(high / 65_536) + Math.floor(low / 2 ** 32));
+  }
+
+  doubleAt(at: number, value: number): void {
+    this.bytes.writeDoubleLE(value, at);
+  }
+
+  /** An integer in exactly so many octets: longer than it need be, which every reader takes. */
+  varintAt(at: number, value: number, octets: number): void {
+    const { bytes } = this;
+    let rest = value;
+    for (let i = at; i < at + octets - 1; i++) {
+      const next = Math.floor(rest / 128);
+      bytes[i] = (rest - next * 128) | 0x80;
+      rest = next;
+    }
+    bytes[at + octets - 1] = rest;
+  }
+
+  /** One octet for each character, which must not be above U+00FF. */
+  latin1At(at: number, text: string): void {
+    const { bytes } = this;
+    for (let i = 0; i < text.length; i++) bytes[at + i] = text.charCodeAt(i);
+  }
+
+  #word(at: number, value: number): void {
+    const { bytes } = this;
+    bytes[at] = value;
+    bytes[at + 1] = value >>> 8;
+    bytes[at + 2] = value >>> 16;
+    bytes[at + 3] = value >>> 24;
   }
 
   /** Bytes that were put together before. */
@@ -68,10 +113,14 @@ export class ProtobufBytes {
     return true;
   }
 
-  /** Octets that are written in hexadecimal digits; other characters are no matter for this. */
+  /** Octets that are written in hexadecimal digits, two each; other characters are no matter for this. */
   hexadecimal(digits: string): void {
     this.#reserve(digits.length / 2);
-    this.length += this.bytes.write(digits, this.length, "hex");
+    const { bytes } = this;
+    let at = this.length;
+    for (let i = 0; i + 1 < digits.length; i += 2)
+      bytes[at++] = (digitOf(digits.charCodeAt(i)) << 4) | digitOf(digits.charCodeAt(i + 1));
+    this.length = at;
   }
 
   /** A copy of what was put together. */
@@ -93,6 +142,11 @@ export function varintLength(value: number): number {
   let length = 1;
   for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) length++;
   return length;
+}
+
+/** 0 to 9, a to f, A to F. */
+function digitOf(code: number): number {
+  return (code & 0x0f) + (code > 0x39 ? 9 : 0);
 }
 
 const FIRST_BYTES = 4_096;

@@ -10,7 +10,8 @@ import type { AnswerEvents, Channel, UpstreamStream } from "../streams.ts";
 
 /** One call under way: messages out; messages and the end come as events. */
 export interface GrpcCall {
-  send(message: Buffer): void;
+  /** One message, in as many pieces as it lies in. */
+  send(...message: readonly Buffer[]): void;
   /** No more messages follow. */
   sendEnd(): void;
   /** Gives the call up; no more events come. */
@@ -64,8 +65,11 @@ class ClientCall implements GrpcCall, AnswerEvents {
     this.#deadline = timeoutMs === null ? null : clock.setTimer(timeoutMs, () => this.#giveUp(TOO_LATE));
   }
 
-  send(message: Buffer): void {
-    if (!this.#isOver) this.#stream.sendBody(encodeGrpcMessage(message));
+  send(...[first = EMPTY, ...rest]: readonly Buffer[]): void {
+    if (this.#isOver) return;
+    const restBytes = rest.reduce((sum, piece) => sum + piece.length, 0);
+    this.#stream.sendBody(encodeGrpcMessage(first, restBytes));
+    for (const piece of rest) this.#stream.sendBody(piece);
   }
 
   sendEnd(): void {
@@ -144,6 +148,7 @@ function statusIn(headers: Headers): GrpcStatus | null {
   return { code, message: decodeGrpcMessage(headerValues(headers, "grpc-message")[0] ?? "") };
 }
 
+const EMPTY = Buffer.alloc(0);
 const TOO_LATE: GrpcStatus = { code: GRPC.DEADLINE_EXCEEDED, message: "the time for the call is over" };
 const NO_STATUS: GrpcStatus = { code: GRPC.UNKNOWN, message: "the answer ended without a status" };
 const CUT_SHORT: GrpcStatus = { code: GRPC.INTERNAL, message: "the answer ended within a message" };

@@ -6,10 +6,10 @@ export type UnaryOutcome =
   | { readonly at: "answered"; readonly message: Buffer }
   | { readonly at: "failed"; readonly status: GrpcStatus };
 
-/** One message there, one back. Never rejects; a call that is given up fails with CANCELLED. */
+/** One message there, in pieces that are sent as they are, and one back. Never rejects; a call that is given up fails with CANCELLED. */
 export function callUnary(
   channel: Channel,
-  message: Buffer,
+  message: Buffer | readonly Buffer[],
   options: GrpcCallOptions,
   signal: AbortSignal,
 ): Promise<UnaryOutcome> {
@@ -38,7 +38,7 @@ export function callUnary(
       settle(GIVEN_UP);
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    call.send(message);
+    call.send(...(Buffer.isBuffer(message) ? [message] : message));
     call.sendEnd();
   });
 }

@@ -1,5 +1,6 @@
 import type { FlowRecord } from "../../observe/flow.ts";
-import { encodeFlowLog } from "../../observe/otlp-flow.ts";
+import type { FlowLogWriter } from "../../observe/otlp-flow.ts";
+import { Chunks } from "./chunks.ts";
 import type { Losses } from "./losses.ts";
 import { type Batch, RecordQueue } from "./record-queue.ts";
 
@@ -8,7 +9,6 @@ export interface QueueBounds {
   readonly bytesMax: number;
   /** Of these, what is kept for denials; they may take more, when others have not. */
   readonly reservedBytes: number;
-  readonly batchBytes: number;
 }
 
 /** A batch and whether it holds denials: those are never dropped for others. */
@@ -20,14 +20,15 @@ export interface QueuedBatch extends Batch {
 export class ExportQueue {
   readonly #bounds: QueueBounds;
   readonly #losses: Losses;
+  readonly #chunks = new Chunks();
   readonly #denials: RecordQueue;
   readonly #others: RecordQueue;
 
-  constructor(bounds: QueueBounds, losses: Losses) {
+  constructor(bounds: QueueBounds, writer: FlowLogWriter, losses: Losses) {
     this.#bounds = bounds;
     this.#losses = losses;
-    this.#denials = new RecordQueue(bounds.batchBytes);
-    this.#others = new RecordQueue(bounds.batchBytes);
+    this.#denials = new RecordQueue(writer, this.#chunks);
+    this.#others = new RecordQueue(writer, this.#chunks);
   }
 
   get bytes(): number {
@@ -49,13 +50,13 @@ export class ExportQueue {
     if (isDenial(flow)) {
       this.#evictFor(bytesMax);
       if (this.#denials.bytes >= bytesMax) this.#losses.flow("queue-full", flow);
-      else this.#denials.add(encodeFlowLog(flow));
+      else this.#denials.add(flow);
       return;
     }
     // Before it is encoded: while a collector is away, what is lost should cost next to nothing.
     const isFull = this.bytes >= bytesMax - Math.max(0, reservedBytes - this.#denials.bytes);
     if (isFull) this.#losses.flow("queue-full", flow);
-    else this.#others.add(encodeFlowLog(flow));
+    else this.#others.add(flow);
   }
 
   /** The next to be sent, or null. */
@@ -75,12 +76,18 @@ export class ExportQueue {
     (batch.isDenials ? this.#denials : this.#others).giveBack(batch);
   }
 
+  /** Nobody will read the batch any more: its memory takes others. */
+  release({ pieces }: Batch): void {
+    for (const { bytes } of pieces) this.#chunks.giveBack(bytes);
+  }
+
   /** A denial goes before what was let through, and takes its room. */
   #evictFor(bytesMax: number): void {
     while (this.bytes >= bytesMax) {
       const batch = this.#others.take(0);
       if (batch === null) return;
       this.#losses.batch("queue-full", "allowed", batch.records);
+      this.release(batch);
     }
   }
 }

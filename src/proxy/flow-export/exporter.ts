@@ -3,7 +3,8 @@ import { toCardeaError } from "../../core/errors.ts";
 import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { Clock, Logger, Random, Timer } from "../../core/ports.ts";
 import type { FlowRecord, FlowSink } from "../../observe/flow.ts";
-import { LOG_RECORD_TAG, type OtlpResource, requestHead } from "../../observe/otlp-request.ts";
+import { FlowLogWriter } from "../../observe/otlp-flow.ts";
+import { LOG_RECORD_TAG, type OtlpResource, resourceHead, scopeHead } from "../../observe/otlp-request.ts";
 import { GRPC, type GrpcStatus } from "../../wire/grpc-status.ts";
 import { ProtobufBytes } from "../../wire/protobuf-bytes.ts";
 import type { UnaryOutcome } from "../calls/unary-call.ts";
@@ -11,9 +12,9 @@ import { ExportQueue, type QueuedBatch } from "./export-queue.ts";
 import { Losses, type LossReason } from "./losses.ts";
 import type { Spill } from "./spill.ts";
 
-/** One call of `path` to the collector; never rejects. `close` ends what it stands on. */
+/** One call of `path` to the collector, its request in pieces; never rejects. `close` ends what it stands on. */
 export interface CollectorCalls {
-  call(path: string, request: Buffer, signal: AbortSignal): Promise<UnaryOutcome>;
+  call(path: string, request: readonly Buffer[], signal: AbortSignal): Promise<UnaryOutcome>;
   close(): void;
 }
 
@@ -51,9 +52,9 @@ export class FlowExporter implements FlowSink {
     const bounds = {
       bytesMax: FLOW_LIMITS.flowExportBytesMax,
       reservedBytes: FLOW_LIMITS.flowExportReservedBytes,
-      batchBytes: FLOW_LIMITS.flowExportBatchBytes,
     };
-    this.#queue = new ExportQueue(bounds, this.#losses);
+    const writer = new FlowLogWriter("grouped", options.version);
+    this.#queue = new ExportQueue(bounds, writer, this.#losses);
     // An earlier process may have left some on the disk.
     if (options.spill?.isEmpty === false) this.#later(FLOW_LIMITS.flowExportGatherMs);
   }
@@ -145,7 +146,10 @@ export class FlowExporter implements FlowSink {
       return false;
     }
     const isSent = await this.#sendBatch(batch);
-    if (!isSent && batch !== null) this.#queue.giveBack(batch);
+    if (batch === null) return isSent;
+    // The collector has read it to its end, or will never.
+    if (isSent) this.#queue.release(batch);
+    else this.#queue.giveBack(batch);
     return isSent;
   }
 
@@ -172,17 +176,12 @@ export class FlowExporter implements FlowSink {
     return true;
   }
 
-  #requestOf(batch: QueuedBatch | null, losses: readonly ProtobufBytes[]): Buffer {
-    const more = new ProtobufBytes();
-    for (const { bytes, length } of losses) {
-      more.octet(LOG_RECORD_TAG);
-      more.varint(length);
-      more.copy(bytes, length);
-    }
+  #requestOf(batch: QueuedBatch | null, losses: readonly ProtobufBytes[]): readonly Buffer[] {
     const { resource, version } = this.#options;
-    const records = batch?.bytes ?? EMPTY;
-    const head = requestHead(resource, version, records.length + more.length);
-    return Buffer.concat([head, records, more.bytes.subarray(0, more.length)]);
+    const pieces = batch?.pieces.map(({ bytes }) => bytes) ?? [];
+    const told = losses.length === 0 ? EMPTY : scopeOf(version, losses);
+    const head = resourceHead(resource, (batch?.bytes ?? 0) + told.length);
+    return [head, ...pieces, ...(told.length === 0 ? [] : [told])];
   }
 
   #fail({ code, message }: GrpcStatus): void {
@@ -209,7 +208,10 @@ export class FlowExporter implements FlowSink {
         logger.log("error", "flow-spill", { error: toCardeaError(thrown).message });
         return false;
       });
-      if (isPut) continue;
+      if (isPut) {
+        this.#queue.release(batch);
+        continue;
+      }
       // It stays in memory as long as that has room: the queue drops and counts by itself.
       this.#queue.giveBack(batch);
       return;
@@ -218,6 +220,16 @@ export class FlowExporter implements FlowSink {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+function scopeOf(version: string, losses: readonly ProtobufBytes[]): Buffer {
+  const records = new ProtobufBytes();
+  for (const { bytes, length } of losses) {
+    records.octet(LOG_RECORD_TAG);
+    records.varint(length);
+    records.copy(bytes, length);
+  }
+  return Buffer.concat([scopeHead(version, records.length), records.take()]);
+}
 
 /** OTLP: what may go well another time. A certificate that has just ended is renewed by then. */
 const RETRYABLE: ReadonlySet<number> = new Set([

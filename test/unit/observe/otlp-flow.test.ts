@@ -11,22 +11,27 @@ import { sampleFlow } from "../../support/sample-flow.ts";
 const REQUEST = "opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest";
 
 describe("flows as OTLP logs", () => {
-  test("come back as they were, whatever is in their texts", () => {
+  test.each(["grouped", "flat"] as const)("come back as they were, whatever is in their texts: %s", (form) => {
     fc.assert(
       fc.property(fc.array(anyFlow(), { maxLength: 5 }), (flows) => {
-        expect(readAll(flowsRequest(flows)).flows).toEqual(flows);
+        expect(readAll(flowsRequest(flows, form)).flows).toEqual(flows);
       }),
     );
   });
 
+  test("come back as they were after thousands of hosts, which nobody remembers for ever", () => {
+    const hosts = Array.from({ length: 5_000 }, (_, i) => sampleFlow({ host: `h${i % 2_500}`, status: i % 7 }));
+    expect(readAll(flowsRequest(hosts)).flows).toEqual(hosts);
+  });
+
   test("come back with the same objects for the same peers", () => {
-    const { flows } = readAll(flowsRequest([sampleFlow(), sampleFlow({ id: "9f1c2a7be03d4456" })]));
+    const { flows } = readAll(flowsRequest([sampleFlow(), sampleFlow({ id: "9f1c2a7be03d4456", status: 500 })]));
     expect(flows[1]!.source).toBe(flows[0]!.source);
     expect(flows[1]!.tls).toBe(flows[0]!.tls);
   });
 
   test("have every field of the table under its name, and its type, as an independent library reads them", () => {
-    const [record] = libraryRecords(flowsRequest([filledFlow()]));
+    const [record] = libraryRecords(flowsRequest([filledFlow()], "flat"));
     const names = record!.attributes.map(({ key }) => key).toSorted();
     const own = new Set(["Timestamp", "TraceId", "SpanId"]);
     const told = Object.values(FLOW_FIELDS).map(({ otel }: FlowField) => otel);
@@ -42,6 +47,16 @@ describe("flows as OTLP logs", () => {
     expect(Buffer.from(record!.traceId).toString("hex")).toBe("4bf92f3577b34da6a3ce929d0e0e4736");
   });
 
+  test("say what they have in common once, by their scope, and nothing twice", () => {
+    const [flat] = libraryRecords(flowsRequest([filledFlow()], "flat"));
+    const { resourceLogs } = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()])) as LibraryRequest;
+    const [{ scope, logRecords }] = resourceLogs[0]!.scopeLogs;
+    const all = [...scope.attributes, ...logRecords[0]!.attributes].map(({ key }) => key);
+    expect(all.toSorted()).toEqual(flat!.attributes.map(({ key }) => key).toSorted());
+    expect(scope.attributes.map(({ key }) => key)).toContain("cardea.source.principal");
+    expect(scope.attributes.map(({ key }) => key)).not.toContain("source.port");
+  });
+
   test.each([
     ["allowed", "INFO"],
     ["denied", "WARN"],
@@ -52,7 +67,7 @@ describe("flows as OTLP logs", () => {
   });
 
   test("leave out what is not known", () => {
-    const names = libraryRecords(flowsRequest([sampleFlow({ tls: NO_TLS, path: null })]))[0]!.attributes;
+    const names = libraryRecords(flowsRequest([sampleFlow({ tls: NO_TLS, path: null })], "flat"))[0]!.attributes;
     expect(names.filter(({ key }) => key.startsWith("tls.") || key === "url.path")).toEqual([]);
   });
 
@@ -64,16 +79,16 @@ describe("flows as OTLP logs", () => {
 
 describe("a request that is not ours", () => {
   test("in any order of fields is read the same", () => {
-    const message = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()])) as LibraryRequest;
-    message.resourceLogs[0]!.scopeLogs[0]!.logRecords[0]!.attributes.reverse();
+    const message = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()], "flat")) as LibraryRequest;
+    message.resourceLogs[0]!.scopeLogs[0].logRecords[0]!.attributes.reverse();
     expect(readAll(libraryType(REQUEST).serialize(message)).flows).toEqual([filledFlow()]);
   });
 
   test.each(Object.entries(FLOW_FIELDS).filter(([, field]) => !field.isNullable && field.otel !== "Timestamp"))(
     "without %s has no flow",
     (_name, { otel }) => {
-      const message = libraryType(REQUEST).deserialize(flowsRequest([sampleFlow()])) as LibraryRequest;
-      const [record] = message.resourceLogs[0]!.scopeLogs[0]!.logRecords;
+      const message = libraryType(REQUEST).deserialize(flowsRequest([sampleFlow()], "flat")) as LibraryRequest;
+      const [record] = message.resourceLogs[0]!.scopeLogs[0].logRecords;
       record!.attributes = record!.attributes.filter(({ key }) => key !== otel);
       expect(readAll(libraryType(REQUEST).serialize(message))).toEqual({
         flows: [],
@@ -96,8 +111,8 @@ describe("a request that is not ours", () => {
     ],
     ["a list for a text", "url.path", { arrayValue: { values: [] } }],
   ])("with %s has no flow", (_name, otel, value) => {
-    const message = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()])) as LibraryRequest;
-    const [record] = message.resourceLogs[0]!.scopeLogs[0]!.logRecords;
+    const message = libraryType(REQUEST).deserialize(flowsRequest([filledFlow()], "flat")) as LibraryRequest;
+    const [record] = message.resourceLogs[0]!.scopeLogs[0].logRecords;
     record!.attributes = record!.attributes.filter(({ key }) => key !== otel);
     record!.attributes.push({ key: otel, value });
     const { flows, refused } = readAll(libraryType(REQUEST).serialize(message));
@@ -143,7 +158,7 @@ request = ExportLogsServiceRequest()
 request.ParseFromString(sys.stdin.buffer.read())
 print(json.dumps(MessageToDict(request, preserving_proto_field_name=True)))
 `;
-    const said = execFileSync(PYTHON, ["-c", script], { input: flowsRequest([filledFlow()]) }).toString();
+    const said = execFileSync(PYTHON, ["-c", script], { input: flowsRequest([filledFlow()], "flat") }).toString();
     const { resource_logs } = JSON.parse(said) as { resource_logs: [PythonResourceLogs] };
     const [{ resource, scope_logs }] = resource_logs;
     expect(resource.attributes).toContainEqual({ key: "service.name", value: { string_value: "payments" } });
@@ -172,13 +187,18 @@ interface LibraryRecord {
 }
 interface LibraryRequest {
   readonly resourceLogs: readonly {
-    readonly scopeLogs: readonly { readonly logRecords: readonly LibraryRecord[] }[];
+    readonly scopeLogs: readonly [
+      {
+        readonly scope: { readonly attributes: readonly { readonly key: string }[] };
+        readonly logRecords: readonly LibraryRecord[];
+      },
+    ];
   }[];
 }
 
 function libraryRecords(bytes: Buffer): readonly LibraryRecord[] {
   const { resourceLogs } = libraryType(REQUEST).deserialize(bytes) as LibraryRequest;
-  return resourceLogs[0]!.scopeLogs[0]!.logRecords;
+  return resourceLogs[0]!.scopeLogs[0].logRecords;
 }
 
 function readAll(bytes: Buffer) {

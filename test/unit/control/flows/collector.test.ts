@@ -10,8 +10,9 @@ import { openFlowStore, type OpenFlowStore } from "../../../../src/control/flows
 import { CardeaError } from "../../../../src/core/errors.ts";
 import { parseSpiffeId, type SpiffeId } from "../../../../src/core/spiffe-id.ts";
 import { encodeLossLog } from "../../../../src/observe/otlp-loss.ts";
-import { LOG_RECORD_TAG, requestHead } from "../../../../src/observe/otlp-request.ts";
+import { LOG_RECORD_TAG, resourceHead, scopeHead } from "../../../../src/observe/otlp-request.ts";
 import { ProtobufBytes } from "../../../../src/wire/protobuf-bytes.ts";
+import { changedRequest } from "../../../support/changed-request.ts";
 import { flowsRequest } from "../../../support/flows-request.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
 import { PAYMENTS, plaintextFlow, sampleFlow, WEB } from "../../../support/sample-flow.ts";
@@ -41,14 +42,33 @@ describe("a record is taken from its own sidecar alone", () => {
     ["of a source that is nobody", plaintextFlow({ reporter: "source" }), WEB_ID],
     ["with an id that is none", sampleFlow({ id: "x" }), PAYMENTS_ID],
     ["with a port that is none", sampleFlow({ destination: { ...PAYMENTS, port: 70_000 } }), PAYMENTS_ID],
-    ["with more bytes than can be", sampleFlow({ bytesSent: 1e300 }), PAYMENTS_ID],
-    ["with half a port", sampleFlow({ source: { ...WEB, port: 0.5 } }), PAYMENTS_ID],
   ])("refused: %s", (_name, flow, sender) => {
     const told: unknown[] = [];
     const collected = collectLogs(flowsRequest([flow]), sender, { ...none, onFlow: (each) => told.push(each) });
     expect(collected).toMatchObject({ accepted: 0, rejected: 1 });
     expect(collected.why).not.toBe("");
     expect(told).toEqual([]);
+  });
+
+  test.each([
+    ["more bytes than can be", "http.response.body.size", { doubleValue: 1e300 }],
+    ["fewer bytes than none", "http.request.body.size", { doubleValue: -1 }],
+    ["half a port", "source.port", { doubleValue: 0.5 }],
+  ])("refused: with %s", (_name, otel, value) => {
+    const request = changedRequest(sampleFlow(), (attributes) => [
+      ...attributes.filter(({ key }) => key !== otel),
+      { key: otel, value },
+    ]);
+    expect(collectLogs(request, PAYMENTS_ID, none)).toMatchObject({ accepted: 0, rejected: 1 });
+  });
+
+  test("refused: another's name over that of the scope", () => {
+    const value = { stringValue: WEB_ID };
+    const request = changedRequest(sampleFlow(), (attributes) => [
+      ...attributes,
+      { key: "cardea.destination.principal", value },
+    ]);
+    expect(collectLogs(request, PAYMENTS_ID, none)).toMatchObject({ accepted: 0, rejected: 1 });
   });
 
   test("one that is refused takes no other with it", () => {
@@ -71,7 +91,8 @@ describe("what a sidecar says that it lost", () => {
     records.octet(LOG_RECORD_TAG);
     records.varint(length);
     records.copy(bytes, length);
-    const request = Buffer.concat([requestHead({}, "1", records.length), records.take()]);
+    const scope = Buffer.concat([scopeHead("1", records.length), records.take()]);
+    const request = Buffer.concat([resourceHead({}, scope.length), scope]);
     expect(collectLogs(request, PAYMENTS_ID, { ...none, onLoss: (each) => told.push(each) })).toMatchObject({
       accepted,
     });
