@@ -5,7 +5,7 @@ import { openDirectory } from "../control/distribute/directory.ts";
 import { openPolicySource } from "../control/distribute/policy-source.ts";
 import { openRegistry } from "../control/distribute/registry.ts";
 import { openRevisionArchive } from "../control/distribute/revision-archive.ts";
-import { openFlowStore } from "../control/flows/open-store.ts";
+import { openFlowStore, startStoreThread } from "../control/flows/open-store.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Logger, LogLevel } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
@@ -97,7 +97,10 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
       listenTls,
       openAdmin: openHttpAdmin,
       openFlowStore: ({ retentionMs, bytesMax }) =>
-        openFlowStore({ directory: at("flow-store"), retentionMs, bytesMax }, logger),
+        openFlowStore(
+          { directory: at("flow-store"), retentionMs, bytesMax },
+          { logger, clock: systemClock, start: startStoreThread },
+        ),
       fetchText: createGuardedFetch(config.jwks),
       clock: systemClock,
       random: createSystemRandom(),

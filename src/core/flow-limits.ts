@@ -20,6 +20,13 @@ export const FLOW_LIMIT_TABLE = {
   flowCommitFlowsMax: limit(5_000, "count", "Flows that the flow store makes durable at once, at the latest."),
   flowCommitMs: limit(100, "ms", "How long a flow waits for that."),
   flowClockAheadMs: limit(300_000, "ms", "A flow whose time is further ahead gets the collector's own time."),
+  flowBatchesKnownMax: limit(
+    65_536,
+    "count",
+    "Batches of sidecars, some 45 flows each, that the collector knows again when they are sent a second time.",
+  ),
+  flowStoreRestartMs: limit(1_000, "ms", "How long after its end the flow store's thread is started again, at first."),
+  flowStoreRestartMsMax: limit(60_000, "ms", "The longest of these waits, which double."),
   flowCollectBytesMax: limit(67_108_864, "bytes", "Requests of sidecars that wait for the flow store."),
   flowExportBytesMax: limit(8_388_608, "bytes", "Flow records of a sidecar that wait in memory for the collector."),
   flowExportReservedBytes: limit(
@@ -27,7 +34,6 @@ export const FLOW_LIMIT_TABLE = {
     "bytes",
     "Of these, what is kept for denials; what goes beyond it goes to the disk while the collector is away.",
   ),
-  flowExportBatchBytes: limit(65_536, "bytes", "Records that are kept, dropped and put on the disk together."),
   flowExportRequestBytesMax: limit(2_097_152, "bytes", "Records in one request to the collector."),
   flowExportGatherMs: limit(200, "ms", "How long flow records gather before they are sent."),
   flowExportCallMs: limit(10_000, "ms", "One request to the collector; OpenTelemetry's default."),

@@ -8,6 +8,8 @@ import { FLOW_EVENT } from "./otlp-flow.ts";
 
 /** What is done with the records of a request. */
 export interface LogHandlers {
+  /** Records of another ScopeLogs follow. */
+  onScope?(): void;
   onFlow(flow: FlowRecord): void;
   /** A record of another kind, with its attributes: texts and numbers alone, the others as null. */
   onOther(eventName: string, attributes: ReadonlyMap<string, string | number | null>): void;
@@ -41,6 +43,7 @@ function readResourceLogs(cursor: ProtobufCursor, reading: FlowReading, handlers
 function readScopeLogs(cursor: ProtobufCursor, reading: FlowReading, handlers: LogHandlers): void {
   const start = cursor.at;
   reading.beginScope();
+  handlers.onScope?.();
   // It stands first where we have written it; others may think otherwise.
   let hasScope = false;
   while (!hasScope && cursor.next()) {

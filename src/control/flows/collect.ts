@@ -5,6 +5,11 @@ import { LOSS_EVENT, LOSS_FIELDS, type LossFacts } from "../../observe/otlp-loss
 import { hasGoodIds } from "./flow-ids.ts";
 
 export interface CollectHandlers {
+  /**
+   * Asked of the first flow of each ScopeLogs, which a sidecar sends as it is again when it has heard no answer: true, and all
+   * of it is taken as stored. Left out: nothing is known.
+   */
+  isKnown?(flow: FlowRecord): boolean;
   onFlow(flow: FlowRecord): void;
   onLoss(loss: LossFacts): void;
 }
@@ -30,12 +35,17 @@ export function collectLogs(request: Buffer, sender: SpiffeId | null, handlers: 
     rejected++;
     if (why === "") why = reason;
   }
+  let at: "first" | "new" | "known" = "first";
   readLogsRequest(request, {
+    onScope() {
+      at = "first";
+    },
     onFlow(flow) {
       const fault = faultOf(flow, sender);
       if (fault !== null) return reject(fault);
       accepted++;
-      handlers.onFlow(flow);
+      if (at === "first") at = handlers.isKnown?.(flow) === true ? "known" : "new";
+      if (at === "new") handlers.onFlow(flow);
     },
     onOther(eventName, attributes) {
       const loss = eventName === LOSS_EVENT ? lossOf(attributes) : null;

@@ -5,6 +5,7 @@ import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import { type Collected, collectLogs } from "./collect.ts";
 import type { FlowStore } from "./store.ts";
+import { StoredBatches } from "./stored-batches.ts";
 
 /** What has become of a request: told once it is durable, or once it is not. */
 export type ExportOutcome =
@@ -23,6 +24,7 @@ interface Waiting {
 export class FlowCollector {
   readonly #store: FlowStore;
   readonly #clock: Clock;
+  readonly #batches = new StoredBatches(FLOW_LIMITS.flowBatchesKnownMax);
   #waiting: Waiting[] = [];
   #flows = 0;
   #timer: Timer | null = null;
@@ -38,6 +40,7 @@ export class FlowCollector {
     let collected: Collected;
     try {
       collected = collectLogs(request, sender, {
+        isKnown: ({ id }) => this.#batches.isKnown(sender, id),
         onFlow: (flow) => this.#store.append(this.#inTime(flow)),
         onLoss: (loss) => this.#store.appendLoss(sender, loss),
       });
@@ -57,6 +60,7 @@ export class FlowCollector {
   commit(): void {
     try {
       this.#store.commit();
+      this.#batches.committed();
       this.#settleAll(null);
     } catch (thrown) {
       this.#settleAll(toCardeaError(thrown));
@@ -69,6 +73,7 @@ export class FlowCollector {
   }
 
   #settleAll(error: CardeaError | null): void {
+    if (error !== null) this.#batches.rolledBack();
     this.#timer?.cancel();
     this.#timer = null;
     const waiting = this.#waiting;

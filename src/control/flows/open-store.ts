@@ -1,12 +1,12 @@
 import { extname } from "node:path";
-import { CardeaError, toCardeaError } from "../../core/errors.ts";
+import { CardeaError } from "../../core/errors.ts";
 import { FLOW_LIMITS } from "../../core/flow-limits.ts";
-import type { Logger } from "../../core/ports.ts";
+import type { Clock, Logger, Timer } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { startThread, type Thread } from "../../io/worker.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import type { Collected } from "./collect.ts";
-import type { EdgesAnswer, FlowQueries, FlowsAnswer, TimeRange } from "./query.ts";
+import type { EdgesAnswer, FlowFilter, FlowQueries, FlowsAnswer, ReadableNamespaces, TimeRange } from "./query.ts";
 import type { FromThread, Question, ThreadData, ToThread } from "./thread-messages.ts";
 
 /** The flow store, as the control plane has it: in a thread of its own. */
@@ -19,14 +19,28 @@ export interface OpenFlowStore extends FlowQueries {
   close(): Promise<void>;
 }
 
-/** Opens the store in a directory of its own. Errors: `internal` when its thread does not start. */
-export async function openFlowStore(data: ThreadData, logger: Logger): Promise<OpenFlowStore> {
-  // From the sources or compiled: the thread's module is of the same kind as this one.
-  const module = new URL(`./store-thread${extname(import.meta.filename)}`, import.meta.url);
-  const thread = startThread(module, data, THREAD_HEAP_MIB_MAX);
-  const store = new StoreThread(thread, logger);
-  await store.ready;
+/** What the store's thread stands on. */
+export interface StorePorts {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Starts the thread. */
+  start(data: ThreadData): Thread;
+}
+
+/**
+ * Opens the store in a directory of its own. Where its thread ends later, whatever of, another is started after a while, as
+ * often as it takes. Errors: `internal` when the first does not start.
+ */
+export async function openFlowStore(data: ThreadData, ports: StorePorts): Promise<OpenFlowStore> {
+  const store = new StoreThread(data, ports);
+  await store.begin();
   return store;
+}
+
+/** The store's thread, as a module of the same kind as this one: from the sources or compiled. */
+export function startStoreThread(data: ThreadData): Thread {
+  const module = new URL(`./store-thread${extname(import.meta.filename)}`, import.meta.url);
+  return startThread(module, data, THREAD_HEAP_MIB_MAX);
 }
 
 const THREAD_HEAP_MIB_MAX = 512;
@@ -37,36 +51,54 @@ interface Call {
   reject(error: CardeaError): void;
 }
 
+interface Followed {
+  readonly filter: FlowFilter;
+  readonly namespaces: ReadableNamespaces;
+  readonly onFlows: (flows: readonly FlowRecord[]) => void;
+}
+
 class StoreThread implements OpenFlowStore {
-  readonly ready: Promise<void>;
-  readonly #thread: Thread;
-  readonly #logger: Logger;
+  readonly #data: ThreadData;
+  readonly #ports: StorePorts;
   readonly #calls = new Map<number, Call>();
-  readonly #followers = new Map<number, (flows: readonly FlowRecord[]) => void>();
+  readonly #followers = new Map<number, Followed>();
   readonly #closed = Promise.withResolvers<void>();
+  #thread: Thread | null = null;
+  /** Why there is none at the moment, or for ever. */
   #ended: CardeaError | null = null;
+  #isClosed = false;
+  #failures = 0;
+  #startedMs = 0;
+  #again: Timer | null = null;
   #nextCall = 0;
   #waitingBytes = 0;
 
-  constructor(thread: Thread, logger: Logger) {
-    this.#thread = thread;
-    this.#logger = logger;
+  constructor(data: ThreadData, ports: StorePorts) {
+    this.#data = data;
+    this.#ports = ports;
+  }
+
+  /** Resolves when the thread is ready; rejects when it has ended before that. */
+  begin(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.ready = promise;
+    const thread = this.#ports.start(this.#data);
+    this.#thread = thread;
+    this.#startedMs = this.#ports.clock.monotonicMs();
     thread.onMessage((message) => {
       const said = message as FromThread;
-      if (said.at === "ready") resolve();
-      else this.#take(said);
+      if (said.at !== "ready") return this.#take(said);
+      this.#ended = null;
+      for (const [call, { filter, namespaces }] of this.#followers)
+        this.#tell({ at: "follow", call, filter, namespaces });
+      resolve();
     });
     void thread.ended.then((error) => {
-      const failure = new CardeaError(
-        "internal",
-        `the flow store has ended: ${error?.message ?? "it was closed"}`,
-        error,
-      );
-      this.#end(failure, error !== null);
+      const why = error?.message ?? (this.#isClosed ? "it was closed" : "its thread has stopped");
+      const failure = new CardeaError("internal", `the flow store has ended: ${why}`, error ?? undefined);
       reject(failure);
+      this.#end(failure);
     });
+    return promise;
   }
 
   export(request: Uint8Array, sender: SpiffeId): Promise<Collected> {
@@ -93,7 +125,7 @@ class StoreThread implements OpenFlowStore {
 
   follow(...[filter, namespaces, onFlows]: Parameters<FlowQueries["follow"]>): () => void {
     const call = this.#nextCall++;
-    this.#followers.set(call, onFlows);
+    this.#followers.set(call, { filter, namespaces, onFlows });
     this.#tell({ at: "follow", call, filter, namespaces });
     return () => {
       this.#followers.delete(call);
@@ -102,11 +134,13 @@ class StoreThread implements OpenFlowStore {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#again?.cancel();
     if (this.#ended === null) {
       this.#tell({ at: "close" });
       await this.#closed.promise;
     }
-    await this.#thread.terminate();
+    await this.#thread?.terminate();
   }
 
   #ask(question: Question): Promise<unknown> {
@@ -124,7 +158,7 @@ class StoreThread implements OpenFlowStore {
   }
 
   #tell(message: ToThread): void {
-    if (this.#ended === null) this.#thread.post(message);
+    if (this.#ended === null) this.#thread?.post(message);
   }
 
   #take(said: Exclude<FromThread, { at: "ready" }>): void {
@@ -139,10 +173,10 @@ class StoreThread implements OpenFlowStore {
         this.#settle(said.call)?.reject(new CardeaError(said.code, said.message));
         break;
       case "followed":
-        this.#followers.get(said.call)?.(said.flows);
+        this.#followers.get(said.call)?.onFlows(said.flows);
         break;
       case "log":
-        this.#logger.log(said.level, said.event, said.fields);
+        this.#ports.logger.log(said.level, said.event, said.fields);
         break;
       case "closed":
         this.#closed.resolve();
@@ -157,10 +191,22 @@ class StoreThread implements OpenFlowStore {
     return found;
   }
 
-  #end(failure: CardeaError, isFault: boolean): void {
+  #end(failure: CardeaError): void {
+    this.#thread = null;
     this.#ended = failure;
-    if (isFault) this.#logger.log("error", "flow-store-ended", { error: toCardeaError(failure).message });
     for (const call of this.#calls.keys()) this.#settle(call)?.reject(failure);
-    this.#closed.resolve();
+    if (this.#isClosed) return this.#closed.resolve();
+    const { clock, logger } = this.#ports;
+    // One that was there for long had another reason than the one before.
+    if (clock.monotonicMs() - this.#startedMs > FLOW_LIMITS.flowStoreRestartMsMax) this.#failures = 0;
+    const waitMs = Math.min(FLOW_LIMITS.flowStoreRestartMsMax, FLOW_LIMITS.flowStoreRestartMs * 2 ** this.#failures++);
+    logger.log("error", "flow-store-ended", { error: failure.message, failures: this.#failures });
+    this.#again = clock.setTimer(waitMs, () => {
+      this.begin().then(
+        () => logger.log("info", "flow-store-again", { failures: this.#failures }),
+        // It has been told of, and the next wait has begun.
+        () => {},
+      );
+    });
   }
 }

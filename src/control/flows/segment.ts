@@ -1,7 +1,7 @@
 import { CardeaError } from "../../core/errors.ts";
 import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import { openDatabase, type SqlDatabase, type SqlInput, type SqlStatement } from "../../io/sqlite.ts";
-import type { FlowRecord } from "../../observe/flow.ts";
+import type { FlowPeer, FlowRecord } from "../../observe/flow.ts";
 import type { LossFacts } from "../../observe/otlp-loss.ts";
 import { Dictionary } from "./dictionary.ts";
 import { idHead, packIds } from "./flow-ids.ts";
@@ -30,6 +30,7 @@ export class Segment {
   readonly #rollUps: RollUps;
   readonly #insert: SqlStatement;
   readonly #insertLoss: SqlStatement;
+  readonly #findTold: SqlStatement;
   readonly #setMeta: SqlStatement;
   #rows: number;
   #sequence = 0;
@@ -58,6 +59,9 @@ export class Segment {
       this.#insert = database.prepare(
         "INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
       );
+      this.#findTold = database.prepare(
+        "SELECT 1 FROM flows INDEXED BY told WHERE is_told = 1 AND id = ? AND ids = ? AND link = ?",
+      );
       this.#insertLoss = database.prepare("INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?)");
       this.#rollUps = new RollUps(database);
       this.#rows = Number(database.prepare("SELECT count(*) FROM flows").rows()[0]![0]);
@@ -82,10 +86,15 @@ export class Segment {
     const outcome = this.#outcomeOf(flow);
     if (link === null || outcome === null) return false;
     this.#last = { flow, link, outcome };
+    const head = idHead(flow.id);
+    const ids = packIds(flow);
+    const isTold = flow.verdict !== "allowed";
+    // Of what people ask for there is never a second, whatever became of an answer to its sidecar.
+    if (isTold && this.#findTold.rows(head, ids, link.id).length > 0) return true;
     const micros = Number.isFinite(flow.durationMs) ? Math.max(0, Math.round(flow.durationMs * 1_000)) : 0;
     this.#insertRow(flow.timeMs, [
-      idHead(flow.id),
-      packIds(flow),
+      head,
+      ids,
       link.id,
       outcome,
       this.#text(flow.host),
@@ -96,7 +105,7 @@ export class Segment {
       flow.bytesSent,
       micros,
       rareText(flow),
-      flow.verdict === "allowed" ? null : 1,
+      isTold ? 1 : null,
     ]);
     this.#counted.push(
       flow.timeMs,
@@ -260,10 +269,23 @@ export function readMeta(database: SqlDatabase, name: string): number | null {
   return row === undefined ? null : (row[0] as number);
 }
 
+/** But for the port, which each connection has its own of: a link does not know it. */
+function isSameSource(one: FlowPeer, other: FlowPeer): boolean {
+  return (
+    one === other ||
+    (one.ip === other.ip &&
+      one.labels === other.labels &&
+      one.principal === other.principal &&
+      one.namespace === other.namespace &&
+      one.workload === other.workload &&
+      one.service === other.service)
+  );
+}
+
 /** Records that come one after the other have the same objects for the same peers. */
 function hasSameLink(one: FlowRecord, other: FlowRecord): boolean {
   return (
-    one.source === other.source &&
+    isSameSource(one.source, other.source) &&
     one.destination === other.destination &&
     one.tls === other.tls &&
     one.servicePort === other.servicePort &&

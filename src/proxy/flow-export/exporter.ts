@@ -202,7 +202,7 @@ export class FlowExporter implements FlowSink {
     const { spill, logger } = this.#options;
     if (spill === null) return;
     while (isWanted()) {
-      const batch = this.#queue.takeDenials(FLOW_LIMITS.flowExportBatchBytes);
+      const batch = this.#queue.takeDenials(SPILLED_BYTES);
       if (batch === null) return;
       const isPut = await spill.put(batch).catch((thrown: unknown) => {
         logger.log("error", "flow-spill", { error: toCardeaError(thrown).message });
@@ -219,6 +219,8 @@ export class FlowExporter implements FlowSink {
   }
 }
 
+/** What is put on the disk at a time. */
+const SPILLED_BYTES = 65_536;
 const EMPTY = Buffer.alloc(0);
 
 function scopeOf(version: string, losses: readonly ProtobufBytes[]): Buffer {

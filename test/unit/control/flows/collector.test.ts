@@ -2,19 +2,24 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EXPORT_LOGS_RESPONSE } from "../../../../src/api/otlp-messages.ts";
 import { type Collected, collectLogs } from "../../../../src/control/flows/collect.ts";
 import { createLogsService } from "../../../../src/control/flows/logs-service.ts";
-import { openFlowStore, type OpenFlowStore } from "../../../../src/control/flows/open-store.ts";
+import { openFlowStore, type OpenFlowStore, startStoreThread } from "../../../../src/control/flows/open-store.ts";
+import type { ThreadData } from "../../../../src/control/flows/thread-messages.ts";
 import { CardeaError } from "../../../../src/core/errors.ts";
+import { FLOW_LIMITS } from "../../../../src/core/flow-limits.ts";
 import { parseSpiffeId, type SpiffeId } from "../../../../src/core/spiffe-id.ts";
+import type { Thread } from "../../../../src/io/worker.ts";
+import type { FlowRecord } from "../../../../src/observe/flow.ts";
 import { encodeLossLog } from "../../../../src/observe/otlp-loss.ts";
 import { LOG_RECORD_TAG, resourceHead, scopeHead } from "../../../../src/observe/otlp-request.ts";
 import { ProtobufBytes } from "../../../../src/wire/protobuf-bytes.ts";
 import { changedRequest } from "../../../support/changed-request.ts";
 import { flowsRequest } from "../../../support/flows-request.ts";
 import { createKeptLog } from "../../../support/kept-log.ts";
+import { createSimulatedClock, type SimulatedClock } from "../../../support/simulated-clock.ts";
 import { PAYMENTS, plaintextFlow, sampleFlow, WEB } from "../../../support/sample-flow.ts";
 
 const PAYMENTS_ID = parseSpiffeId(PAYMENTS.principal!);
@@ -103,17 +108,39 @@ describe("what a sidecar says that it lost", () => {
 describe("the store behind its thread", () => {
   let directory: string;
   let store: OpenFlowStore;
-  const log = createKeptLog();
+  let log: ReturnType<typeof createKeptLog>;
+  let clock: SimulatedClock;
+  /** All that were started, the last one being the store's. */
+  let threads: Thread[];
 
   beforeEach(async () => {
     directory = mkdtempSync(join(tmpdir(), "cardea-collector-"));
-    store = await openFlowStore({ directory, retentionMs: 7 * 86_400_000, bytesMax: 1e9 }, log);
+    log = createKeptLog();
+    clock = createSimulatedClock(Date.now());
+    threads = [];
+    const start = (data: ThreadData): Thread => {
+      threads.push(startStoreThread(data));
+      return threads.at(-1)!;
+    };
+    const data = { directory, retentionMs: 7 * 86_400_000, bytesMax: 1e9 };
+    store = await openFlowStore(data, { logger: log, clock, start });
   });
 
   afterEach(async () => {
     await store.close();
     rmSync(directory, { recursive: true });
   });
+
+  /** By no wish of the store's. */
+  async function lose(): Promise<void> {
+    await threads.at(-1)!.terminate();
+    await vi.waitFor(() => expect(log.events()).toContain("flow-store-ended"));
+  }
+
+  async function awaitAgain(afterMs: number): Promise<void> {
+    await clock.advance(afterMs);
+    await vi.waitFor(() => expect(log.events()).toContain("flow-store-again"), 20_000);
+  }
 
   test("answers questions about what was exported, and tells followers", async () => {
     const flow = sampleFlow({ timeMs: Date.now() });
@@ -143,6 +170,63 @@ describe("the store behind its thread", () => {
   test("refuses what is no request, and goes on", async () => {
     await expect(store.export(Buffer.from([0x0a, 0xff]), PAYMENTS_ID)).rejects.toMatchObject({ code: "bad-input" });
     expect(await store.export(flowsRequest([sampleFlow()]), PAYMENTS_ID)).toMatchObject({ accepted: 1 });
+  });
+
+  test("stores a batch once that is sent again because its answer got lost", async () => {
+    const flows = [sampleFlow({ id: "00000000000000a1" }), sampleFlow({ id: "00000000000000a2", verdict: "allowed" })];
+    const request = flowsRequest(flows);
+    await store.export(request, PAYMENTS_ID);
+    expect(await store.export(request, PAYMENTS_ID)).toEqual({ accepted: 2, rejected: 0, why: "" });
+    expect((await store.flows({ filter: {}, namespaces: "all", limit: 9 })).flows).toHaveLength(2);
+  });
+
+  test("takes no flow for known because another sender had one of that id", async () => {
+    const id = "00000000000000b1";
+    await store.export(flowsRequest([sampleFlow({ id, reporter: "source" })]), WEB_ID);
+    await store.export(flowsRequest([sampleFlow({ id })]), PAYMENTS_ID);
+    expect(await store.flow(id, "all")).toHaveLength(2);
+  });
+
+  describe("when that ends", () => {
+    test("refuses what comes meanwhile, and is there again with all that was stored", async () => {
+      const denial = sampleFlow({ timeMs: Date.now() });
+      await store.export(flowsRequest([denial]), PAYMENTS_ID);
+      await lose();
+      await expect(store.export(flowsRequest([denial]), PAYMENTS_ID)).rejects.toMatchObject({ code: "internal" });
+      await awaitAgain(FLOW_LIMITS.flowStoreRestartMs);
+      expect(await store.flow(denial.id, "all")).toEqual([denial]);
+    });
+
+    test("stores a denial once that its sidecar sends again to the next", async () => {
+      const denial = sampleFlow({ timeMs: Date.now() });
+      await store.export(flowsRequest([denial]), PAYMENTS_ID);
+      await lose();
+      await awaitAgain(FLOW_LIMITS.flowStoreRestartMs);
+      await store.export(flowsRequest([denial]), PAYMENTS_ID);
+      expect(await store.flow(denial.id, "all")).toEqual([denial]);
+    });
+
+    test("tells the same followers of what comes to the next", async () => {
+      const followed: FlowRecord[] = [];
+      store.follow({}, "all", (flows) => void followed.push(...flows));
+      await lose();
+      await awaitAgain(FLOW_LIMITS.flowStoreRestartMs);
+      const flow = sampleFlow({ timeMs: Date.now() });
+      await store.export(flowsRequest([flow]), PAYMENTS_ID);
+      await vi.waitFor(() => expect(followed).toEqual([flow]));
+    });
+
+    test("waits longer each time, and is never started by one that was closed", async () => {
+      await lose();
+      await awaitAgain(FLOW_LIMITS.flowStoreRestartMs);
+      await threads.at(-1)!.terminate();
+      await vi.waitFor(() => expect(log.events().filter((each) => each === "flow-store-ended")).toHaveLength(2));
+      await clock.advance(FLOW_LIMITS.flowStoreRestartMs * 1.5);
+      expect(threads).toHaveLength(2);
+      await store.close();
+      await clock.advance(FLOW_LIMITS.flowStoreRestartMsMax);
+      expect(threads).toHaveLength(2);
+    });
   });
 
   test("refuses a cursor that is none", async () => {
