@@ -19,6 +19,8 @@ import { knownWorkloads } from "./known-workloads.ts";
 export interface KnownGround {
   readonly settings: MeshSettings;
   readonly workloads: readonly KnownWorkload[];
+  /** Whether the settings are those of a mesh file, and not the defaults. */
+  readonly isMesh: boolean;
 }
 
 /**
@@ -36,7 +38,7 @@ export async function readGround(file: string): Promise<KnownGround> {
     // What YAML says beyond JSON was refused when it was read.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     const workloads = workloadsIn(documents.map((document) => plainOf(document) as JsonValue));
-    if (workloads.length > 0) return { settings: DEFAULT_MESH_SETTINGS, workloads };
+    if (workloads.length > 0) return { settings: DEFAULT_MESH_SETTINGS, workloads, isMesh: false };
     throw new CardeaError("bad-input", `${file}: expected a Mesh document, or Kubernetes objects that have pods`);
   }
   const meshes = documents.flatMap((document): readonly Mesh[] => {
@@ -46,7 +48,7 @@ export async function readGround(file: string): Promise<KnownGround> {
   if (faults.length > 0) throw new CardeaError("bad-input", faults.map(formatFault).join("\n"));
   if (meshes.length !== 1)
     throw new CardeaError("bad-input", `${file}: expected one Mesh document, found ${meshes.length}`);
-  return { settings: meshes[0]!.settings, workloads: knownWorkloads(meshes[0]!) };
+  return { settings: meshes[0]!.settings, workloads: knownWorkloads(meshes[0]!), isMesh: true };
 }
 
 /** One workload for each object that brings pods; its ports speak what the Services before them declare. */

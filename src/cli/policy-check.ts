@@ -1,10 +1,11 @@
+import type { PolicyFiles } from "../config/policy-files.ts";
 import { placeFindings } from "../config/field-places.ts";
 import { systemClock } from "../io/clock.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
 import { checkPolicies, type PolicyCheckResult } from "../policy/analysis/check/check-policies.ts";
 import { lintPeers } from "../policy/authentication/lint-peers.ts";
-import type { AuthorizationPolicy } from "../policy/document.ts";
+import { lintTelemetries } from "../policy/authentication/lint-telemetries.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 import { lintTraffic } from "../traffic/lint.ts";
 import type { Command, Terminal } from "./command.ts";
@@ -33,10 +34,15 @@ export const command: Command = {
     const mesh = args.flag("mesh");
     const ground = mesh === undefined ? null : await readGround(mesh);
     const services = ground === null ? null : new Set(ground.workloads.flatMap(({ hosts }) => hosts));
-    const checked = check(documents, ground);
+    const checked = check({ documents, authentication, ground });
     const { rootNamespace } = ground?.settings ?? DEFAULT_MESH_SETTINGS;
     const peers = lintPeers(authentication, { rootNamespace, workloads: ground?.workloads ?? null });
-    const warnings = [...placeFindings(checked.findings, files), ...peers, ...lintTraffic(traffic, services)];
+    const warnings = [
+      ...placeFindings(checked.findings, files),
+      ...peers,
+      ...lintTelemetries(authentication, rootNamespace),
+      ...lintTraffic(traffic, services),
+    ];
     const isJson = args.isSet("json");
     for (const fault of faults) report("error", fault, terminal, isJson);
     for (const warning of warnings) report("warning", warning, terminal, isJson);
@@ -56,10 +62,14 @@ export const command: Command = {
   },
 };
 
+interface Checked extends Pick<PolicyFiles, "documents" | "authentication"> {
+  readonly ground: KnownGround | null;
+}
+
 /** For all rules of a set; each has a bound of its own besides. */
 const STEPS_MAX = 100 * LIMITS.policyAnalysisStepsMax;
 
-function check(documents: readonly AuthorizationPolicy[], ground: KnownGround | null): PolicyCheckResult {
+function check({ documents, authentication, ground }: Checked): PolicyCheckResult {
   const settings = ground?.settings ?? DEFAULT_MESH_SETTINGS;
   const workloads = ground?.workloads ?? null;
   return checkPolicies({
@@ -67,6 +77,8 @@ function check(documents: readonly AuthorizationPolicy[], ground: KnownGround | 
     documents,
     settings,
     workloads,
+    authentication,
+    isMeshKnown: ground?.isMesh ?? false,
     nowMs: systemClock.wallMs(),
     stepsMax: STEPS_MAX,
   });

@@ -8,7 +8,7 @@ export function policyFindingsPage(): string {
     "What `cardea policy check` warns of in AuthorizationPolicies, and the validating webhook in its warnings. The policies are",
     "valid; they mean something else than they seem to. What is said of rules holds for all requests: it is worked out over",
     "every kind of request that the clauses can tell apart, and where that is too much nothing is said. With `--strict` a",
-    "warning makes the exit code 1. `selects-nothing`, `unknown-caller`, `unknown-port` and `http-on-tcp` need `--mesh`.",
+    "warning makes the exit code 1. What names workloads, ports and providers needs `--mesh`.",
   ];
   return page("Findings in policies", "src/policy/analysis/check/finding-table.ts", intro, [
     table(["code", "what it means", "how to mend it"], rows),

@@ -44,7 +44,9 @@ function check(policy: AuthorizationPolicy, world: PolicyWorld): readonly Policy
   const documents = [...world.policies().filter(({ id }) => id !== policy.id), policy];
   const stepsMax = LIMITS.policyReviewStepsMax;
   const { settings } = world;
-  return checkPolicies({ about: [policy], documents, settings, workloads: null, nowMs: null, stepsMax }).findings;
+  const authentication = world.authentication();
+  const known = { settings, workloads: null, authentication, isMeshKnown: true, nowMs: null };
+  return checkPolicies({ about: [policy], documents, ...known, stepsMax }).findings;
 }
 
 /** The others are there so that one of the same rank is known. */

@@ -3,6 +3,7 @@ import type { Workload } from "../facts.ts";
 import { selectPolicies } from "../select.ts";
 import type { AuthenticationDocument, DocumentOf } from "./document.ts";
 import type { PeerAuthentication } from "./peer-authentication.ts";
+import { isSameSelector, lintRank, warning } from "./lint-rank.ts";
 import { peerAuthenticationsOf } from "./resolve-peer.ts";
 
 type Document = DocumentOf<PeerAuthentication>;
@@ -31,16 +32,6 @@ export function lintPeers(all: readonly AuthenticationDocument[], known: Known):
 
 const NOBODY =
   "holds for nobody: in the root namespace a PeerAuthentication is the mesh's, and one with labels is passed over";
-
-/** What is of the mesh, of a namespace, or of the same labels: the first by name holds, and takes nothing of the others. */
-function lintRank(document: Document, documents: readonly Document[]): readonly Fault[] {
-  const first = documents.find((each) => each.namespace === document.namespace && isSameSelector(each, document))!;
-  if (first === document) return [];
-  const whom = document.matchLabels.size === 0 ? `the namespace ${document.namespace}` : "the same labels";
-  return [
-    warning(document, "", `is passed over: for ${whom} ${first.id} holds, the first by name (${placeOf(first)})`),
-  ];
-}
 
 function lintWorkloads(document: Document, documents: readonly Document[], known: Known): readonly Fault[] {
   if (known.workloads === null || document.matchLabels.size === 0) return [];
@@ -76,19 +67,4 @@ function lintPorts(document: Document, selected: readonly WorkloadPorts[]): read
       `none of the workloads that it selects has the port; container ports count, not those of services: ${[...open].join(", ")}`,
     ),
   );
-}
-
-function isSameSelector(left: Document, right: Document): boolean {
-  return (
-    left.matchLabels.size === right.matchLabels.size &&
-    [...left.matchLabels].every(([name, label]) => right.matchLabels.get(name) === label)
-  );
-}
-
-function placeOf({ source }: Document): string {
-  return `${source.file}:${source.line ?? 1}`;
-}
-
-function warning({ source }: Document, field: string, message: string): Fault {
-  return { file: source.file, line: source.line, column: source.line === null ? null : 1, field, message };
 }

@@ -35,6 +35,8 @@ function checkRule(
   const { policy, rule } = place;
   const rulesOf = (action: AuthorizationPolicy["action"]): readonly RulePlace[] =>
     beside
+      // Of CUSTOM policies with other providers each asks somebody else.
+      .filter((each) => action !== "CUSTOM" || each.provider === policy.provider)
       .filter((each) => each.action === action && (policy.isDryRun || !each.isDryRun) && lastsAsLong(each, policy))
       .flatMap((each) => each.rules.map((other) => ({ policy: each, rule: other })))
       .filter((other) => other.rule !== rule && !shadowed.has(other.rule));

@@ -85,12 +85,13 @@ function checkHttpOnTcp(
   const message =
     policy.action === "ALLOW"
       ? `asks for HTTP attributes and never matches: ${where}${more} carries other bytes`
-      : `asks for HTTP attributes, which are dropped on ${where}${more}: its callers are denied every connection there`;
+      : `asks for HTTP attributes, which are dropped on ${where}${more}: its callers are ${policy.action === "CUSTOM" ? "asked about for" : "denied"} every connection there`;
   const at = { code: "http-on-tcp", field: `spec.rules[${rule.index}]`, line: rule.source.line } as const;
   return [findingAt(policy, at, message)];
 }
 
-function portFits({ to, when }: Rule, port: number): boolean {
+/** Whether the rule can be about a port. */
+export function portFits({ to, when }: Rule, port: number): boolean {
   const fits = (clauses: readonly Clause[]): boolean =>
     clauses
       .filter(({ attribute }) => attribute === "destination.port")

@@ -1,13 +1,17 @@
 import { LIMITS } from "../../../core/limits.ts";
+import type { AuthenticationDocument } from "../../authentication/document.ts";
 import type { AuthorizationPolicy } from "../../document.ts";
 import type { MeshSettings } from "../../mesh-settings.ts";
 import type { Rule } from "../../rule.ts";
 import type { KnownWorkload } from "../known-workload.ts";
 import type { Budget } from "../space/language.ts";
 import { checkCover } from "./check-cover.ts";
+import { checkCustom } from "./check-custom.ts";
 import { checkGrants } from "./check-grants.ts";
+import { checkIdentities } from "./check-identities.ts";
 import { checkKnown } from "./check-known.ts";
 import { checkMatches } from "./check-matches.ts";
+import { checkTokens } from "./check-tokens.ts";
 import { checkValues } from "./check-values.ts";
 import type { CoverGround } from "./cover.ts";
 import type { PolicyFinding } from "./policy-finding.ts";
@@ -21,6 +25,10 @@ export interface PolicyCheck {
   readonly settings: MeshSettings;
   /** Null: it is not known which there are. */
   readonly workloads: readonly KnownWorkload[] | null;
+  /** How workloads learn of their callers. Left out or null: it is not known. */
+  readonly authentication?: readonly AuthenticationDocument[] | null;
+  /** Whether the settings are those of a mesh, with its extension providers; left out: they are not. */
+  readonly isMeshKnown?: boolean;
   /** Null: nothing is said of time. */
   readonly nowMs: number | null;
   /** Steps for all rules together. */
@@ -39,6 +47,8 @@ export interface CheckGround {
   readonly documents: readonly AuthorizationPolicy[];
   readonly settings: MeshSettings;
   readonly workloads: readonly KnownWorkload[] | null;
+  readonly authentication: readonly AuthenticationDocument[] | null;
+  readonly isMeshKnown: boolean;
   readonly unknown: Set<Rule>;
   /** A budget for one rule, of what is left for all. */
   forOneRule(): CoverGround;
@@ -50,17 +60,23 @@ export function checkPolicies({
   documents,
   settings,
   workloads,
+  authentication = null,
+  isMeshKnown = false,
   nowMs,
   stepsMax,
 }: PolicyCheck): PolicyCheckResult {
   const unknown = new Set<Rule>();
-  const ground = { documents, settings, workloads, unknown, forOneRule: budgets(settings, stepsMax) };
+  const known = { settings, workloads, authentication, isMeshKnown };
+  const ground = { documents, ...known, unknown, forOneRule: budgets(settings, stepsMax) };
   const found = [
     ...about.flatMap(checkValues),
     ...about.flatMap((policy) => checkGrants(policy, nowMs)),
     ...checkMatches(about, ground),
     ...checkCover(about, ground),
     ...checkKnown(about, ground),
+    ...checkTokens(about, ground),
+    ...checkCustom(about, ground),
+    ...checkIdentities(about, ground),
   ];
   const order = new Map(about.map(({ id }, i) => [id, i]));
   const findings = once(found).toSorted(

@@ -50,6 +50,30 @@ export const POLICY_FINDINGS = {
     "a DENY rule with HTTP attributes names no port: on TCP ports of its scope it denies its callers everything",
     "name the HTTP ports in the operation",
   ),
+  "no-request-authentication": entry(
+    "the rule asks for what a token says (requestPrincipals, request.auth) where no RequestAuthentication is there for its workloads: every request is one without a token",
+    "write the RequestAuthentication, or look for its namespace and selector",
+  ),
+  "unknown-provider": entry(
+    "the mesh has no extension provider of the CUSTOM policy's name: what the policy matches is denied",
+    "compare the name with `extensionProviders` of the mesh file",
+  ),
+  "several-providers": entry(
+    "CUSTOM policies of one workload name several extension providers: nobody is asked, and what they match is denied",
+    "let all CUSTOM policies of a workload ask one provider",
+  ),
+  "http-provider-on-tcp": entry(
+    "the CUSTOM policy's provider speaks HTTP, and a port that it reaches carries other bytes: what it matches there is denied",
+    "name the HTTP ports in the operation, or take a provider that speaks gRPC",
+  ),
+  "no-identity-there": entry(
+    "the rule asks who calls, on ports alone where a PeerAuthentication says DISABLE: nobody has an identity there, and it never matches",
+    "ask for addresses there, or turn mutual TLS on",
+  ),
+  "plaintext-gets-by": entry(
+    "the DENY or CUSTOM rule asks who calls, on a port where plaintext is let in: a caller without identity is not matched",
+    'let the PeerAuthentication say STRICT, or deny callers without identity, too (`notPrincipals: ["*"]`)',
+  ),
   "grant-ended": entry(
     "the grant has ended: the policy's rules match nothing any more",
     "take the policy out, or ask for the grant anew with another end and ticket",
