@@ -1,6 +1,7 @@
 import type { Decision } from "../policy/decision.ts";
 import type { AuthorizationPolicy } from "../policy/document.ts";
 import type { Flip, PolicyDiff } from "../policy/analysis/diff.ts";
+import type { AskedFlip } from "../policy/analysis/diff-custom.ts";
 import { type KnownWorkload, nameOf } from "../policy/analysis/known-workload.ts";
 import { callerName, requestWords } from "./known-workloads.ts";
 import type { FlippedFlow, FlowFlips } from "./policy-diff-flows.ts";
@@ -14,12 +15,19 @@ export interface Comparison {
   readonly after: readonly AuthorizationPolicy[];
   readonly workloads: readonly KnownWorkload[];
   readonly diff: PolicyDiff;
+  /** About what servers outside are asked, or are no more. */
+  readonly asked: readonly AskedFlip[];
+  /** What changes besides, a sentence each. */
+  readonly notes: readonly string[];
   /** Null: none were given. */
   readonly flows: FlowFlips | null;
 }
 
 const CHANGES = ["newly-allowed", "newly-denied"] as const;
 const TITLES = { "newly-allowed": "Newly allowed", "newly-denied": "Newly denied" } as const;
+
+const ASKED_CHANGES = ["newly-asked", "asked-no-more"] as const;
+const ASKED_TITLES = { "newly-asked": "Newly asked about", "asked-no-more": "Asked about no more" } as const;
 
 /** Callers, and examples, that one line names. */
 const SHOWN_MAX = 5;
@@ -35,6 +43,12 @@ export function formatText(comparison: Comparison): readonly string[] {
       lines.push(`      ${because(flip, comparison).join("; ")}`);
     }
   }
+  for (const change of ASKED_CHANGES) {
+    const flips = comparison.asked.filter((flip) => flip.change === change);
+    if (flips.length > 0) lines.push(`${ASKED_TITLES[change]}:`);
+    for (const flip of flips) lines.push(`  ${flip.provider}: ${callersOf(flip, comparison)} → ${askedWords(flip)}`);
+  }
+  if (comparison.notes.length > 0) lines.push("Who callers are:", ...comparison.notes.map((note) => `  ${note}`));
   lines.push(...diff.unknown.map((name) => `not known: ${name} has more to tell apart than could be looked at`));
   lines.push(summaryOf(comparison));
   if (flows !== null) lines.push(...flows.flipped.map((flip) => `  ${flowLine(flip)}`), flowSummary(flows));
@@ -61,6 +75,16 @@ export function formatMarkdown(comparison: Comparison): readonly string[] {
     }
     lines.push("");
   }
+  if (comparison.asked.length > 0) {
+    lines.push("#### Servers outside that are asked", "", "| change | server | who | what |", "|---|---|---|---|");
+    for (const flip of comparison.asked)
+      lines.push(
+        `| ${[ASKED_TITLES[flip.change], flip.provider, callersOf(flip, comparison), askedWords(flip)].map(cell).join(" | ")} |`,
+      );
+    lines.push("");
+  }
+  if (comparison.notes.length > 0)
+    lines.push("#### Who callers are", "", ...comparison.notes.map((note) => `- ${note}`), "");
   if (diff.unknown.length > 0)
     lines.push(`Not known, because there is too much to tell apart: ${diff.unknown.map(code).join(", ")}`, "");
   if (flows === null) return lines;
@@ -95,13 +119,28 @@ export function formatJson(comparison: Comparison): readonly string[] {
         : {}),
     })),
   }));
+  const askedLines = comparison.asked.map(({ destination, change, provider, policy, rule }) => ({
+    kind: "asked",
+    change,
+    provider,
+    policy,
+    rule,
+    destination: destination.workload.name,
+    port: destination.port,
+    protocol: destination.protocol,
+  }));
+  const noteLines = comparison.notes.map((note) => ({ kind: "note", note }));
   const flowLines = (flows?.flipped ?? []).map(({ example, ...flip }) => ({ kind: "flow", ...flip, flow: example.id }));
   const allowed = diff.flips.filter(({ change }) => change === "newly-allowed").length;
   const counts = { newlyAllowed: allowed, newlyDenied: diff.flips.length - allowed, looked: diff.looked };
   const read = flows === null ? {} : { flowsRead: flows.read, flowsSkipped: flows.skipped, flowsUntold: flows.untold };
-  return [...flips, ...flowLines, { kind: "summary", revisions, ...counts, unknown: diff.unknown, ...read }].map(
-    (each) => JSON.stringify(each),
-  );
+  return [
+    ...flips,
+    ...askedLines,
+    ...noteLines,
+    ...flowLines,
+    { kind: "summary", revisions, ...counts, unknown: diff.unknown, ...read },
+  ].map((each) => JSON.stringify(each));
 }
 
 function summaryOf({ diff, revisions }: Comparison): string {
@@ -114,7 +153,12 @@ function summaryOf({ diff, revisions }: Comparison): string {
   return `${kinds}${unknown}, of ${diff.looked} destinations (revision ${revisions.before} → ${revisions.after}).`;
 }
 
-function callersOf({ examples }: Flip, { workloads }: Comparison): string {
+function askedWords({ destination, examples, policy, rule }: AskedFlip): string {
+  const requests = few(examples.map((example) => requestWords(example, destination))).join("; ");
+  return `${nameOf(destination)}: ${requests} (rule ${rule} of ${policy})`;
+}
+
+function callersOf({ examples }: Pick<Flip, "examples">, { workloads }: Comparison): string {
   return few(examples.map(({ principal }) => callerName(principal, workloads))).join(", ");
 }
 
@@ -139,6 +183,7 @@ function because({ before, after }: Flip, { before: old, after: now }: Compariso
 
 function reasonOf({ policy, rule, reason }: Decision, documents: readonly AuthorizationPolicy[]): string {
   if (reason === "no-allow-rule-matched") return "no ALLOW rule matched";
+  if (reason === "plaintext-refused") return `no caller without identity is let in (${policy})`;
   const source = documents.find(({ id }) => id === policy)?.rules.find(({ index }) => index === rule)?.source;
   if (source === undefined) return "the mesh's defaultAction";
   const verb = reason === "deny-rule-matched" ? "denied" : "allowed";

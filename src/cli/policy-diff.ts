@@ -1,5 +1,7 @@
 import { CardeaError } from "../core/errors.ts";
 import { diffPolicies } from "../policy/analysis/diff.ts";
+import { diffAuthentication } from "../policy/analysis/diff-authentication.ts";
+import { diffAsked } from "../policy/analysis/diff-custom.ts";
 import { workloadsNamedBy } from "../policy/analysis/known-workload.ts";
 import type { AuthenticationDocument } from "../policy/authentication/document.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
@@ -45,19 +47,27 @@ export const command: Command = {
     const after = await readPolicyVersion(to);
     const sets = { before: before.documents, after: after.documents };
     const workloads = known?.workloads ?? workloadsNamedBy([...sets.before, ...sets.after], settings);
-    const diff = diffPolicies({ ...sets, settings, workloads });
+    const found = diffPolicies({ ...sets, settings, workloads });
+    const who = diffAuthentication({ before, after, settings, workloads });
+    const diff = { ...found, flips: [...found.flips, ...who.flips], unknown: [...found.unknown, ...who.unknown] };
+    const asked = diffAsked({ ...sets, settings, workloads });
+    const notes = [...who.notes, ...asked.moved];
     const issuers = issuersOf([...before.authentication, ...after.authentication]);
     const flows = await flippedFlows(args.flags("flows"), { ...sets, settings, issuers });
     const revisions = { before: before.revision, after: after.revision };
-    const comparison: Comparison = { names: { before: from, after: to }, revisions, ...sets, workloads, diff, flows };
+    const names = { before: from, after: to };
+    const comparison: Comparison = { names, revisions, ...sets, workloads, diff, asked: asked.flips, notes, flows };
     for (const line of write(comparison)) terminal.stdout(line);
     const others = differingDocuments(before.authentication, after.authentication);
-    if (others.length > 0) terminal.stderr(`not compared: what changes by ${others.join(", ")}`);
+    if (others.length > 0)
+      terminal.stderr(
+        `compared for known workloads alone, tokens by their rules and not one by one: ${others.join(", ")}`,
+      );
     return hasFailed(comparison, failOn) || (failOn !== null && others.length > 0) ? 1 : 0;
   },
 };
 
-/** Who a caller is, and whether it needs to be anybody, is the same to both sets where they are compared. */
+/** What says otherwise who a caller is, and whether it needs to be anybody: more than requests can be told apart by. */
 function differingDocuments(
   before: readonly AuthenticationDocument[],
   after: readonly AuthenticationDocument[],

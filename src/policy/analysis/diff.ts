@@ -33,6 +33,8 @@ export interface DiffGround {
   readonly after: readonly AuthorizationPolicy[];
   readonly settings: MeshSettings;
   readonly workloads: readonly KnownWorkload[];
+  /** Who may call them; left out: each other. */
+  readonly callers?: readonly KnownWorkload[];
 }
 
 /** What changes in meaning, over all requests: a rule written in another way that decides the same is no change. */
@@ -50,13 +52,13 @@ export function diffPolicies(ground: DiffGround): PolicyDiff {
 
 function flipsOn(destination: Destination, ground: DiffGround): readonly Flip[] | null {
   const { workload, port, protocol } = destination;
-  const { settings, workloads } = ground;
+  const { settings, callers = ground.workloads } = ground;
   const about = { settings, protocol };
   const before = accessTo(ground.before, workload, about);
   const after = accessTo(ground.after, workload, about);
   const offset = before.formulas.length;
   const known = {
-    principals: [...new Set(workloads.flatMap(({ principal }) => (principal === null ? [] : [principal])))],
+    principals: [...new Set(callers.flatMap(({ principal }) => (principal === null ? [] : [principal])))],
     isOpen: true,
     ports: port === null ? null : [port],
     hosts: workload.hosts,

@@ -110,18 +110,115 @@ describe("policy blast-radius", () => {
   });
 });
 
+/** The sample with more documents, in a folder of its own. */
+function sampleWith(name: string, ...documents: readonly string[]): string {
+  const path = join(folder, name);
+  cpSync(SAMPLE, path, { recursive: true });
+  writeFileSync(join(path, "more.yaml"), documents.join("---\n"));
+  return path;
+}
+
+const peer = (mode: string) =>
+  `{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: lax, namespace: shop}, spec: {mtls: {mode: ${mode}}}}\n`;
+
+const users = (rules: string) =>
+  `{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: users, namespace: shop}, spec: {jwtRules: ${rules}}}\n`;
+
+const tokenNotes = async (before: string, after: string) =>
+  (await run(diff, before, after, "--mesh", MESH)).out.filter((line) => line.includes("shop/orders: tokens"));
+
+const ask = (path: string) =>
+  `{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: ask, namespace: shop}, spec: {selector: {matchLabels: {app: orders}}, action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [${path}], ports: ["8080"]}}]}]}}\n`;
+
 describe("policy diff of who callers are", () => {
-  test("names what is not compared, and passes no gate", async () => {
-    const laxer = join(folder, "laxer");
-    cpSync(SAMPLE, laxer, { recursive: true });
-    writeFileSync(
-      join(laxer, "peer.yaml"),
-      "{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: lax, namespace: shop}, spec: {mtls: {mode: PERMISSIVE}}}",
+  const ANYBODY = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: anybody, namespace: shop}
+spec: {selector: {matchLabels: {app: orders}}, rules: [{to: [{operation: {methods: [GET], paths: [/health]}}]}]}
+`;
+
+  test("tells what a port that opens to plaintext lets in, and passes no gate", async () => {
+    const [strict, lax] = [sampleWith("strict", ANYBODY), sampleWith("lax", ANYBODY, peer("PERMISSIVE"))];
+    const { code, out, err } = await run(diff, strict, lax, "--mesh", MESH);
+    expect(out[0]).toBe("Newly allowed:");
+    expect(out[1]).toMatch(/^ {2}.* → shop\/orders:8080 \(http\): GET \/health$/);
+    expect(out[2]).toMatch(
+      /^ {6}before: no caller without identity is let in \(mesh\/default\); after: allowed by rule 0 of shop\/anybody/,
     );
-    const { code, err } = await run(diff, SAMPLE, laxer, "--mesh", MESH);
-    expect([code, err]).toEqual([0, ["not compared: what changes by PeerAuthentication shop/lax"]]);
-    expect((await run(diff, SAMPLE, laxer, "--mesh", MESH, "--fail-on", "allowed")).code).toBe(1);
-    expect((await run(diff, laxer, laxer, "--mesh", MESH, "--fail-on", "any")).code).toBe(0);
+    expect(out).toContain("  shop/orders:8080 STRICT → PERMISSIVE (shop/lax)");
+    expect(code).toBe(0);
+    expect(err).toEqual([expect.stringContaining("PeerAuthentication shop/lax")]);
+    expect((await run(diff, strict, lax, "--mesh", MESH, "--fail-on", "allowed")).code).toBe(1);
+  });
+
+  test("tells what a port that closes keeps out, and of DISABLE that nobody is anybody there", async () => {
+    const [off, strict] = [sampleWith("off", ANYBODY, peer("DISABLE")), sampleWith("on", ANYBODY, peer("STRICT"))];
+    const closed = await run(diff, off, strict, "--mesh", MESH);
+    expect(closed.out[0]).toBe("Newly denied:");
+    expect(closed.out[2]).toContain("after: no caller without identity is let in (shop/lax)");
+    expect(closed.out).toContain("  shop/orders:8080 DISABLE → STRICT (shop/lax): callers have identities there again");
+    const opened = await run(diff, strict, off, "--mesh", MESH, "-o", "markdown");
+    expect(opened.out.join("\n")).toContain("STRICT → DISABLE (shop/lax): nobody has an identity there");
+  });
+
+  test("lets a port open to nobody where policies allow nobody without identity", async () => {
+    const lax = sampleWith("open", peer("PERMISSIVE"));
+    const { out } = await run(diff, SAMPLE, lax, "--mesh", MESH);
+    expect(out.filter((line) => line.includes("allowed:") || line.includes("denied:"))).toEqual([]);
+  });
+
+  test("tells whose tokens are known, and which are no more", async () => {
+    const rule = '{issuer: "https://id.example", jwksUri: "https://id.example/k"}';
+    const other = '{issuer: "https://other.example", jwksUri: "https://other.example/k"}';
+    const [none, one, two] = [
+      SAMPLE,
+      sampleWith("one", users(`[${rule}]`)),
+      sampleWith("two", users(`[${rule}, ${other}]`)),
+    ];
+    const narrow = sampleWith("narrow", users(`[${rule.replace("}", ", audiences: [a]}")}]`));
+    expect(await tokenNotes(none, one)).toEqual([
+      "  shop/orders: tokens of https://id.example are known now: their users are principals, and bad ones get 401",
+    ]);
+    expect(await tokenNotes(one, none)).toEqual([
+      "  shop/orders: tokens of https://id.example are known no more, nor any: requests with them pass without a user",
+    ]);
+    expect(await tokenNotes(two, one)).toEqual([
+      "  shop/orders: tokens of https://other.example are known no more: requests with them get 401",
+    ]);
+    expect(await tokenNotes(one, narrow)).toEqual([
+      "  shop/orders: tokens of https://id.example are taken otherwise: audiences",
+    ]);
+    expect(await tokenNotes(one, one)).toEqual([]);
+  });
+
+  test("tells about what a server outside is asked, and about what it is no more", async () => {
+    const mesh = join(folder, "custom-mesh.yaml");
+    const provider =
+      "  extensionProviders: [{name: opa, envoyExtAuthzGrpc: {service: opa.shop.svc.cluster.local, port: 9191}}]\n";
+    writeFileSync(mesh, readFileSync(MESH, "utf8").replace(/^spec:\n/m, `spec:\n${provider}`));
+    const [a, b] = [sampleWith("ask-a", ask("/a")), sampleWith("ask-b", ask("/b"))];
+    const { out } = await run(diff, a, b, "--mesh", mesh);
+    expect(out[0]).toBe("Newly asked about:");
+    expect(out[1]).toMatch(/^ {2}opa: .* → shop\/orders:8080 \(http\): .* \/b \(rule 0 of shop\/ask\)$/);
+    expect(out[2]).toBe("Asked about no more:");
+    expect(out[3]).toContain("/a (rule 0 of shop/ask)");
+    const json = await run(diff, a, b, "--mesh", mesh, "--json");
+    expect(json.out.map((line) => JSON.parse(line) as object)).toContainEqual(
+      expect.objectContaining({
+        kind: "asked",
+        change: "newly-asked",
+        provider: "opa",
+        policy: "shop/ask",
+        port: 8080,
+      }),
+    );
+    // A mesh without the provider denies what the policies match.
+    expect((await run(diff, a, b, "--mesh", MESH)).out).not.toContain("Newly asked about:");
+  });
+
+  test("finds nothing between a set and itself", async () => {
+    const lax = sampleWith("same", ANYBODY, peer("PERMISSIVE"));
+    expect((await run(diff, lax, lax, "--mesh", MESH, "--fail-on", "any")).code).toBe(0);
   });
 });
 
