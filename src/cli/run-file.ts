@@ -25,6 +25,8 @@ export interface RunFile {
     readonly admin: Address;
     /** Where sidecars send their flow records; null: nowhere. */
     readonly flows: Address | null;
+    /** Where Hubble's clients read them; null: nowhere. */
+    readonly hubble: Address | null;
     /** What it proves to its callers. */
     readonly spiffeId: SpiffeId;
     readonly process: ProcessName | null;

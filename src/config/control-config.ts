@@ -3,7 +3,7 @@ import { parseIp } from "../core/cidr.ts";
 import { FLOW_LIMITS } from "../core/flow-limits.ts";
 import type { FetchRules } from "../core/guarded-fetch.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
-import { integer, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
+import { integer, listOf, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { parseJsonText } from "./json-text.ts";
@@ -29,6 +29,15 @@ export interface ControlConfig {
   readonly logLevel: LogLevel;
   /** Where sidecars send their flow records, and for how long the store keeps them; null: nowhere. */
   readonly flows: FlowsConfig | null;
+  /** Where Hubble's API answers about them; null: nowhere. */
+  readonly hubble: HubbleConfig | null;
+}
+
+export interface HubbleConfig {
+  /** Beyond loopback it takes callers with a certificate of the mesh alone. */
+  readonly listen: Address;
+  /** Names in the certificate that it shows there. */
+  readonly dnsNames: readonly string[];
 }
 
 export interface FlowsConfig {
@@ -59,6 +68,11 @@ const FLOWS = object({
   bytesMax: withDefault(integer({ min: 1_048_576, max: Number.MAX_SAFE_INTEGER }), FLOW_LIMITS.flowStoreBytesMax),
 });
 
+const HUBBLE = object({
+  listen: required(object({ host: required(IP), port: required(PORT) })),
+  dnsNames: withDefault(listOf(string()), []),
+});
+
 const CONFIG = object({
   name: required(string()),
   stateDir: required(DIRECTORY),
@@ -70,6 +84,7 @@ const CONFIG = object({
   jwks: FETCH_RULES,
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
   flows: withDefault(nullable(FLOWS), null),
+  hubble: withDefault(nullable(HUBBLE), null),
 });
 
 /** The schema's value, or a null that is written out. */

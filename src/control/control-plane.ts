@@ -38,7 +38,7 @@ import { createSidecars, type Sidecars } from "./distribute/sidecars.ts";
 import { flowRoutes } from "./flows/flow-routes.ts";
 import { type Collector, openCollector } from "./flows/open-collector.ts";
 import type { OpenFlowStore } from "./flows/open-store.ts";
-import { callerOf, type GrpcServerOptions, openGrpcServer } from "./grpc-server.ts";
+import { callerOf, type GrpcServer, type GrpcServerOptions, openGrpcServer } from "./grpc-server.ts";
 import { type KeyCache, type KeyCacheOptions, openKeyCache } from "./jwks/key-cache.ts";
 import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 
@@ -84,7 +84,7 @@ export type WebhookParts = Pick<WebhooksOptions, "authority" | "policies" | "obs
 
 /** What `openControlPlane` reads of a configuration. */
 export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin"> &
-  Partial<Pick<ControlConfig, "flows">>;
+  Partial<Pick<ControlConfig, "flows" | "hubble">>;
 
 /** A control plane that runs. */
 export interface ControlPlane {
@@ -104,6 +104,8 @@ export interface ControlPlane {
   readonly webhooks: Address | null;
   /** Where sidecars send their flow records, and who answers questions about them; null: no collector was asked for. */
   readonly collector: Pick<Collector, "address" | "store"> | null;
+  /** Hubble's API about them; null: it was not asked for. */
+  readonly hubble: Address | null;
   /** Ends streams and ports; calls that are under way may finish for `graceMs`. Sidecars go on with what they have. */
   close(graceMs: number): Promise<void>;
 }
@@ -177,6 +179,7 @@ async function openParts(
     () => discovery.close(),
   );
   const collector = await openFlows(config, ports, { identity, metrics, closing });
+  const hubble = await openHubbleOver(collector, config, ports, { identity, closing });
   const { notAfterMs } = identity;
   const cluster = ports.cluster ?? null;
   const source = ports.policies.path;
@@ -196,6 +199,7 @@ async function openParts(
     telemetry: telemetry?.address ?? null,
     webhooks: webhooks?.address ?? null,
     collector,
+    hubble: hubble?.address ?? null,
   };
   return { ...addresses, spiffeId, rootPem, authority, policyFaults: policies.faults };
 }
@@ -243,6 +247,25 @@ async function openFlows({ flows }: PlaneConfig, ports: ControlPorts, parts: Flo
   parts.closing.push((graceMs) => collector.close(graceMs));
   return collector;
 }
+
+/** Hubble's API over the collector's store, where the configuration has it. Errors: `bad-input` without a collector. */
+async function openHubbleOver(
+  collector: Collector | null,
+  { flows, hubble, name, mesh }: PlaneConfig,
+  ports: ControlPorts,
+  { identity, closing }: { identity: HubbleIdentity; closing: Closing },
+): Promise<GrpcServer | null> {
+  if (hubble == null) return null;
+  if (collector === null || flows == null)
+    throw new CardeaError("bad-input", "hubble: there are no flows to tell of without flows");
+  const { openHubble } = await import("./hubble/open-hubble.ts");
+  const about = { config: hubble, queries: collector.store, name, mesh, storeBytesMax: flows.bytesMax };
+  const server = await openHubble({ ...ports, ...identity, ...about });
+  closing.push((graceMs) => server.close(graceMs));
+  return server;
+}
+
+type HubbleIdentity = Pick<GrpcServerOptions, "bundles"> & { readonly authority: Authority };
 
 /** What others than this machine may ask for: not the status, which names everybody. */
 async function openTelemetry(routes: readonly AdminRoute[], ports: ControlPorts): Promise<Listening | null> {

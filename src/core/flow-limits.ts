@@ -53,6 +53,24 @@ export const FLOW_LIMIT_TABLE = {
     "bytes",
     "A sidecar's denials on the disk: some 50,000, which is five minutes of 170 in a second.",
   ),
+  hubbleStreamsMax: limit(
+    32,
+    "count",
+    "GetFlows of Hubble's API that are under way at once; further ones are refused.",
+  ),
+  hubbleRequestBytesMax: limit(65_536, "bytes", "One request of Hubble's API."),
+  hubbleFiltersMax: limit(64, "count", "Filters in one such request, and values in all of them sixteen times as many."),
+  hubbleLastMax: limit(10_000, "count", "The newest flows that one such request may ask for by their number."),
+  hubbleLookedAtMax: limit(
+    100_000,
+    "count",
+    "Flows that one such request looks at in vain; its reader is told, and may ask for a span of time.",
+  ),
+  hubbleWaitingMax: limit(
+    2_000,
+    "count",
+    "Flows that wait for one reader who follows; further ones are lost to it, and it is told how many.",
+  ),
   flowAnswerMax: limit(1_000, "count", "Flows in one answer of the flow store; a cursor gives the next."),
 } as const satisfies Record<string, Limit>;
 

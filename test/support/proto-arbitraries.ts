@@ -17,6 +17,7 @@ const FILES = [
   "envoy/service/secret/v3/sds.proto",
   "envoy/extensions/transport_sockets/tls/v3/secret.proto",
   "opentelemetry/proto/collector/logs/v1/logs_service.proto",
+  "observer/observer.proto",
 ];
 
 interface FieldDescriptor {
@@ -89,6 +90,8 @@ function anyValue({ type, typeName }: FieldDescriptor, scope: string): fc.Arbitr
       return fc.maxSafeNat();
     case "TYPE_INT64":
       return fc.maxSafeInteger();
+    case "TYPE_DOUBLE":
+      return fc.double({ noNaN: true });
     case "TYPE_ENUM":
       return fc.constantFrom(...enumValues(resolve(typeName, scope)));
     case "TYPE_MESSAGE":

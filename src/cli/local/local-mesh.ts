@@ -94,6 +94,7 @@ class RunningMesh implements LocalMesh {
         address: plan.control.address,
         admin: plan.control.admin,
         flows: plan.control.flows,
+        hubble: plan.control.hubble,
         spiffeId: plan.control.spiffeId,
         process: this.#control?.current() ?? null,
       },

@@ -22,6 +22,8 @@ export interface ControlPlan {
   readonly admin: Address;
   /** Flow records of the sidecars. */
   readonly flows: Address | null;
+  /** Hubble's API about them. */
+  readonly hubble: Address | null;
   readonly spiffeId: SpiffeId;
 }
 
@@ -173,11 +175,11 @@ interface SidecarAddresses extends Omit<ChosenAddresses, "upstreams" | "inbound"
 
 /** The mesh's own ports on this host: what a sidecar refuses to be aimed at. */
 export function ownPortsOf(
-  control: Pick<ControlPlan, "address" | "admin" | "flows">,
+  control: Pick<ControlPlan, "address" | "admin" | "flows" | "hubble">,
   sidecars: readonly SidecarAddresses[],
 ): readonly number[] {
-  const flows = control.flows === null ? [] : [control.flows.port];
-  return [control.address.port, control.admin.port, ...flows, ...sidecars.flatMap(portsOfSidecar)];
+  const some = [control.flows, control.hubble].flatMap((address) => (address === null ? [] : [address.port]));
+  return [control.address.port, control.admin.port, ...some, ...sidecars.flatMap(portsOfSidecar)];
 }
 
 function portsOfSidecar(sidecar: SidecarAddresses): readonly number[] {
@@ -208,6 +210,7 @@ async function planControl(mesh: Mesh, ports: PortChooser, portBase: number): Pr
     address: { host: LOOPBACK, port: grpc },
     admin: await choose("control plane's admin port", wanted.admin),
     flows: mesh.flowStore ? await choose("control plane's port for flow records", wanted.flows) : null,
+    hubble: mesh.flowStore ? await choose("port of Hubble's API", wanted.hubble) : null,
     spiffeId: spiffeIdFor(trustDomain, rootNamespace, "cardea-control"),
   };
 }

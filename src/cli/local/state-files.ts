@@ -38,6 +38,7 @@ export async function writeMeshState(
       retentionMs: FLOW_LIMITS.flowStoreRetentionMs,
       bytesMax: FLOW_LIMITS.flowStoreBytesMax,
     },
+    hubble: plan.control.hubble && { listen: plan.control.hubble, dnsNames: [] },
   };
   await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);
   await Promise.all(plan.services.map((service) => writeServiceState(service, paths)));

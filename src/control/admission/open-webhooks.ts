@@ -9,7 +9,7 @@ import { reviewInjection } from "./review-injection.ts";
 import { reviewPod } from "./review-pod.ts";
 import { reviewPolicy } from "./review-policy.ts";
 import type { PolicyWorld } from "./staged-report.ts";
-import { holdWebhookCertificate } from "./webhook-certificate.ts";
+import { holdServerCertificate } from "../ca/server-certificate.ts";
 import { WEBHOOK_PATHS, webhookNames } from "./webhook-configuration.ts";
 
 export interface WebhooksOptions {
@@ -38,7 +38,7 @@ export interface WebhooksOptions {
 export async function openWebhooks(options: WebhooksOptions): Promise<Listening & { notAfterMs(): number }> {
   const { listen, revisions, authority, pods, policies, clock } = options;
   const dnsNames = [...options.dnsNames, ...(options.otherNames ?? [])];
-  const certificate = await holdWebhookCertificate({ ...options, dnsNames });
+  const certificate = await holdServerCertificate({ ...options, dnsNames });
   const routes = [
     admissionRoute({ ...options, path: WEBHOOK_PATHS.inject, review: (request) => reviewInjection(request, pods) }),
     admissionRoute({ ...options, path: WEBHOOK_PATHS.pods, review: (request) => reviewPod(request, pods) }),

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { loadMeshApi } from "../../../src/api/load.ts";
+import * as hubble from "../../../src/api/hubble-messages.ts";
 import * as messages from "../../../src/api/messages.ts";
 import * as methods from "../../../src/api/methods.ts";
 import * as otlp from "../../../src/api/otlp-messages.ts";
@@ -44,6 +45,11 @@ const CASES: readonly Case[] = [
   caseOf("spire.api.server.svid.v1.NewJWTSVIDRequest", workload.NEW_JWT_SVID_REQUEST),
   caseOf("spire.api.server.svid.v1.NewJWTSVIDResponse", workload.NEW_JWT_SVID_RESPONSE),
   caseOf("spire.api.types.Bundle", workload.BUNDLE),
+  caseOf("observer.GetFlowsRequest", hubble.GET_FLOWS_REQUEST),
+  caseOf("observer.GetFlowsResponse", hubble.GET_FLOWS_RESPONSE),
+  caseOf("observer.ServerStatusResponse", hubble.SERVER_STATUS_RESPONSE),
+  caseOf("observer.GetNodesResponse", hubble.GET_NODES_RESPONSE),
+  caseOf("observer.GetNamespacesResponse", hubble.GET_NAMESPACES_RESPONSE),
 ];
 
 describe.each(CASES)("$name", ({ name, type, without }) => {
@@ -122,6 +128,12 @@ test("the methods have the paths that the .proto files give them", () => {
   );
   expect(pathsOf("spire.api.server.svid.v1.SVID")).toEqual([methods.NEW_JWT_SVID]);
   expect(pathsOf("spire.api.server.bundle.v1.Bundle")).toEqual([methods.GET_BUNDLE]);
+  const { getAgentEvents, getDebugEvents, ...observer } = hubble.OBSERVER_API;
+  expect(pathsOf("observer.Observer")).toEqual(Object.values(observer).toSorted());
+  expect([getAgentEvents, getDebugEvents]).toEqual([
+    "/observer.Observer/GetAgentEvents",
+    "/observer.Observer/GetDebugEvents",
+  ]);
 });
 
 describe("google.protobuf.Struct", () => {
@@ -229,5 +241,8 @@ function plain(value: unknown): unknown {
 function oneofIn(value: object): string | null {
   if ("workload" in value || "service" in value) return "type";
   if ("tlsCertificate" in value || "validationContext" in value) return "type";
+  if ("lostEvents" in value || "nodeStatus" in value || "flow" in value) return "responseTypes";
+  if ("latencyNs" in value || "http" in value) return "record";
+  if ("TCP" in value) return "protocol";
   return "hboneMtlsPort" in value ? "destination" : null;
 }

@@ -1,7 +1,7 @@
 import { Agent, request, type RequestOptions } from "node:https";
 import { connect } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
-import { holdWebhookCertificate } from "../../../src/control/admission/webhook-certificate.ts";
+import { holdServerCertificate } from "../../../src/control/ca/server-certificate.ts";
 import { openAuthority } from "../../../src/control/ca/authority.ts";
 import type { Listening } from "../../../src/core/ports.ts";
 import { parseTrustDomain } from "../../../src/core/spiffe-id.ts";
@@ -16,7 +16,7 @@ const random = createSystemRandom();
 const common = { clock: systemClock, random, logger: createKeptLog() };
 const trustDomain = parseTrustDomain("cluster.local");
 const authority = await openAuthority({ ...common, files: createMemoryStateFiles(), trustDomain });
-const certificate = await holdWebhookCertificate({ ...common, authority, dnsNames: [NAME] });
+const certificate = await holdServerCertificate({ ...common, authority, dnsNames: [NAME] });
 certificate.close();
 
 const opened: { close(): Promise<void> | void }[] = [];

@@ -1,9 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import {
-  holdWebhookCertificate,
-  WEBHOOK_CERTIFICATE_TTL_MS,
-} from "../../../../src/control/admission/webhook-certificate.ts";
+import { holdServerCertificate, SERVER_CERTIFICATE_TTL_MS } from "../../../../src/control/ca/server-certificate.ts";
 import { openAuthority } from "../../../../src/control/ca/authority.ts";
 import { parseTrustDomain } from "../../../../src/core/spiffe-id.ts";
 import { trustBundlesOf } from "../../../../src/pki/bundle.ts";
@@ -21,7 +18,7 @@ async function setUp() {
   const trustDomain = parseTrustDomain("cluster.local");
   const files = createMemoryStateFiles();
   const authority = await openAuthority({ files, trustDomain, clock, random, logger });
-  const held = await holdWebhookCertificate({ authority, dnsNames: [NAME], clock, random, logger });
+  const held = await holdServerCertificate({ authority, dnsNames: [NAME], clock, random, logger });
   return { clock, authority, held };
 }
 
@@ -42,9 +39,9 @@ describe("the certificate of the webhooks", () => {
   test("is renewed, with another key, long before it ends", async () => {
     const { clock, held } = await setUp();
     const first = held.material.get();
-    await clock.advance(WEBHOOK_CERTIFICATE_TTL_MS / 2 + 60_000);
+    await clock.advance(SERVER_CERTIFICATE_TTL_MS / 2 + 60_000);
     expect(held.material.get().keyPem).not.toBe(first.keyPem);
-    expect(held.notAfterMs()).toBeGreaterThan(clock.wallMs() + WEBHOOK_CERTIFICATE_TTL_MS / 2);
+    expect(held.notAfterMs()).toBeGreaterThan(clock.wallMs() + SERVER_CERTIFICATE_TTL_MS / 2);
   });
 
   test.each(["kubernetes.default.svc", "cardea-control.other.svc", "cardea-control.cardea-system.svc.evil.example"])(

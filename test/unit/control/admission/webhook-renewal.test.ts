@@ -1,7 +1,7 @@
 import { Agent, request } from "node:https";
 import type { TLSSocket } from "node:tls";
 import { afterEach, expect, test } from "vitest";
-import { holdWebhookCertificate } from "../../../../src/control/admission/webhook-certificate.ts";
+import { holdServerCertificate } from "../../../../src/control/ca/server-certificate.ts";
 import { openAuthority } from "../../../../src/control/ca/authority.ts";
 import type { Listening } from "../../../../src/core/ports.ts";
 import { parseTrustDomain } from "../../../../src/core/spiffe-id.ts";
@@ -26,7 +26,7 @@ async function open(hoursAgo: number) {
   const common = { clock, random: testRandom, logger: createKeptLog() };
   const trustDomain = parseTrustDomain("cluster.local");
   const authority = await openAuthority({ ...common, files: createMemoryStateFiles(), trustDomain });
-  const certificate = await holdWebhookCertificate({ ...common, authority, dnsNames: ["localhost"] });
+  const certificate = await holdServerCertificate({ ...common, authority, dnsNames: ["localhost"] });
   const listening = await openHttpsServer({
     listen: { host: "127.0.0.1", port: 0 },
     material: certificate.material,
