@@ -6,6 +6,7 @@ import { openPolicySource } from "../control/distribute/policy-source.ts";
 import { openRegistry } from "../control/distribute/registry.ts";
 import { openRevisionArchive } from "../control/distribute/revision-archive.ts";
 import { openFlowStore, startStoreThread } from "../control/flows/open-store.ts";
+import { openOtlpGrpc } from "../control/traces/otlp-grpc.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Logger, LogLevel } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
@@ -13,6 +14,7 @@ import { readText } from "../io/files.ts";
 import { createGuardedFetch } from "../io/guarded-fetch.ts";
 import { openHttpAdmin } from "../io/http-admin.ts";
 import { createSystemRandom } from "../io/random.ts";
+import { openOtlpHttp } from "../io/otlp-http.ts";
 import { openStateFiles } from "../io/state-files.ts";
 import { listenTls } from "../io/tls-listener.ts";
 import { createLogger } from "../observe/log.ts";
@@ -101,6 +103,7 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
           { directory: at("flow-store"), retentionMs, bytesMax },
           { logger, clock: systemClock, start: startStoreThread },
         ),
+      openSpanSender: ({ url, protocol }) => (protocol === "grpc" ? openOtlpGrpc(url, systemClock) : openOtlpHttp(url)),
       fetchText: createGuardedFetch(config.jwks),
       clock: systemClock,
       random: createSystemRandom(),

@@ -27,6 +27,7 @@ import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { adminRoutes, metricsRoutes, readinessRoutes, type SidecarParts } from "./sidecar-admin.ts";
 import { readVersion } from "./version.ts";
 import type { SidecarFlowsOptions } from "./sidecar-flows.ts";
+import type { SidecarTracing, SidecarTracingOptions } from "./sidecar-tracing.ts";
 import type { WorkloadSocket } from "./workload-socket.ts";
 
 /**
@@ -121,6 +122,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
   const { bundles } = asked;
   const around = { config, identity: holder.identity, bundles, network, clock, random, logger, version };
   const flows = await openFlows(around);
+  const traces = await openTraces(around);
   const redirected = config.redirect === null ? {} : { originalDestination: await openKernelsMemory() };
   const sidecar = await openSidecar(config, {
     network,
@@ -141,12 +143,14 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     logger,
     ...redirected,
     onUse: (service) => discovery.use(service),
+    tracing: traces?.tracing ?? null,
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   const workloadSocket = await openAppIdentity(config, { asked, holder, network });
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
-  const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, flows, clock, version };
+  const spans = traces?.exporter ?? null;
+  const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, flows, spans, clock, version };
   const servers = await openServers(parts, await probeRoutes(probes, config));
   keepCompiled();
   return {
@@ -157,7 +161,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     async drain() {
       await sidecar.drain();
       await workloadSocket?.close();
-      await flows?.close();
+      await Promise.all([flows?.close(), spans?.close()]);
       discovery.close();
       holder.close();
       await Promise.all(servers.map((server) => server.close()));
@@ -172,6 +176,14 @@ async function openFlows(options: SidecarFlowsOptions): Promise<FlowExporter | n
   if (flowCollector === null) return null;
   const { openSidecarFlows } = await import("./sidecar-flows.ts");
   return openSidecarFlows(flowCollector, options);
+}
+
+/** Spans, where the mesh has tracing. */
+async function openTraces(options: SidecarTracingOptions): Promise<SidecarTracing | null> {
+  const { tracing } = options.config;
+  if (tracing === null) return null;
+  const { openSidecarTracing } = await import("./sidecar-tracing.ts");
+  return openSidecarTracing(tracing, options);
 }
 
 /** How the workload's certificates are asked for, the sidecar's and the app's. */

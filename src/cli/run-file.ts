@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { TracingConfig } from "../config/proxy-config.ts";
 import { CardeaError } from "../core/errors.ts";
 import type { PortProtocol } from "../core/port-protocol.ts";
 import type { Address } from "../core/ports.ts";
@@ -16,6 +17,8 @@ export interface RunFile {
   readonly trustDomain: TrustDomain;
   readonly certTtlSec: number;
   readonly protocolDetectionTimeoutMs: number;
+  /** As sidecars are told of it. */
+  readonly tracing: TracingConfig | null;
   /** First of the mesh's ports, where none was in the way. */
   readonly portBase: number;
   /** Null once it has ended in good order. */

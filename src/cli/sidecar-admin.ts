@@ -12,6 +12,7 @@ import type { Discovery } from "../proxy/discovery/discovery.ts";
 import type { FlowExporter } from "../proxy/flow-export/exporter.ts";
 import type { Identity } from "../proxy/identity/identity.ts";
 import type { Sidecar } from "../proxy/sidecar.ts";
+import type { SpanExporter } from "../proxy/spans/span-exporter.ts";
 import {
   CERTS_PATH,
   ISTIO_METRICS_PATH,
@@ -30,6 +31,8 @@ export interface SidecarParts {
   readonly lines: LineSink;
   /** Where flow records go besides; null: nowhere. */
   readonly flows: Pick<FlowExporter, "counts"> | null;
+  /** Where spans go; null: there are none. */
+  readonly spans: Pick<SpanExporter, "counts"> | null;
   readonly clock: Clock;
   readonly version: string;
 }
@@ -63,6 +66,7 @@ export function metricsRoutes(parts: SidecarParts): readonly AdminRoute[] {
         policyConfirmedMs: confirmedMs(),
         flowLinesDropped: parts.lines.dropped,
         flowExport: parts.flows?.counts ?? null,
+        spanExport: parts.spans?.counts ?? null,
       }),
       () => clock.wallMs(),
     ),

@@ -35,7 +35,7 @@ async function openSpill(file: string | null, logger: FlowExporterOptions["logge
 }
 
 /** Semantic conventions of OpenTelemetry: what made the records. */
-function resourceOf({ name, namespace, labels, trustDomain }: ProxyConfig): Readonly<Record<string, string>> {
+export function resourceOf({ name, namespace, labels, trustDomain }: ProxyConfig): Readonly<Record<string, string>> {
   const service =
     labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? name;
   return {

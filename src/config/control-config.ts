@@ -2,12 +2,13 @@ import { isAbsolute } from "node:path";
 import { parseIp } from "../core/cidr.ts";
 import { FLOW_LIMITS } from "../core/flow-limits.ts";
 import type { FetchRules } from "../core/guarded-fetch.ts";
+import type { OtlpEndpoint } from "../core/otlp-endpoint.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
 import { integer, listOf, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { parseJsonText } from "./json-text.ts";
-import { FETCH_RULES, MESH_SETTINGS } from "./mesh-settings-fields.ts";
+import { FETCH_RULES, MESH_SETTINGS, OTLP_ENDPOINT } from "./mesh-settings-fields.ts";
 
 /** Bootstrap of the control plane: a JSON file, written by `cardea up`, read once by `cardea control`. */
 export interface ControlConfig {
@@ -29,6 +30,8 @@ export interface ControlConfig {
   readonly logLevel: LogLevel;
   /** Where sidecars send their flow records, and for how long the store keeps them; null: nowhere. */
   readonly flows: FlowsConfig | null;
+  /** Where spans of sidecars are passed on to; null: nowhere, and nobody takes them. */
+  readonly traces: OtlpEndpoint | null;
   /** Where Hubble's API answers about them; null: nowhere. */
   readonly hubble: HubbleConfig | null;
 }
@@ -84,6 +87,7 @@ const CONFIG = object({
   jwks: FETCH_RULES,
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
   flows: withDefault(nullable(FLOWS), null),
+  traces: withDefault(nullable(OTLP_ENDPOINT), null),
   hubble: withDefault(nullable(HUBBLE), null),
 });
 

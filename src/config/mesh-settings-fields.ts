@@ -8,14 +8,18 @@ import {
   type Field,
   integer,
   listOf,
+  number,
   object,
   oneOf,
   parsed,
+  required,
   type Schema,
   string,
   withDefault,
 } from "../core/schema.ts";
 import { parseTrustDomain } from "../core/spiffe-id.ts";
+import { type OtlpEndpoint, parseOtlpUrl } from "../core/otlp-endpoint.ts";
+import { TRACE_LIMITS } from "../core/trace-limits.ts";
 import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS } from "../policy/mesh-settings.ts";
 
@@ -59,4 +63,40 @@ export const FETCH_RULES: Field<FetchRules> = withDefault(
     caFile: withDefault(CA_FILE, null),
   }),
   STRICT_FETCH_RULES,
+);
+
+/** How a mesh traces: spans of so many requests go to a collector outside. */
+export interface TracingSettings {
+  readonly endpoint: OtlpEndpoint;
+  /** Of traces that begin in the mesh. */
+  readonly samplingPercentage: number;
+  /** Requests in a second of which one sidecar reports spans; denials and errors have as many beside these. */
+  readonly requestsPerSecond: number;
+}
+
+/** As Istio's. */
+const DEFAULT_SAMPLING_PERCENTAGE = 1;
+const DEFAULT_TRACED_PER_SECOND = 100;
+
+/** In files that programs write. */
+export const OTLP_ENDPOINT: Schema<OtlpEndpoint> = object({
+  url: required(string()),
+  protocol: required(oneOf("grpc", "http/protobuf")),
+});
+
+/** `tracing` of the mesh file. */
+export const TRACING: Schema<TracingSettings> = parsed(
+  object({
+    endpoint: required(string()),
+    protocol: withDefault(oneOf("grpc", "http/protobuf"), "grpc"),
+    samplingPercentage: withDefault(number({ min: 0, max: 100 }), DEFAULT_SAMPLING_PERCENTAGE),
+    requestsPerSecond: withDefault(
+      integer({ min: 1, max: TRACE_LIMITS.tracedRequestsPerSecond }),
+      DEFAULT_TRACED_PER_SECOND,
+    ),
+  }),
+  ({ endpoint, protocol, ...settings }) => ({
+    endpoint: { url: parseOtlpUrl(endpoint, protocol), protocol },
+    ...settings,
+  }),
 );

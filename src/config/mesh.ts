@@ -26,7 +26,7 @@ import { TRUSTED_PROXIES } from "./mesh-settings-fields.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { EXTENSION_PROVIDERS } from "../policy/extension-provider.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
-import { FETCH_RULES } from "./mesh-settings-fields.ts";
+import { FETCH_RULES, TRACING, type TracingSettings } from "./mesh-settings-fields.ts";
 
 /** A Mesh document (cardea.dev/v1): what `cardea up` runs, and the settings that decisions are made under. */
 export interface Mesh {
@@ -44,6 +44,8 @@ export interface Mesh {
   readonly protocolDetectionTimeoutMs: number;
   /** Whether the sidecars send their flow records to the control plane, which keeps them. */
   readonly flowStore: boolean;
+  /** Where spans go, and of how many requests; null: nowhere, and none are made. */
+  readonly tracing: TracingSettings | null;
   /** From where keys of token issuers may be fetched. */
   readonly jwks: FetchRules;
   readonly services: readonly MeshService[];
@@ -104,6 +106,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     controlPort,
     protocolDetectionTimeoutMs,
     flowStore,
+    tracing,
     jwks,
     services: _,
     ...settings
@@ -118,6 +121,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     controlPort,
     protocolDetectionTimeoutMs,
     flowStore,
+    tracing,
     jwks,
     services,
   };
@@ -195,6 +199,7 @@ const DOCUMENT = object({
       controlPort: optional(PORT),
       protocolDetectionTimeoutMs: withDefault(integer({ min: 1, max: 60_000 }), LIMITS.protocolDetectionMs),
       flowStore: withDefault(boolean(), true),
+      tracing: optional(TRACING),
       jwks: FETCH_RULES,
       services: withDefault(listOf(placed(SERVICE)), []),
     }),

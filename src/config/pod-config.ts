@@ -56,6 +56,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     inbound: [],
     flowFile: null,
     flowCollector: null,
+    tracing: null,
     ownPorts: Object.values(POD_PORTS),
     egress: "REGISTRY_ONLY",
     enforcement: null,

@@ -8,6 +8,7 @@ import {
   integer,
   listOf,
   mapOf,
+  number,
   object,
   oneOf,
   parsed,
@@ -51,6 +52,8 @@ export interface ProxyConfig {
   readonly flowFile: string | null;
   /** Who gets flow records as OTLP logs besides; null: nobody. It proves the control plane's identity. */
   readonly flowCollector: FlowCollectorConfig | null;
+  /** Of which requests spans are made, for the control plane to pass on; null: of none. */
+  readonly tracing: TracingConfig | null;
   /** The mesh's own ports on this host: a request aimed at one of them is refused as a loop. */
   readonly ownPorts: readonly number[];
   readonly logLevel: LogLevel;
@@ -73,6 +76,13 @@ export interface FlowCollectorConfig {
   readonly address: Address;
   /** Where denials wait that memory has no room for while the collector is away; null: nowhere, and they are lost. */
   readonly spillFile: string | null;
+}
+
+export interface TracingConfig {
+  /** Of traces that begin here. */
+  readonly samplingPercentage: number;
+  /** Requests in a second of which spans are reported; denials and errors have as many beside these. */
+  readonly requestsPerSecond: number;
 }
 
 export interface WorkloadSocketConfig {
@@ -162,6 +172,11 @@ const WORKLOAD_SOCKET = object({
 
 const FLOW_COLLECTOR = object({ address: required(ADDRESS), spillFile: withDefault(nullable(FILE), null) });
 
+const TRACING = object({
+  samplingPercentage: required(number({ min: 0, max: 100 })),
+  requestsPerSecond: required(integer({ min: 1, max: 10_000 })),
+});
+
 const CONFIG = object({
   name: required(string()),
   namespace: required(string()),
@@ -203,6 +218,7 @@ const CONFIG = object({
   readiness: required(ADDRESS),
   flowFile: required(nullable(FILE)),
   flowCollector: withDefault(nullable(FLOW_COLLECTOR), null),
+  tracing: withDefault(nullable(TRACING), null),
   ownPorts: required(listOf(PORT)),
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
   egress: withDefault(oneOf("REGISTRY_ONLY"), "REGISTRY_ONLY"),

@@ -6,6 +6,7 @@ import type { GuardedFetch } from "../core/guarded-fetch.ts";
 import { createLatest, type Latest } from "../core/latest.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type Fault, formatFault } from "../core/located.ts";
+import type { OtlpEndpoint, OtlpSender } from "../core/otlp-endpoint.ts";
 import type { Address, Clock, Listening, Logger, Random } from "../core/ports.ts";
 import { type SpiffeId, spiffeIdFor } from "../core/spiffe-id.ts";
 import type { StateFiles } from "../core/state-files.ts";
@@ -38,9 +39,17 @@ import { createSidecars, type Sidecars } from "./distribute/sidecars.ts";
 import { flowRoutes } from "./flows/flow-routes.ts";
 import { type Collector, openCollector } from "./flows/open-collector.ts";
 import type { OpenFlowStore } from "./flows/open-store.ts";
-import { callerOf, type GrpcServer, type GrpcServerOptions, openGrpcServer } from "./grpc-server.ts";
+import {
+  callerOf,
+  type GrpcServer,
+  type GrpcServerOptions,
+  type GrpcService,
+  openGrpcServer,
+} from "./grpc-server.ts";
 import { type KeyCache, type KeyCacheOptions, openKeyCache } from "./jwks/key-cache.ts";
 import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
+import { SpanForwarder } from "./traces/span-forwarder.ts";
+import { createTraceService } from "./traces/trace-service.ts";
 
 /** What the control plane needs of the outside. */
 export interface ControlPorts {
@@ -75,6 +84,8 @@ export interface ControlPorts {
   readonly cluster?: () => ClusterStatus;
   /** Opens the store of flow records, where the configuration has a collector. Left out: there is none. */
   readonly openFlowStore?: (config: FlowsConfig) => Promise<OpenFlowStore>;
+  /** Opens the way to a collector of spans outside, where the configuration names one. Left out: there is none. */
+  readonly openSpanSender?: (endpoint: OtlpEndpoint) => OtlpSender;
   /** Opens the webhooks of a cluster, where there is one. */
   openWebhooks?(parts: WebhookParts): Promise<Listening>;
 }
@@ -84,7 +95,7 @@ export type WebhookParts = Pick<WebhooksOptions, "authority" | "policies" | "obs
 
 /** What `openControlPlane` reads of a configuration. */
 export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin"> &
-  Partial<Pick<ControlConfig, "flows" | "hubble">>;
+  Partial<Pick<ControlConfig, "flows" | "hubble" | "traces">>;
 
 /** A control plane that runs. */
 export interface ControlPlane {
@@ -172,6 +183,7 @@ async function openParts(
     { definition: api.svids, handlers: identity.tokens },
     { definition: api.bundles, handlers: identity.keys },
     { definition: api.discovery, handlers: discovery.handlers },
+    ...takeSpans(config, ports, { metrics, closing }),
   ];
   const server = await openGrpcServer({ ...ports, ...identity, listen: config.listen, services });
   closing.push(
@@ -225,6 +237,20 @@ function followRegistry({ content }: Registry, discovery: Discovery): () => void
     ({ version } = now);
     discovery.pushRegistry(now.changedSince?.(before) ?? null);
   });
+}
+
+/** Takes spans of sidecars, where there is somebody to pass them on to. */
+function takeSpans(
+  { traces }: PlaneConfig,
+  ports: ControlPorts,
+  { metrics, closing }: Pick<FlowsParts, "metrics" | "closing">,
+): readonly GrpcService[] {
+  const sender = traces == null ? undefined : ports.openSpanSender?.(traces);
+  if (sender === undefined) return [];
+  const observer = metrics.spans;
+  const forwarder = new SpanForwarder({ ...ports, sender, observer });
+  closing.push(() => forwarder.close());
+  return [createTraceService({ forwarder, callerOf, observer, logger: ports.logger })];
 }
 
 interface FlowsParts {

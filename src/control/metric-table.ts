@@ -57,6 +57,12 @@ export const CONTROL_METRIC_TABLE = {
     [],
     "Flow records that were not taken: not their sender's to tell, or malformed.",
   ),
+  cardea_spans_forwarded_total: metric("counter", [], "Spans of sidecars that the collector outside has taken."),
+  cardea_spans_forward_dropped_total: metric(
+    "counter",
+    ["reason"],
+    "Spans that it never got: rejected (not their sender's to tell; counted by request), refused by it, or ended (we did).",
+  ),
   cardea_admission_reviews_total: metric(
     "counter",
     ["path", "outcome"],

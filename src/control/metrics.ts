@@ -10,6 +10,7 @@ import type { KeyObserver } from "./jwks/key-cache.ts";
 import { CLUSTER_FAULT_TABLE } from "./kube/cluster-faults.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
 import { processRegistry } from "./process-metrics.ts";
+import type { SpanObserver } from "./traces/span-forwarder.ts";
 
 /** What the control plane counts as it happens, and shows together with what it knows at the moment of a scrape. */
 export interface ControlMetrics {
@@ -18,6 +19,7 @@ export interface ControlMetrics {
   readonly admission: AdmissionObserver;
   readonly flows: FlowObserver;
   readonly keys: KeyObserver;
+  readonly spans: SpanObserver;
   /** Prometheus' text format 0.0.4. */
   expose(facts: ControlFacts): Promise<string>;
 }
@@ -44,6 +46,8 @@ export function createControlMetrics(version: string): ControlMetrics {
   const { issuance, discovery } = createObservers(registry);
   const stored = counter(registry, "cardea_flows_stored_total");
   const rejected = counter(registry, "cardea_flows_rejected_total");
+  const forwarded = counter(registry, "cardea_spans_forwarded_total");
+  const dropped = counter(registry, "cardea_spans_forward_dropped_total");
   const reviews = counter(registry, "cardea_admission_reviews_total");
   const [fetched, failed] = [
     counter(registry, "pilot_jwks_resolver_network_fetch_success_total"),
@@ -55,6 +59,10 @@ export function createControlMetrics(version: string): ControlMetrics {
     discovery,
     admission: { reviewed: (path, outcome) => reviews.inc({ path, outcome }) },
     flows: { stored: (flows) => stored.inc(flows), rejected: (flows) => rejected.inc(flows) },
+    spans: {
+      forwarded: (spans) => forwarded.inc(spans),
+      dropped: (reason, spans) => dropped.inc({ reason }, spans),
+    },
     keys: { fetched: () => fetched.inc(), failed: () => failed.inc() },
     async expose(facts) {
       showFacts(facts);

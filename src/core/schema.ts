@@ -130,6 +130,17 @@ export function integer(options: { min: number; max: number }): Schema<number> {
   };
 }
 
+/** A number within bounds, both included. */
+export function number(options: { min: number; max: number }): Schema<number> {
+  const { min, max } = options;
+  const expected = `a number from ${min} to ${max}`;
+  return (value, scope) => {
+    const found = value.kind === "scalar" ? value.value : undefined;
+    if (typeof found !== "number" || !Number.isFinite(found)) return wrongType(value, scope, expected);
+    return found >= min && found <= max ? found : addFault(scope, value.at, `expected ${expected}, found ${found}`);
+  };
+}
+
 /**
  * A value of one schema, read further by a parser that throws on what it does not take
  * (an Error's message becomes the fault's).

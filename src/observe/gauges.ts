@@ -8,7 +8,15 @@ export interface SidecarFacts {
   readonly policyConfirmedMs: number | null;
   readonly flowLinesDropped: number;
   /** Of the records for the collector; null where there is none. */
-  readonly flowExport: { readonly exported: number; readonly dropped: Readonly<Record<string, number>> } | null;
+  readonly flowExport: ExportCounts | null;
+  /** Of spans; null where none are made. */
+  readonly spanExport: ExportCounts | null;
+}
+
+interface ExportCounts {
+  readonly exported: number;
+  /** By reason. */
+  readonly dropped: Readonly<Record<string, number>>;
 }
 
 /** What any process knows of itself at a moment. */
@@ -29,7 +37,10 @@ export function sidecarGauges(readFacts: () => SidecarFacts, wallMs: () => numbe
       const facts = readFacts();
       const nowMs = wallMs();
       yield one("cardea_flow_lines_dropped_total", facts.flowLinesDropped);
-      if (facts.flowExport !== null) yield* flowExport(facts.flowExport);
+      if (facts.flowExport !== null)
+        yield* exported(facts.flowExport, "cardea_flow_records_exported_total", "cardea_flow_records_dropped_total");
+      if (facts.spanExport !== null)
+        yield* exported(facts.spanExport, "cardea_spans_exported_total", "cardea_spans_dropped_total");
       if (facts.certificateNotAfterMs !== null)
         yield one("cardea_certificate_expiry_seconds", (facts.certificateNotAfterMs - nowMs) / 1_000);
       if (facts.policyRevision !== null) yield one("cardea_policy_revision_info", 1, [facts.policyRevision]);
@@ -39,14 +50,13 @@ export function sidecarGauges(readFacts: () => SidecarFacts, wallMs: () => numbe
   };
 }
 
-function* flowExport({ exported, dropped }: NonNullable<SidecarFacts["flowExport"]>): Iterable<MetricFamily> {
-  const name = "cardea_flow_records_dropped_total";
-  const { labels } = METRIC_TABLE[name];
-  yield one("cardea_flow_records_exported_total", exported);
-  const samples = Object.entries(dropped).map(([reason, count]) =>
-    formatSample(name, formatLabels(labels, [reason]), count),
+function* exported(counts: ExportCounts, went: MetricName, lost: MetricName): Iterable<MetricFamily> {
+  const { labels } = METRIC_TABLE[lost];
+  yield one(went, counts.exported);
+  const samples = Object.entries(counts.dropped).map(([reason, count]) =>
+    formatSample(lost, formatLabels(labels, [reason]), count),
   );
-  yield { name, samples };
+  yield { name: lost, samples };
 }
 
 /** The gauges of any process. */

@@ -94,6 +94,13 @@ export const METRIC_TABLE = {
     "sidecar",
     "Flow lines that were lost because the file or pipe did not take them.",
   ),
+  cardea_spans_exported_total: metric("counter", [], "sidecar", "Spans that the control plane has taken."),
+  cardea_spans_dropped_total: metric(
+    "counter",
+    ["reason"],
+    "sidecar",
+    "Spans that it will never get: rate (counted by request: beyond `tracing.requestsPerSecond`), queue-full, refused or ended.",
+  ),
   cardea_flow_records_exported_total: metric("counter", [], "sidecar", "Flow records that the collector has taken."),
   cardea_flow_records_dropped_total: metric(
     "counter",

@@ -3,7 +3,7 @@ import type { EndedBy } from "../observe/flow.ts";
 import type { Headers } from "../wire/headers.ts";
 import { hasBody } from "../wire/http1-body.ts";
 import type { RequestHead, ResponseHead } from "../wire/http1-head.ts";
-import type { Trace } from "../wire/trace-context.ts";
+import { nextSpan, type Trace } from "../wire/trace-context.ts";
 import type { ExchangeSide, RouteAnswer, SettledAdmission, WaitingAdmission } from "./admission.ts";
 import type { AdmissionWait } from "./admission-wait.ts";
 import { AnswerPassing } from "./answer-passing.ts";
@@ -25,6 +25,7 @@ import type {
   UpstreamStream,
 } from "./streams.ts";
 import type { NextTry, Tries, TriesOwner, TryFailure } from "./tries.ts";
+import type { EarlierTry } from "./tracing.ts";
 import { Tunnel } from "./tunnel.ts";
 import { asksForUpgrade } from "./upgrade.ts";
 
@@ -58,6 +59,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Entries of the request's headers; channels add to them with each try. */
   #headerLength = 0;
   #tries: Tries | null = null;
+  #earlier: readonly EarlierTry[] | null = null;
   /** While somebody is asked before it is decided. */
   #wait: AdmissionWait<SettledAdmission> | null = null;
   #routeAnswer: RouteAnswer | null = null;
@@ -89,11 +91,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   /** Decides the request, and either sends it on its way or answers it at once. */
   begin(): void {
     const admission = this.#side.admit(this.head);
-    if (admission.at === "waits") this.#askFirst(admission);
-    else this.#proceed(admission);
-  }
-
-  #askFirst(admission: WaitingAdmission): void {
+    if (admission.at !== "waits") return this.#proceed(admission);
     this.#note(admission);
     this.#wait = admission.wait;
     admission.wait.begin(this);
@@ -169,8 +167,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       this.#upstream = channel.send(this.#request!, this);
     } catch (thrown) {
       // The channel falls idle and is closed in time.
-      this.#stop(toCardeaError(thrown));
-      return;
+      return this.#stop(toCardeaError(thrown));
     }
     if (this.#held === null || this.#held.sendTo(this.#upstream)) this.#downstream.resumeBody();
   }
@@ -209,6 +206,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   #follow(next: NextTry): void {
+    this.#noteTry(next.tries.seen?.retriedFor ?? null);
     this.#forwarding?.release();
     this.#forwarding = null;
     this.#upstream = null;
@@ -221,6 +219,15 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#state = "waiting";
     if (next.waitMs === 0) this.#ask(next.want);
     else next.tries.wait(next.waitMs, () => this.#ask(next.want));
+  }
+
+  /** Each try is a span of its own, and tells the next hop so. */
+  #noteTry(why: string | null): void {
+    const { recorder } = this.#side;
+    const times = { startedMs: this.#forwarding!.startedMs, endedMs: recorder.nowMs() };
+    const { destination } = this.#pair!;
+    this.#earlier = [...(this.#earlier ?? []), { spanId: this.trace!.spanId, ...times, destination, why }];
+    this.trace = nextSpan(this.#request!.headers, this.trace!, recorder.newId());
   }
 
   // The caller.
@@ -237,8 +244,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   #hold(): HeldBody {
-    this.#held ??= new HeldBody();
-    return this.#held;
+    return (this.#held ??= new HeldBody());
   }
 
   onRequestEnd(trailers: Headers): void {
@@ -258,11 +264,9 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   }
 
   onRequestFailure(error: CardeaError): void {
-    if (ERROR_TABLE[error.code].httpStatus === 400) this.#stop(error);
-    else {
-      this.#upstream?.abort();
-      this.#finish(error, enderOf(error.code));
-    }
+    if (ERROR_TABLE[error.code].httpStatus === 400) return this.#stop(error);
+    this.#upstream?.abort();
+    this.#finish(error, enderOf(error.code));
   }
 
   onStalled(): void {
@@ -320,8 +324,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
 
   #switchProtocols(head: ResponseHead): void {
     if (!asksForUpgrade(this.head) || head.upgrade !== this.head.upgrade) {
-      this.#stop(new CardeaError("upstream-protocol-error", "the upstream switches to a protocol nobody asked for"));
-      return;
+      return this.#stop(new CardeaError("upstream-protocol-error", "a switch of protocols that nobody asked for"));
     }
     this.#answer.sendHead(head);
     const upstream = this.#upstream!.detach();
@@ -343,14 +346,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     if (this.#state === "done") return;
     this.#upstream?.abort();
     this.#upstream = null;
-    if (this.#state === "tunnel") {
-      this.#tunnel!.endNow(error);
-      return;
-    }
-    if (!this.#answer.hasBegun) {
-      this.#answerLocally(error);
-      return;
-    }
+    if (this.#state === "tunnel") return this.#tunnel!.endNow(error);
+    if (!this.#answer.hasBegun) return this.#answerLocally(error);
     this.#finish(error, enderOf(error.code));
     this.#answer.cut(error);
   }
@@ -376,6 +373,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#state = "done";
     this.#wait?.cancel();
     this.#answer.settle(error);
+    const sentMs = this.#forwarding?.startedMs ?? null;
     this.#forwarding?.release();
     this.#forwarding = null;
     this.#upstream = null;
@@ -394,6 +392,8 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
       servicePort: this.#servicePort,
       upstreamPort: this.#channel?.localPort ?? null,
       tries: this.#tries?.seen ?? this.#routeAnswer?.seen ?? null,
+      sentMs,
+      earlier: this.#earlier,
     });
     this.#side.onDone(this);
   }

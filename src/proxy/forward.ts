@@ -32,7 +32,7 @@ export class Forward {
   /** Prepares to send one request; `begin` then asks for a channel. */
   request(permit: Permit, waiter: ChannelWaiter): Forwarding {
     assertPermit(permit);
-    return new Forwarding(this.#pools.poolFor(permit.target), waiter);
+    return new Forwarding(this.#pools.poolFor(permit.target), waiter, this.#clock.monotonicMs());
   }
 
   /**
@@ -66,8 +66,11 @@ export class Forward {
 export class Forwarding {
   readonly #pool: TargetPool;
   readonly #waiter: ChannelWaiter;
+  /** By the monotonic clock. */
+  readonly startedMs: number;
 
-  constructor(pool: TargetPool, waiter: ChannelWaiter) {
+  constructor(pool: TargetPool, waiter: ChannelWaiter, startedMs: number) {
+    this.startedMs = startedMs;
     this.#pool = pool;
     this.#waiter = waiter;
   }

@@ -17,6 +17,7 @@ import type { DataPathMetrics } from "../observe/metrics.ts";
 import type { RequestHead } from "../wire/http1-head.ts";
 import type { Trace } from "../wire/trace-context.ts";
 import type { Denial, Grant } from "./authorize.ts";
+import type { EarlierTry, TracingSide } from "./tracing.ts";
 import type { TriesSeen } from "./tries.ts";
 
 /** Between whom, as far as it is known. Objects that last as long as a connection or an endpoint: see FlowPeer. */
@@ -44,6 +45,9 @@ export interface Outcome {
   readonly appSni?: string | null;
   /** Of a request that traffic rules or retries had a part in. */
   readonly tries?: TriesSeen | null;
+  /** Of a request that was sent on: when it was the last time; left out: it was not. */
+  readonly sentMs?: number | null;
+  readonly earlier?: readonly EarlierTry[] | null;
 }
 
 /** What was seen of a request; all null when its head could not be read. */
@@ -66,6 +70,8 @@ interface RecorderOptions {
   readonly metrics: DataPathMetrics;
   readonly clock: Clock;
   readonly random: Random;
+  /** Who makes spans; left out: nobody does. */
+  readonly tracing?: TracingSide | null;
 }
 
 /** The one way out for what was seen: every request and connection passes here once, early denials included. */
@@ -75,10 +81,12 @@ export class Recorder {
   readonly #metrics: DataPathMetrics;
   readonly #clock: Clock;
   readonly #ids: HexIds;
+  readonly #tracing: TracingSide | null;
   /** Whether what was let through, and what failed, is kept. What was refused or marked is kept whatever this says. */
   keepsAll = true;
 
-  constructor({ reporter, flows, metrics, clock, random }: RecorderOptions) {
+  constructor({ reporter, flows, metrics, clock, random, tracing = null }: RecorderOptions) {
+    this.#tracing = tracing;
     this.#reporter = reporter;
     this.#flows = flows;
     this.#metrics = metrics;
@@ -99,6 +107,10 @@ export class Recorder {
     const flow = this.#flow("http", seen, outcome);
     this.#metrics.recordRequest(flow);
     this.#keep(flow);
+    const { trace } = seen;
+    if (this.#tracing === null || trace === null) return;
+    const { startedMs, sentMs = null, earlier } = outcome;
+    this.#tracing.request(flow, { trace, startedMs, sentMs, earlier: earlier ?? [] });
   }
 
   connection(outcome: Outcome, trace: Trace | null = null): void {

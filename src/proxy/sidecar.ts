@@ -37,6 +37,7 @@ import { PodPlaces } from "./pod-places.ts";
 import { Pools } from "./pool.ts";
 import { Recorder } from "./record.ts";
 import type { ServiceRequest } from "./service-call.ts";
+import type { Tracing } from "./tracing.ts";
 import { createTraceIds } from "../wire/trace-context.ts";
 import { Backends } from "./traffic/backends.ts";
 import { reportBackends } from "./traffic/backend-report.ts";
@@ -79,6 +80,8 @@ export interface SidecarPorts {
   readonly originalDestination?: OriginalDestination;
   /** Told of each service that requests go to, at the first of them. Left out: nobody wants to know. */
   onUse?(service: Service): void;
+  /** Who decides on traces, and makes spans of them. Left out: nobody does. */
+  readonly tracing?: Tracing | null;
 }
 
 export interface Sidecar {
@@ -136,10 +139,10 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
       clock,
       onConnect: (target, error) => backends.reportConnect(target, error),
     }),
-    traceIds: createTraceIds(random),
     protocolDetectionMs: config.protocolDetectionTimeoutMs ?? LIMITS.protocolDetectionMs,
   };
   const seen = { flows, metrics, clock, random };
+  const { client = null, server = null } = ports.tracing ?? {};
   const bodies = new KeptBodies();
   const inbound = {
     ...shared,
@@ -151,7 +154,8 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     enforcement,
     registry,
     policy,
-    recorder: new Recorder({ ...seen, reporter: "destination" }),
+    recorder: new Recorder({ ...seen, reporter: "destination", tracing: server }),
+    traceIds: createTraceIds(random, server),
   };
   const tries = { clock, random, bodies };
   const balancing = {
@@ -167,7 +171,12 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     onUse: (service) => ports.onUse?.(service),
   });
   const egress = new EgressRouter({ registry, namespace, labels, ownPorts, backends, tries });
-  const outbound = { ...shared, egress, recorder: new Recorder({ ...seen, reporter: "source" }) };
+  const outbound = {
+    ...shared,
+    egress,
+    recorder: new Recorder({ ...seen, reporter: "source", tracing: client }),
+    traceIds: createTraceIds(random, client),
+  };
   followAccessLog(policy, { asServer: inbound.recorder, asClient: outbound.recorder });
 
   const outboundPort = new OutboundPort(config.outbound, null, outbound);

@@ -117,7 +117,8 @@ export class TcpFlow implements LiveConnection {
     if (target.tunnelTo === null || trace === null || !("ids" in trace)) return [];
     if (this.#headers === null) {
       this.#headers = [];
-      this.#trace = traceThrough(this.#headers, trace.ids);
+      // Opaque connections have no spans.
+      this.#trace = traceThrough(this.#headers, { ...trace.ids, isSampled: () => false });
     }
     return this.#headers;
   }

@@ -91,6 +91,12 @@ export class ProtobufBytes {
     bytes[at + 3] = value >>> 24;
   }
 
+  /** Eight octets. */
+  fixed64(value: bigint): void {
+    this.#reserve(8);
+    this.length = this.bytes.writeBigUInt64LE(value, this.length);
+  }
+
   /** Bytes that were put together before. */
   copy(made: Uint8Array, length = made.length): void {
     this.#reserve(length);

@@ -27,10 +27,14 @@ export interface TraceIds {
   isSampled(traceId: string): boolean;
 }
 
-/** Ids of new traces and spans. */
-export function createTraceIds(random: Random, isSampled: TraceIds["isSampled"] = () => false): TraceIds {
+/** Ids of new traces and spans. Without anybody who decides, no trace that begins here is recorded. */
+export function createTraceIds(random: Random, decider: Pick<TraceIds, "isSampled"> | null = null): TraceIds {
   const ids = new HexIds(random);
-  return { traceId: () => neverZero(ids.next(32)), spanId: () => neverZero(ids.next(16)), isSampled };
+  return {
+    traceId: () => neverZero(ids.next(32)),
+    spanId: () => neverZero(ids.next(16)),
+    isSampled: (traceId) => decider !== null && decider.isSampled(traceId),
+  };
 }
 
 /**

@@ -29,6 +29,14 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
   "spec.controlPort": "Port of the control plane, when it should be a certain one.",
   "spec.protocolDetectionTimeoutMs":
     "How long a client may be silent on a port of no declared protocol (AUTO) before its bytes are opaque.",
+  "spec.tracing": "Tracing: spans of requests go to the control plane, and from there to a collector outside.",
+  "spec.tracing.endpoint":
+    "That collector, as http://collector:4317; over HTTP /v1/traces of it, unless it has a path.",
+  "spec.tracing.protocol": "What is spoken to it.",
+  "spec.tracing.samplingPercentage":
+    "Of how many traces that begin in the mesh spans are made; of others their beginning decides.",
+  "spec.tracing.requestsPerSecond":
+    "Of how many requests in a second one sidecar reports spans; denials and errors that nobody asked for have as many beside.",
   "spec.flowStore":
     "Whether flow records go to the control plane, which keeps them for `cardea edges` and `cardea top`; files are written in any case.",
   "spec.jwks": "From where the control plane may fetch the keys of token issuers.",

@@ -18,6 +18,7 @@ const FILES = [
   "envoy/extensions/transport_sockets/tls/v3/secret.proto",
   "opentelemetry/proto/collector/logs/v1/logs_service.proto",
   "observer/observer.proto",
+  "opentelemetry/proto/collector/trace/v1/trace_service.proto",
 ];
 
 interface FieldDescriptor {

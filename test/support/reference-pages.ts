@@ -6,6 +6,7 @@ import { controlPortsOf, DEFAULT_PORT_BASE, layOutPorts } from "../../src/cli/lo
 import { BYPASS_TABLE } from "../../src/control/bypass/bypass-table.ts";
 import { CONTROL_METRIC_TABLE, CONVERGENCE_BUCKETS } from "../../src/control/metric-table.ts";
 import { ERROR_TABLE } from "../../src/core/errors.ts";
+import { TRACE_LIMIT_TABLE } from "../../src/core/trace-limits.ts";
 import { FLOW_LIMIT_TABLE } from "../../src/core/flow-limits.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
@@ -63,7 +64,7 @@ function errorsPage(): string {
 }
 
 function limitsPage(): string {
-  const rows = Object.entries({ ...LIMIT_TABLE, ...FLOW_LIMIT_TABLE }).map(([name, limit]) => [
+  const rows = Object.entries({ ...LIMIT_TABLE, ...FLOW_LIMIT_TABLE, ...TRACE_LIMIT_TABLE }).map(([name, limit]) => [
     `\`${name}\``,
     limit.value.toLocaleString("en-US"),
     limit.unit,

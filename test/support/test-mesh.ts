@@ -24,6 +24,7 @@ import {
 import type { Identity } from "../../src/proxy/identity/identity.ts";
 import type { HttpProtocol } from "../../src/proxy/streams.ts";
 import { openSidecar, type Sidecar, type SidecarConfig } from "../../src/proxy/sidecar.ts";
+import type { Tracing } from "../../src/proxy/tracing.ts";
 import { NO_TRAFFIC, type TrafficSet } from "../../src/traffic/traffic-set.ts";
 import { withoutHttp2 } from "./http1-network.ts";
 import { createTestAuthority, shopId, type TestAuthority } from "./test-authority.ts";
@@ -81,6 +82,8 @@ export interface TestMeshOptions {
   readonly authority?: TestAuthority;
   /** For sidecars that are redirected to. */
   readonly originalDestination?: OriginalDestination;
+  /** Who makes spans in the sidecar of that name. */
+  readonly tracing?: (name: string, clock: Clock) => Tracing;
 }
 
 export const ORDERS_PORT = 8080;
@@ -232,6 +235,7 @@ async function open(options: TestMeshOptions, authority: TestAuthority, config: 
       policy: inForce,
       traffic,
       flows: { record: (flow) => void flows.push(flow) },
+      tracing: options.tracing?.(config.name, clock) ?? null,
       metrics,
       logger: { log: () => {}, isEnabled: () => false },
       ...(originalDestination === undefined ? {} : { originalDestination }),

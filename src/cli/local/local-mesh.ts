@@ -9,7 +9,7 @@ import { bundleSidecar } from "./bundle-sidecar.ts";
 import { launchApp, launchControl } from "./launch.ts";
 import type { LoadedMesh } from "./load-mesh.ts";
 import { keepLogsShort } from "./logs.ts";
-import { type LocalPlan, type ServicePlan } from "./plan.ts";
+import { type LocalPlan, type ServicePlan, sidecarTracingOf } from "./plan.ts";
 import { waitUntilListening, waitUntilReady } from "./readiness.ts";
 import { awaitSidecar, GRACE_MS, keepSidecar, READY_TIMEOUT_MS, whyGivenUp } from "./sidecar-process.ts";
 import { type Keeping, keepRunning } from "./supervisor.ts";
@@ -88,6 +88,7 @@ class RunningMesh implements LocalMesh {
       trustDomain: loaded.mesh.settings.trustDomain,
       certTtlSec: loaded.mesh.certTtlSec,
       protocolDetectionTimeoutMs: loaded.mesh.protocolDetectionTimeoutMs,
+      tracing: sidecarTracingOf(loaded.mesh),
       portBase: plan.portBase,
       up: this.#up,
       control: {

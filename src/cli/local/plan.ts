@@ -54,7 +54,8 @@ export async function planMesh(
   const control = await planControl(mesh, ports, portBase);
   const { trustDomain } = mesh.settings;
   const { certTtlSec, protocolDetectionTimeoutMs } = mesh;
-  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs };
+  const tracing = sidecarTracingOf(mesh);
+  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing };
   const services: ServicePlan[] = [];
   for (const [index, service] of mesh.services.entries()) {
     const layout = layOutPorts(portBase, index, service);
@@ -63,12 +64,20 @@ export async function planMesh(
   return { portBase, control, services: knowEachOther(control, services) };
 }
 
+/** What a sidecar is told of the mesh's tracing: where spans go in the end is the control plane's matter. */
+export function sidecarTracingOf({ tracing }: Mesh): ProxyConfig["tracing"] {
+  if (tracing === null) return null;
+  const { samplingPercentage, requestsPerSecond } = tracing;
+  return { samplingPercentage, requestsPerSecond };
+}
+
 export interface ServiceSurroundings {
   readonly paths: StatePaths;
   readonly control: Omit<ControlPlan, "admin">;
   readonly trustDomain: TrustDomain;
   readonly certTtlSec: number;
   readonly protocolDetectionTimeoutMs: number;
+  readonly tracing: ProxyConfig["tracing"];
 }
 
 /** One service's sidecar, with every port chosen. Errors: `bad-input` when a port that was asked for is taken. */
@@ -78,7 +87,7 @@ export async function planService(
   ports: PortChooser,
   around: ServiceSurroundings,
 ): Promise<ServicePlan> {
-  const { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs } = around;
+  const { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing } = around;
   const { name, namespace, serviceAccount, labels, enforcement } = service;
   const fileName = fileNameOf(service);
   const config: ProxyConfig = {
@@ -92,6 +101,7 @@ export async function planService(
     ...(await chooseAddresses(service, layout, ports)),
     flowFile: join(paths.flows, `${fileName}.jsonl`),
     flowCollector: control.flows && { address: control.flows, spillFile: join(paths.flows, `${fileName}.spill`) },
+    tracing,
     ownPorts: [],
     logLevel: "info",
     egress: "REGISTRY_ONLY",

@@ -39,6 +39,7 @@ export async function writeMeshState(
       bytesMax: FLOW_LIMITS.flowStoreBytesMax,
     },
     hubble: plan.control.hubble && { listen: plan.control.hubble, dnsNames: [] },
+    traces: mesh.tracing?.endpoint ?? null,
   };
   await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);
   await Promise.all(plan.services.map((service) => writeServiceState(service, paths)));

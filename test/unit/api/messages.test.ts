@@ -32,6 +32,7 @@ const CASES: readonly Case[] = [
   caseOf("istio.v1.auth.IstioCertificateRequest", messages.ISTIO_CERTIFICATE_REQUEST, ["metadata"]),
   caseOf("istio.v1.auth.IstioCertificateResponse", messages.ISTIO_CERTIFICATE_RESPONSE),
   caseOf("opentelemetry.proto.collector.logs.v1.ExportLogsServiceResponse", otlp.EXPORT_LOGS_RESPONSE),
+  caseOf("opentelemetry.proto.collector.trace.v1.ExportTraceServiceResponse", otlp.EXPORT_TRACES_RESPONSE),
   caseOf("envoy.service.discovery.v3.DiscoveryRequest", secrets.DISCOVERY_REQUEST),
   caseOf("envoy.service.discovery.v3.DiscoveryResponse", secrets.DISCOVERY_RESPONSE),
   caseOf("envoy.extensions.transport_sockets.tls.v3.Secret", secrets.SECRET),

@@ -201,6 +201,7 @@ describe("the exposition", () => {
       policyConfirmedMs: 28_500,
       flowLinesDropped: 3,
       flowExport: { exported: 5, dropped: { "queue-full": 2, refused: 0, ended: 0 } },
+      spanExport: { exported: 7, dropped: { rate: 4 } },
     };
     const gauges = sidecarGauges(
       () => facts,
@@ -215,6 +216,8 @@ describe("the exposition", () => {
       { value: 0, labels: { reason: "refused" } },
       { value: 0, labels: { reason: "ended" } },
     ]);
+    expect(await valueOf(gauges, "cardea_spans_exported_total")).toBe(7);
+    expect(await samplesOf(gauges, "cardea_spans_dropped_total")).toEqual([{ value: 4, labels: { reason: "rate" } }]);
     expect(await samplesOf(gauges, "cardea_policy_revision_info")).toEqual([
       { value: 1, labels: { revision: "0a1b" } },
     ]);
@@ -227,6 +230,7 @@ describe("the exposition", () => {
       policyConfirmedMs: null,
       flowLinesDropped: 0,
       flowExport: null,
+      spanExport: null,
     };
     expect(
       await expose([
@@ -301,6 +305,7 @@ function everySource(): MetricSource[] {
     policyConfirmedMs: 0,
     flowLinesDropped: 0,
     flowExport: { exported: 1, dropped: { refused: 1 } },
+    spanExport: { exported: 1, dropped: { refused: 1 } },
   };
   const process = {
     version: "0.1.0",
