@@ -21,10 +21,11 @@ export async function findFlowStore(paths: StatePaths): Promise<Address> {
 /** Errors: `unreachable`, also when the store has no answer. */
 export async function askEdges(store: Address, { fromMs, toMs }: TimeRange): Promise<EdgesAnswer> {
   const query = new URLSearchParams({ from: String(Math.floor(fromMs)), to: String(Math.ceil(toMs)) });
-  return JSON.parse(await ask(store, `${FLOW_PATHS.edges}?${query.toString()}`)) as EdgesAnswer;
+  return JSON.parse(await askFlowStore(store, `${FLOW_PATHS.edges}?${query.toString()}`)) as EdgesAnswer;
 }
 
-async function ask(store: Address, path: string): Promise<string> {
+/** What its admin port answers. Errors: `unreachable`, also when the store has no answer. */
+export async function askFlowStore(store: Address, path: string): Promise<string> {
   const answer = await callHttp(store, { path, timeoutMs: TIMEOUT_MS }).catch((thrown: unknown) => {
     throw new CardeaError("unreachable", `the control plane does not answer: ${toCardeaError(thrown).message}`, thrown);
   });

@@ -79,6 +79,20 @@ describe.each([
     expect(flows.map(({ spanId }) => spanId)).toEqual(expect.arrayContaining([chain[1].spanId, chain[3].spanId]));
   }, 90_000);
 
+  test("`cardea trace` shows it from the flow records, by its id and by that of a flow in it", async () => {
+    const [flow] = mesh.flows().filter(({ traceId, reporter }) => traceId === TRACE && reporter === "destination");
+    await vi.waitFor(async () => {
+      const { code, stdout } = await mesh.cardea("trace", TRACE);
+      expect({ code, stdout }).toEqual({
+        code: 0,
+        stdout: expect.stringMatching(/\nweb > orders {2}GET \/orders +200 /),
+      });
+      expect((await mesh.cardea("trace", flow!.id)).stdout).toBe(stdout);
+    }, 60_000);
+    expect(await mesh.cardea("trace", "f".repeat(32))).toMatchObject({ code: 1, stdout: "" });
+    expect(await mesh.cardea("trace", "no-id")).toMatchObject({ code: 2, stdout: "" });
+  }, 90_000);
+
   test("a denial has its span though nobody asked, and `explain` knows its id", async () => {
     const { status, headers } = await get(mesh, "payments.payments:8080");
     expect(status).toBe(403);

@@ -24,6 +24,7 @@ test("what is left out gets the mesh's defaults", () => {
     policiesGit: null,
     logLevel: "info",
     flows: null,
+    traces: null,
     jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     mesh: {
       trustDomain: "cluster.local",
@@ -51,7 +52,17 @@ test("every field is taken", () => {
   };
   const flows = { listen: { host: "127.0.0.1", port: 15_017 }, retentionMs: 3_600_000, bytesMax: 4_194_304 };
   const jwks = { allowHttp: true, allowAddresses: ["10.0.0.0/8"], caFile: null };
-  const whole = { ...GOOD, mesh, flows, jwks, policiesGit: GIT, logLevel: "debug", admin: { host: "::1", port: 0 } };
+  const traces = { url: "http://collector:4317/", protocol: "grpc" };
+  const whole = {
+    ...GOOD,
+    mesh,
+    flows,
+    traces,
+    jwks,
+    policiesGit: GIT,
+    logLevel: "debug",
+    admin: { host: "::1", port: 0 },
+  };
   expect(parse(whole)).toEqual(whole);
 });
 

@@ -30,6 +30,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
     controlPort: null,
     protocolDetectionTimeoutMs: 1_000,
     flowStore: true,
+    tracing: null,
     jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     services: [],
   });
@@ -65,6 +66,20 @@ test.each<[string, object, string]>([
   ["an unknown field", { polices: "p" }, "spec.polices: unknown field; did you mean `policies`?"],
   ["a wrong enforcement", { enforcement: "AUDITT" }, "did you mean `AUDIT`?"],
   ["a trust domain in capitals", { trustDomain: "Cluster.Local" }, "spec.trustDomain"],
+  ["tracing to nowhere", { tracing: { samplingPercentage: 5 } }, "spec.tracing.endpoint"],
+  [
+    "tracing to what is no address",
+    { tracing: { endpoint: "collector:4317" } },
+    "spec.tracing: expected an address like",
+  ],
+  ["more than all traces", { tracing: { endpoint: "http://c:1", samplingPercentage: 101 } }, "a number from 0 to 100"],
+  ["a share of traces in words", { tracing: { endpoint: "http://c:1", samplingPercentage: "all" } }, "from 0 to 100"],
+  ["spans without bound", { tracing: { endpoint: "http://c:1", requestsPerSecond: 0 } }, "from 1 to 10000"],
+  [
+    "a protocol of tracing that nobody speaks",
+    { tracing: { endpoint: "http://c:1", protocol: "zipkin" } },
+    "one of grpc",
+  ],
   ["a certificate that lives too short", { workloadCertTtlSec: 1 }, "expected a whole number from 4 to 3600"],
   ["a certificate that lives too long", { workloadCertTtlSec: 86_400 }, "expected a whole number from 4 to 3600"],
   [
@@ -112,6 +127,20 @@ test.each<[string, object, string]>([
   const { mesh, faults } = read(spec);
   expect(mesh).toBeNull();
   expect(faults.join("\n")).toContain(message);
+});
+
+test("tracing has the defaults of the design, and any share", () => {
+  const { mesh } = read({ tracing: { endpoint: "http://collector:4317" } });
+  expect(mesh!.tracing).toEqual({
+    endpoint: { url: "http://collector:4317/", protocol: "grpc" },
+    samplingPercentage: 1,
+    requestsPerSecond: 100,
+  });
+  const asked = { endpoint: "https://otel.example", protocol: "http/protobuf", samplingPercentage: 0.25 };
+  expect(read({ tracing: asked }).mesh!.tracing).toMatchObject({
+    endpoint: { url: "https://otel.example/v1/traces" },
+    samplingPercentage: 0.25,
+  });
 });
 
 test("every fault of a file is named at once", () => {

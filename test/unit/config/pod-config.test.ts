@@ -37,6 +37,7 @@ test("the least that a pod says becomes a whole bootstrap, which cannot be chang
     readiness: { host: "0.0.0.0", port: 15_021 },
     flowFile: null,
     flowCollector: null,
+    tracing: null,
     ownPorts: [15_000, 15_001, 15_002, 15_006, 15_008, 15_020, 15_021],
     logLevel: "info",
     egress: "REGISTRY_ONLY",

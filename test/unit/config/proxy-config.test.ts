@@ -18,6 +18,7 @@ const GOOD = {
   readiness: { host: "::", port: 15_121 },
   flowFile: null,
   flowCollector: { address: { host: "127.0.0.1", port: 15_017 }, spillFile: "/state/flows/shop.web.spill" },
+  tracing: { samplingPercentage: 0.5, requestsPerSecond: 100 },
   hbone: { host: "127.0.0.1", port: 15_108 },
   ownPorts: [15_101],
   logLevel: "info",
@@ -54,6 +55,9 @@ test.each<[string, object, string]>([
   ["a name in the place of an address", { metrics: { host: "localhost", port: 1 } }, "metrics.host: expected an IP"],
   ["an identity that is none", { control: { ...GOOD.control, spiffeId: "spiffe://X" } }, "control.spiffeId: "],
   ["a trust domain that is none", { trustDomain: "a/b" }, "trustDomain: "],
+  ["more than all traces", { tracing: { samplingPercentage: 100.1, requestsPerSecond: 1 } }, "a number from 0 to 100"],
+  ["spans without bound", { tracing: { samplingPercentage: 1, requestsPerSecond: 0 } }, "from 1 to 10000"],
+  ["no bound on spans", { tracing: { samplingPercentage: 1 } }, "tracing.requestsPerSecond"],
   [
     "a relative file for what waits",
     { flowCollector: { address: { host: "::1", port: 1 }, spillFile: "s" } },
