@@ -39,13 +39,7 @@ import { createSidecars, type Sidecars } from "./distribute/sidecars.ts";
 import { flowRoutes } from "./flows/flow-routes.ts";
 import { type Collector, openCollector } from "./flows/open-collector.ts";
 import type { OpenFlowStore } from "./flows/open-store.ts";
-import {
-  callerOf,
-  type GrpcServer,
-  type GrpcServerOptions,
-  type GrpcService,
-  openGrpcServer,
-} from "./grpc-server.ts";
+import { callerOf, type GrpcServer, type GrpcServerOptions, type GrpcService, openGrpcServer } from "./grpc-server.ts";
 import { type KeyCache, type KeyCacheOptions, openKeyCache } from "./jwks/key-cache.ts";
 import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 import { SpanForwarder } from "./traces/span-forwarder.ts";

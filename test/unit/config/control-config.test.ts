@@ -24,6 +24,7 @@ test("what is left out gets the mesh's defaults", () => {
     policiesGit: null,
     logLevel: "info",
     flows: null,
+    hubble: null,
     traces: null,
     jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     mesh: {
@@ -57,6 +58,7 @@ test("every field is taken", () => {
     ...GOOD,
     mesh,
     flows,
+    hubble: { listen: { host: "127.0.0.1", port: 4_245 }, dnsNames: ["hubble.example"] },
     traces,
     jwks,
     policiesGit: GIT,
