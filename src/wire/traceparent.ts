@@ -29,13 +29,15 @@ export function formatTraceparent(parent: TraceParent): string {
   return `00-${traceId}-${parentId}-0${flags & KNOWN_FLAGS}`;
 }
 
-/** Whether tracestate fields, joined, are a list of at most 32 distinct keys. Section 3.3.1. */
+/**
+ * Whether tracestate fields, joined, are a list of at most 32 members. A key that stands twice is its senders' matter: both are
+ * passed on as they came. Level 2, section 3.3.1.
+ */
 export function isTracestate(values: readonly string[]): boolean {
   if (values.reduce((length, value) => length + value.length, 0) > TRACESTATE_LENGTH_MAX) return false;
   const members = values.flatMap((value) => value.split(",")).map((member) => member.replace(/^[ \t]+|[ \t]+$/g, ""));
   const present = members.filter((member) => member !== "");
-  const keys = new Set(present.map((member) => member.slice(0, member.indexOf("="))));
-  return present.length <= TRACESTATE_MEMBERS_MAX && keys.size === present.length && present.every(isTracestateMember);
+  return present.length <= TRACESTATE_MEMBERS_MAX && present.every(isTracestateMember);
 }
 
 export const SAMPLED_FLAG = 1;
@@ -82,9 +84,8 @@ function isId(text: string, start: number, end: number): boolean {
   return union !== 0;
 }
 
-/** Simple or multi-tenant key, and 256 printable characters without comma and equals sign, the last not a space. */
-const TRACESTATE_MEMBER =
-  /^(?:[a-z][a-z0-9_\-*/]{0,255}|[a-z0-9][a-z0-9_\-*/]{0,240}@[a-z][a-z0-9_\-*/]{0,13})=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
+/** A key, and 256 printable characters without comma and equals sign, the last not a space. */
+const TRACESTATE_MEMBER = /^[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{0,255}[!-+\--<>-~]$/;
 
 function isTracestateMember(member: string): boolean {
   return TRACESTATE_MEMBER.test(member);

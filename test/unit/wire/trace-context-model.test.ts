@@ -45,7 +45,7 @@ const b3 = oneof(
 );
 const field = oneof(
   tuple(constantFrom("traceparent", "Traceparent"), oftenGood(traceparent)),
-  tuple(constant("tracestate"), oftenGood(constantFrom("a=1", "a=1,b=2", "a=1,a=2", ""))),
+  tuple(constant("tracestate"), oftenGood(constantFrom("a=1", "a=1,b=2", "a=1,A=2", ""))),
   tuple(constantFrom("b3", "B3"), oftenGood(b3)),
   tuple(constant("X-B3-TraceId"), oftenGood(oneof(digits(32), digits(16)))),
   tuple(constant("x-b3-spanid"), oftenGood(digits(16))),

@@ -62,7 +62,7 @@ describe("a trace goes through", () => {
   });
 
   test("without a state that is not valid", () => {
-    const headers = ["tracestate", "a=1", "traceparent", VALID, "tracestate", "a=2"];
+    const headers = ["tracestate", "a=1", "traceparent", VALID, "tracestate", "A=2"];
     expect(traceThrough(headers, ids).parentId).toBe(PARENT);
     expect(headers).toEqual(["traceparent", `00-${TRACE}-${OWN_SPAN}-01`]);
   });
