@@ -69,7 +69,8 @@ export function sampleFlows({ services, callsPerService }: Sample): (index: numb
   };
 }
 
-const RUN = 4;
+/** Flows of one edge that come one after the other: `store.ts` may say so. */
+const RUN = Number(process.env["RUN"] ?? 32);
 
 function peer(index: number, port: number): FlowPeer {
   const namespace = `team-${index % 20}`;

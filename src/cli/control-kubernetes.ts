@@ -1,6 +1,7 @@
 import { inClusterConnection, parseKubeconfig } from "../config/kube-config.ts";
-import { type KubeControlConfig, parseKubeControlConfig } from "../config/kube-control-config.ts";
+import { type KubeControlConfig, type KubeFlowsConfig, parseKubeControlConfig } from "../config/kube-control-config.ts";
 import type { ControlPlane } from "../control/control-plane.ts";
+import { openFlowStore, type OpenFlowStore, startStoreThread } from "../control/flows/open-store.ts";
 import { DEFAULT_INJECT_SETTINGS } from "../control/inject/settings.ts";
 import { openKubeControlPlane } from "../control/kube/kube-plane.ts";
 import { CardeaError } from "../core/errors.ts";
@@ -42,7 +43,16 @@ export async function openKubePlane(
   const connection = await readConnection(args, env);
   const kube = openKubeClient({ connection, clock, random, userAgent: `cardea-control/${version}` });
   const injection = DEFAULT_INJECT_SETTINGS;
-  const io = { kube, listenTls, openAdmin: openHttpAdmin, openHttpsServer, fetchText: createGuardedFetch(config.jwks) };
+  const openStore = ({ directory, retentionMs, bytesMax }: KubeFlowsConfig): Promise<OpenFlowStore> =>
+    openFlowStore({ directory, retentionMs, bytesMax }, { logger, clock, start: startStoreThread });
+  const io = {
+    kube,
+    openStore,
+    listenTls,
+    openAdmin: openHttpAdmin,
+    openHttpsServer,
+    fetchText: createGuardedFetch(config.jwks),
+  };
   const ports = { ...io, injection, clock, random, logger, version };
   const plane = await openKubeControlPlane(config, ports);
   return {

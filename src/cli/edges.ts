@@ -3,8 +3,7 @@ import type { Command } from "./command.ts";
 import { type Edge, edgesOf, nameEnd } from "../control/flows/edge.ts";
 import { renderEdges } from "./edge-row.ts";
 import { parseSince } from "./flow-filter.ts";
-import { askEdges, findFlowStore } from "./flow-store.ts";
-import { findStateDirectory } from "./state-dir.ts";
+import { askEdges, findFlowStores, STORE_FLAGS } from "./flow-store.ts";
 
 /** Off a terminal nothing is cut. */
 const WIDTH_OF_PIPES = 1_000;
@@ -13,7 +12,8 @@ const WIDTH_OF_PIPES = 1_000;
 export const command: Command = {
   name: "edges",
   summary: "who talks to whom, summed up: rates, denials, errors, latency, TLS",
-  usage: "cardea edges [--since 15m] [--service NAME] [--denied] [--json] [--state DIR]",
+  usage:
+    "cardea edges [--since 15m] [--service NAME] [--denied] [--json] [--namespace NAME] [--state DIR | --store HOST:PORT …]",
   example: "cardea edges --since 1h --denied",
   positional: { min: 0, max: 0 },
   flags: [
@@ -21,13 +21,17 @@ export const command: Command = {
     { name: "service", value: "NAME", repeat: true, summary: "to or from: a workload's or a service's name" },
     { name: "denied", value: null, summary: "those alone that were, or would be, denied" },
     { name: "json", value: null, summary: "one JSON object a line" },
-    { name: "state", value: "DIR", summary: "state directory of the mesh" },
+    ...STORE_FLAGS,
   ],
   async run(args, terminal) {
-    const store = await findFlowStore(await findStateDirectory(args.flag("state"), terminal));
+    const stores = await findFlowStores(args, terminal);
     const nowMs = systemClock.wallMs();
     const fromMs = parseSince(args.flag("since")!, nowMs);
-    const answer = await askEdges(store, { fromMs: Math.min(fromMs, nowMs - 1), toMs: nowMs });
+    const answer = await askEdges(
+      stores,
+      { fromMs: Math.min(fromMs, nowMs - 1), toMs: nowMs },
+      args.flags("namespace"),
+    );
     const edges = edgesOf(answer.edges).filter((edge) => isWanted(edge, args.flags("service"), args.isSet("denied")));
     if (args.isSet("json")) for (const edge of edges) terminal.stdout(JSON.stringify(edge));
     else {

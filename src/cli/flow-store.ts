@@ -1,12 +1,41 @@
+import { joinAnswers } from "../control/flows/edge-sums.ts";
 import { FLOW_PATHS } from "../control/flows/flow-routes.ts";
 import type { EdgesAnswer, TimeRange } from "../control/flows/query.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Address } from "../core/ports.ts";
 import { callHttp } from "../io/http-client.ts";
+import type { ParsedArgs, Terminal } from "./command.ts";
 import { readRunFile } from "./run-file.ts";
-import type { StatePaths } from "./state-dir.ts";
+import { findStateDirectory, type StatePaths } from "./state-dir.ts";
 
 const TIMEOUT_MS = 10_000;
+
+/** What commands that ask the store take besides their own. */
+export const STORE_FLAGS = [
+  { name: "namespace", value: "NAME", repeat: true, summary: "what of either side is in it" },
+  {
+    name: "store",
+    value: "HOST:PORT",
+    repeat: true,
+    summary: "the admin port of a control plane (kubectl port-forward); of several replicas all are asked",
+  },
+  { name: "state", value: "DIR", summary: "state directory of the mesh" },
+] as const;
+
+/** Whom a command asks: the stores that it names, or that of the mesh on this machine. Errors: as `findFlowStore`. */
+export async function findFlowStores(args: ParsedArgs, terminal: Terminal): Promise<readonly [Address, ...Address[]]> {
+  const [first, ...others] = args.flags("store").map(parseStore);
+  if (first !== undefined) return [first, ...others];
+  return [await findFlowStore(await findStateDirectory(args.flag("state"), terminal))];
+}
+
+function parseStore(text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port < 1 || port > 65_535)
+    throw new CardeaError("bad-input", `--store: expected host:port, found ${JSON.stringify(text)}`);
+  return { host: match[1] ?? match[2]!, port };
+}
 
 /** The control plane's admin port. Errors: `unreachable` when no mesh runs there, or none that keeps flows. */
 export async function findFlowStore(paths: StatePaths): Promise<Address> {
@@ -18,10 +47,18 @@ export async function findFlowStore(paths: StatePaths): Promise<Address> {
   return run.control.admin;
 }
 
-/** Errors: `unreachable`, also when the store has no answer. */
-export async function askEdges(store: Address, { fromMs, toMs }: TimeRange): Promise<EdgesAnswer> {
+/** Of no namespace in particular: all of them. Errors: `unreachable`, also when a store has no answer. */
+export async function askEdges(
+  [first, ...others]: readonly [Address, ...Address[]],
+  { fromMs, toMs }: TimeRange,
+  namespaces: readonly string[],
+): Promise<EdgesAnswer> {
   const query = new URLSearchParams({ from: String(Math.floor(fromMs)), to: String(Math.ceil(toMs)) });
-  return JSON.parse(await askFlowStore(store, `${FLOW_PATHS.edges}?${query.toString()}`)) as EdgesAnswer;
+  for (const namespace of namespaces) query.append("namespace", namespace);
+  const askOne = async (store: Address): Promise<EdgesAnswer> =>
+    JSON.parse(await askFlowStore(store, `${FLOW_PATHS.edges}?${query.toString()}`)) as EdgesAnswer;
+  const [answer, more] = await Promise.all([askOne(first), Promise.all(others.map(askOne))]);
+  return joinAnswers([answer, ...more]);
 }
 
 /** What its admin port answers. Errors: `unreachable`, also when the store has no answer. */

@@ -1,12 +1,11 @@
-import type { Address } from "../core/ports.ts";
 import { toCardeaError } from "../core/errors.ts";
 import { systemClock } from "../io/clock.ts";
 import type { Command, Terminal } from "./command.ts";
 import { edgesOf } from "../control/flows/edge.ts";
+import type { EdgesAnswer, TimeRange } from "../control/flows/query.ts";
 import { renderEdges } from "./edge-row.ts";
 import { paint } from "./flow-text.ts";
-import { askEdges, findFlowStore } from "./flow-store.ts";
-import { findStateDirectory } from "./state-dir.ts";
+import { askEdges, findFlowStores, STORE_FLAGS } from "./flow-store.ts";
 
 const EVERY_MS = 2_000;
 /** Sums are by minute: the one under way, and two whole ones. */
@@ -16,18 +15,16 @@ const BACK_MS = 120_000;
 export const command: Command = {
   name: "top",
   summary: "the busiest edges of the last two minutes, until ^C; off a terminal once",
-  usage: "cardea top [--rows N] [--state DIR]",
+  usage: "cardea top [--rows N] [--namespace NAME] [--state DIR | --store HOST:PORT …]",
   example: "cardea top",
   positional: { min: 0, max: 0 },
-  flags: [
-    { name: "rows", value: "N", summary: "how many edges", default: "20" },
-    { name: "state", value: "DIR", summary: "state directory of the mesh" },
-  ],
+  flags: [{ name: "rows", value: "N", summary: "how many edges", default: "20" }, ...STORE_FLAGS],
   async run(args, terminal) {
-    const store = await findFlowStore(await findStateDirectory(args.flag("state"), terminal));
+    const stores = await findFlowStores(args, terminal);
+    const ask = (range: TimeRange): Promise<EdgesAnswer> => askEdges(stores, range, args.flags("namespace"));
     const rows = Math.max(1, Math.trunc(Number(args.flag("rows"))) || 20);
     if (!terminal.isTty) {
-      for (const line of await page(store, rows, terminal)) terminal.stdout(line);
+      for (const line of await page(ask, rows, terminal)) terminal.stdout(line);
       return 0;
     }
     const end = new AbortController();
@@ -38,7 +35,7 @@ export const command: Command = {
       });
     });
     while (!end.signal.aborted) {
-      const lines = await page(store, rows, terminal).catch((thrown: unknown) => [toCardeaError(thrown).message]);
+      const lines = await page(ask, rows, terminal).catch((thrown: unknown) => [toCardeaError(thrown).message]);
       // Home, each line with the rest of it cleared, and all below: nothing flickers, as it would if all were cleared first.
       terminal.stdout(`\u001b[H${lines.map((line) => `${line}\u001b[K`).join("\n")}\u001b[J`);
       const later = new Promise<void>((resolve) => void systemClock.setTimer(EVERY_MS, resolve));
@@ -48,9 +45,11 @@ export const command: Command = {
   },
 };
 
-async function page(store: Address, rows: number, { width, colour, isTty }: Terminal): Promise<readonly string[]> {
+type Ask = (range: TimeRange) => Promise<EdgesAnswer>;
+
+async function page(ask: Ask, rows: number, { width, colour, isTty }: Terminal): Promise<readonly string[]> {
   const nowMs = systemClock.wallMs();
-  const { edges: sums, fromMs, lostFlows } = await askEdges(store, { fromMs: nowMs - BACK_MS, toMs: nowMs });
+  const { edges: sums, fromMs, lostFlows } = await ask({ fromMs: nowMs - BACK_MS, toMs: nowMs });
   const edges = edgesOf(sums);
   const seconds = Math.max(1, (nowMs - fromMs) / 1_000);
   const sum = (of: (edge: (typeof edges)[number]) => number): number => edges.reduce((all, edge) => all + of(edge), 0);

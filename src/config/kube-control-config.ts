@@ -16,7 +16,9 @@ import {
   withDefault,
 } from "../core/schema.ts";
 import { parseIp } from "../core/cidr.ts";
+import { FLOW_LIMITS } from "../core/flow-limits.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
+import type { FlowsConfig } from "./control-config.ts";
 import { FETCH_RULES, MESH_SETTINGS } from "./mesh-settings-fields.ts";
 import { parseYaml } from "./yaml.ts";
 
@@ -50,7 +52,20 @@ export interface KubeControlConfig {
   /** From where keys of token issuers may be fetched. */
   readonly jwks: FetchRules;
   readonly logLevel: LogLevel;
+  /** Where sidecars send their flow records, and where this replica keeps them; null: nowhere. */
+  readonly flows: KubeFlowsConfig | null;
 }
+
+export interface KubeFlowsConfig extends FlowsConfig {
+  /** Of the replica's own: an emptyDir. */
+  readonly directory: string;
+}
+
+/** OTLP over gRPC has this port everywhere. */
+export const FLOWS_PORT = 4_317;
+
+/** Where a replica's store is mounted. */
+export const FLOWS_DIRECTORY = "/var/lib/cardea/flows";
 
 /** The audience of the tokens that sidecars join with. */
 export const TOKEN_AUDIENCE = "cardea";
@@ -74,6 +89,13 @@ const DNS_NAME = parsed(string(), (text) => {
   return text;
 });
 
+const FLOWS = object({
+  listen: withDefault(object({ host: required(IP), port: required(PORT) }), { host: "::", port: FLOWS_PORT }),
+  directory: withDefault(string(), FLOWS_DIRECTORY),
+  retentionMs: withDefault(integer({ min: 60_000, max: Number.MAX_SAFE_INTEGER }), FLOW_LIMITS.flowStoreRetentionMs),
+  bytesMax: withDefault(integer({ min: 1_048_576, max: Number.MAX_SAFE_INTEGER }), FLOW_LIMITS.flowStoreBytesMax),
+});
+
 const CONFIG = object({
   name: withDefault(string(), "kubernetes"),
   mesh: optional(MESH_SETTINGS),
@@ -89,6 +111,7 @@ const CONFIG = object({
   bypassChecks: withDefault(oneOf("audit", "enforce"), "audit"),
   jwks: FETCH_RULES,
   logLevel: withDefault<LogLevel>(oneOf("debug", "info", "warn", "error"), "info"),
+  flows: optional(FLOWS),
 });
 
 /**

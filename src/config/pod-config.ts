@@ -38,6 +38,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     labels: attempt(() => parseLabels(labelsText), POD_FILES.labels, faults),
     controlAddress: read("controlAddress", parseHostPort),
     controlId: read("controlId", parseSpiffeId),
+    flowAddress: read("flowCollector", (text) => (text === "" ? null : parseHostPort(text))),
     logLevel: read("logLevel", parseLogLevel),
     drainTimeoutMs: read("drainTimeoutSec", (text) => parseWhole(text, 600) * 1_000),
     drainDelayMs: read("drainDelaySec", (text) => parseWhole(text, 600) * 1_000),
@@ -46,7 +47,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     workloadSocket: read("workloadSocket", parseWorkloadSocket),
   };
   if (faults.length > 0) throw new CardeaError("bad-input", faults.join("\n"));
-  const { controlAddress, controlId, ...plain } = valuesOf(fields);
+  const { controlAddress, controlId, flowAddress, ...plain } = valuesOf(fields);
   const proxy: ProxyConfig = {
     ...plain,
     control: { address: controlAddress, spiffeId: controlId, rootFile: POD_FILES.root },
@@ -55,7 +56,8 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     upstreams: [],
     inbound: [],
     flowFile: null,
-    flowCollector: null,
+    // A pod has no disk of its own to put denials on while the collector is away: they have memory alone.
+    flowCollector: flowAddress && { address: flowAddress, spillFile: null },
     tracing: null,
     ownPorts: Object.values(POD_PORTS),
     egress: "REGISTRY_ONLY",

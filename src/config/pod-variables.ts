@@ -19,6 +19,11 @@ export const POD_VARIABLES = {
   podIps: variable("CARDEA_POD_IPS", null, "The pod's addresses, by commas (downward API)."),
   trustDomain: variable("CARDEA_TRUST_DOMAIN", "cluster.local", "The mesh's trust domain."),
   controlAddress: variable("CARDEA_CONTROL_ADDRESS", null, "Where the control plane is, as `host:port`."),
+  flowCollector: variable(
+    "CARDEA_FLOW_COLLECTOR",
+    "",
+    "Where the sidecar sends its flow records (OTLP over gRPC), as `host:port`; empty: it writes them to its log alone.",
+  ),
   controlId: variable("CARDEA_CONTROL_ID", null, "The SPIFFE ID that the control plane must prove."),
   ports: variable("CARDEA_PORTS", "", "The app's container ports, as `8080/http-web,9090`: number and name."),
   opaquePorts: variable("CARDEA_OPAQUE_PORTS", "", "Ports and ranges that carry opaque bytes."),

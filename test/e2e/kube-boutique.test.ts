@@ -6,7 +6,7 @@ import { type InstalledMesh, type MeshedPod, openInstalledMesh, type Replica } f
 import { type AnyObject, whyNoKube } from "../support/kube-cluster.ts";
 import { createPods, podOfDeployment, publishEndpoints } from "../support/kube-controllers.ts";
 import { SYSTEM, until } from "../support/kube-control.ts";
-import { APP_UID } from "../support/pod-network.ts";
+import { APP_UID, SIDECAR_UID } from "../support/pod-network.ts";
 import { runProgram } from "../support/programs.ts";
 
 // From nothing to a mesh and back, as a person does it: the installation as it is printed, two replicas of its Deployment,
@@ -128,6 +128,15 @@ describe.skipIf(why !== null)(`a mesh as a person installs it${why === null ? ""
     test("a request without a policy is denied", async () => {
       const source = { principal: "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-productpage" };
       expect(await details("productpage")).toMatchObject({ status: 403, flow: { verdict: "denied", source } });
+    });
+
+    test("a denial is in the store of the replica that its sidecar tells", async () => {
+      const { flow } = await details("productpage");
+      expect(flow["verdict"]).toBe("denied");
+      await vi.waitFor(async () => {
+        const found = await Promise.all(replicas.map(({ network }) => storedFlow(network, flow["id"] as string)));
+        expect(found.join("")).toContain(flow["id"]);
+      }, 30_000);
     });
 
     test("a policy by kubectl changes the revision at the sidecar, and decides", async () => {
@@ -255,4 +264,9 @@ spec:
     - from: [{ source: { principals: ["cluster.local/ns/${principal}"] } }]
       to: [{ operation: { methods: [GET] } }]
 `;
+}
+
+/** As the admin port answers, which is on loopback. */
+async function storedFlow(at: Replica["network"], id: string): Promise<string> {
+  return (await at.run(SIDECAR_UID, "curl", "-s", "-m", "8", `http://127.0.0.1:15000/flow?id=${id}`)).stdout;
 }

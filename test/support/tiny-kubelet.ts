@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ContainerSpec, type Mount, runContainer, startContainer } from "./container.ts";
 import type { AnyObject, KubeCluster } from "./kube-cluster.ts";
@@ -105,6 +105,8 @@ async function volumeOf(
   const volume = (pod.spec.volumes as AnyObject[]).find((each) => each.name === name);
   const from = join(options.directory, pod.metadata.name as string, name as string);
   mkdirSync(from, { recursive: true, mode: 0o755 });
+  // As Kubernetes makes it, whoever runs in the pod.
+  if (volume?.emptyDir !== undefined) chmodSync(from, 0o777);
   for (const [file, text] of Object.entries(await filesOf(volume, pod, options)))
     writeFileSync(join(from, file), text, { mode: 0o644 });
   return { from, to: mountPath as string, isWritable: readOnly !== true };

@@ -2,7 +2,7 @@ import { toCardeaError } from "../../core/errors.ts";
 import { type KubeApi, type KubeObject, keyOf, kubePath } from "../../core/kube.ts";
 import { KUBE } from "../../core/kube-resources.ts";
 import { POD_PORTS } from "../../core/pod-ports.ts";
-import { CONTROL_PORTS } from "../install/deployment.ts";
+import { CONTROL_PORTS } from "../install/names.ts";
 import { sidecarOf } from "../install/sidecar-pods.ts";
 
 /** A replica of the control plane, by its metrics. */

@@ -1,6 +1,6 @@
 import { type EdgeKey, type EdgeFacts, edgeFactsOf, KIND_COUNT } from "./flow-parts.ts";
 import { mayRead } from "./flow-match.ts";
-import type { EdgeEnd, EdgeSum, ReadableNamespaces } from "./query.ts";
+import type { EdgeEnd, EdgesAnswer, EdgeSum, ReadableNamespaces } from "./query.ts";
 import { SUM_COUNT } from "./roll-up.ts";
 
 interface Known {
@@ -42,6 +42,34 @@ export class EdgeSums {
     this.#byObject.set(edge, known);
     return known;
   }
+}
+
+/**
+ * What several stores answered to one question, as one: in a cluster each replica has what the sidecars that it serves told,
+ * and the two sides of an exchange may have told different ones.
+ */
+export function joinAnswers([first, ...others]: readonly [EdgesAnswer, ...EdgesAnswer[]]): EdgesAnswer {
+  if (others.length === 0) return first;
+  const all = [first, ...others];
+  const sums = new Map<string, EdgeSum>();
+  for (const sum of all.flatMap(({ edges }) => edges)) {
+    const { flows, bytesReceived, bytesSent, latencyCounts, ...facts } = sum;
+    const key = JSON.stringify(facts);
+    const before = sums.get(key);
+    sums.set(key, {
+      ...facts,
+      flows: flows + (before?.flows ?? 0),
+      bytesReceived: bytesReceived + (before?.bytesReceived ?? 0),
+      bytesSent: bytesSent + (before?.bytesSent ?? 0),
+      latencyCounts: latencyCounts.map((count, i) => count + (before?.latencyCounts[i] ?? 0)),
+    });
+  }
+  return {
+    fromMs: Math.min(...all.map(({ fromMs }) => fromMs)),
+    toMs: Math.max(...all.map(({ toMs }) => toMs)),
+    edges: oncePerExchange([...sums.values()]),
+    lostFlows: all.reduce((lost, { lostFlows }) => lost + lostFlows, 0),
+  };
 }
 
 function sumOf(facts: EdgeFacts, counts: Float64Array): EdgeSum {

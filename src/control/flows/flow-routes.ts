@@ -33,7 +33,12 @@ export function flowRoutes(queries: FlowQueries): readonly AdminRoute[] {
       const [fromMs, toMs] = [numberOf(query, "from"), numberOf(query, "to")];
       if (fromMs === undefined || toMs === undefined || fromMs >= toMs)
         throw new CardeaError("bad-input", "from and to are milliseconds since 1970, in that order");
-      return [JSON.stringify(await queries.edges({ fromMs, toMs, namespaces }))];
+      const some = query.getAll("namespace");
+      return [
+        JSON.stringify(
+          await queries.edges({ fromMs, toMs, namespaces: some.length === 0 ? namespaces : new Set(some) }),
+        ),
+      ];
     }),
     route(FLOW_PATHS.span, async () => [JSON.stringify(await queries.span())]),
   ];

@@ -28,12 +28,12 @@ export interface StorePorts {
 }
 
 /**
- * Opens the store in a directory of its own. Where its thread ends later, whatever of, another is started after a while, as
- * often as it takes. Errors: `internal` when the first does not start.
+ * Opens the store in a directory of its own. Where its thread ends, or does not start, another is started after a while, as
+ * often as it takes: certificates and policies must not wait for flows.
  */
 export async function openFlowStore(data: ThreadData, ports: StorePorts): Promise<OpenFlowStore> {
   const store = new StoreThread(data, ports);
-  await store.begin();
+  await store.begin().catch(() => undefined);
   return store;
 }
 

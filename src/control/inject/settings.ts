@@ -83,6 +83,8 @@ const SPEC = object({
   trustDomain: withDefault(parsed(string(), parseTrustDomain), parseTrustDomain("cluster.local")),
   /** host:port of the control plane, as pods resolve it. */
   controlAddress: withDefault(string(), "cardea-control.cardea-system.svc:15012"),
+  /** host:port that sidecars send their flow records to; empty: nowhere. */
+  flowCollector: withDefault(string(), ""),
   /** The namespace of the control plane, which is part of its SPIFFE ID. */
   rootNamespace: withDefault(string(), "cardea-system"),
   tokenAudience: withDefault(string(), "cardea"),

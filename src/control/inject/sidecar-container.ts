@@ -83,6 +83,7 @@ function environment({ settings, options, ports, probes, gracePeriodSec }: Sidec
     field("podIps", "status.podIPs"),
     said("trustDomain", settings.trustDomain),
     said("controlAddress", settings.controlAddress),
+    ...(settings.flowCollector === "" ? [] : [said("flowCollector", settings.flowCollector)]),
     said("controlId", spiffeIdFor(settings.trustDomain, settings.rootNamespace, "cardea-control")),
     said("logLevel", options.logLevel ?? settings.logLevel),
     said("drainTimeoutSec", String(Math.min(options.drainTimeout ?? settings.drainTimeoutSec, leftSec))),

@@ -1,5 +1,4 @@
-import { CONTROL_PORTS } from "./deployment.ts";
-import { CONTROL, LABELS, SELECTOR } from "./names.ts";
+import { CONTROL, CONTROL_PORTS, LABELS, SELECTOR } from "./names.ts";
 import { isSet, namespace, type Template, when } from "./template.ts";
 
 /** Below `system-cluster-critical`, above everything that does not say more. */

@@ -1,5 +1,6 @@
+import { FLOWS_DIRECTORY } from "../../config/kube-control-config.ts";
 import { INJECTION_KEY } from "../kube/injection-settings.ts";
-import { CONTROL, IS_DEFAULT, LABELS } from "./names.ts";
+import { CONTROL, CONTROL_PORTS, IS_DEFAULT, LABELS } from "./names.ts";
 import {
   choose,
   document,
@@ -18,7 +19,7 @@ import {
 export const CONFIG_KEYS = { control: "control.yaml", injection: INJECTION_KEY } as const;
 
 /** Values that a control plane reads once, when it starts. */
-export const READ_ONCE = ["mesh", "revision", "defaultRevision", "control.logLevel"];
+export const READ_ONCE = ["mesh", "revision", "defaultRevision", "control.logLevel", "flows"];
 
 /** The ConfigMap: how the control plane runs, and what it makes of pods. */
 export function configuration(): TemplateMap {
@@ -53,6 +54,7 @@ function control(): TemplateMap {
     revision: when(isSet("revision"), value("revision")),
     servesDefault: choose(IS_DEFAULT, true, false),
     logLevel: value("control.logLevel"),
+    flows: when(isSet("flows.store"), { directory: FLOWS_DIRECTORY }),
   };
 }
 
@@ -67,7 +69,8 @@ function injection(): TemplateMap {
       program: value("injection.program"),
       sidecar: value("injection.sidecar"),
       trustDomain: value("mesh.trustDomain"),
-      controlAddress: controlAddress(),
+      controlAddress: controlAddress(CONTROL_PORTS.grpc),
+      flowCollector: when(isSet("flows.store"), controlAddress(CONTROL_PORTS.flows)),
       rootNamespace: namespace,
       tokenAudience: value("mesh.tokenAudience"),
       tokenTtlSec: value("injection.tokenTtlSec"),
@@ -81,6 +84,6 @@ function injection(): TemplateMap {
   };
 }
 
-function controlAddress(): Template {
-  return text("cardea-control", textWhen(isSet("revision"), "-", value("revision")), ".", namespace, ".svc:15012");
+function controlAddress(port: number): Template {
+  return text("cardea-control", textWhen(isSet("revision"), "-", value("revision")), ".", namespace, `.svc:${port}`);
 }

@@ -1,11 +1,9 @@
+import { FLOWS_DIRECTORY } from "../../config/kube-control-config.ts";
 import { IMAGE } from "../../core/image.ts";
 import type { JsonObject } from "../../core/json-value.ts";
 import { CONFIG_KEYS, READ_ONCE } from "./configuration.ts";
-import { CONTROL, LABELS, SELECTOR, withRevision } from "./names.ts";
+import { CONTROL, CONTROL_PORTS, LABELS, SELECTOR, withRevision } from "./names.ts";
 import { digest, isSet, namespace, type Template, type TemplateMap, value, when } from "./template.ts";
-
-/** Ports of the control plane, by the names that others know them by. */
-export const CONTROL_PORTS = { grpc: 15_012, metrics: 15_014, webhooks: 15_017 } as const;
 
 /** Where the ConfigMap is mounted. */
 const CONFIG_DIRECTORY = "/etc/cardea";
@@ -38,6 +36,7 @@ export function service(): TemplateMap {
         servicePort("grpc-xds", CONTROL_PORTS.grpc, "grpc"),
         servicePort("http-metrics", CONTROL_PORTS.metrics, "http"),
         servicePort("https-webhooks", CONTROL_PORTS.webhooks, "https"),
+        servicePort("grpc-otlp", CONTROL_PORTS.flows, "grpc"),
       ],
     },
   };
@@ -77,6 +76,8 @@ function pod(): TemplateMap {
         name: "config",
         configMap: { name: CONTROL, items: [{ key: CONFIG_KEYS.control, path: CONFIG_KEYS.control }] },
       },
+      // What a replica was told is gone with its pod: a cluster that wants more has its own collector.
+      { name: "flows", emptyDir: { sizeLimit: value("flows.storeSize") } },
     ],
   };
 }
@@ -92,6 +93,7 @@ function container(): TemplateMap {
       { name: "grpc-xds", containerPort: CONTROL_PORTS.grpc, protocol: "TCP" },
       { name: "http-metrics", containerPort: CONTROL_PORTS.metrics, protocol: "TCP" },
       { name: "https-webhooks", containerPort: CONTROL_PORTS.webhooks, protocol: "TCP" },
+      { name: "grpc-otlp", containerPort: CONTROL_PORTS.flows, protocol: "TCP" },
     ],
     // It opens its ports when it has listed the cluster, which takes what it takes.
     startupProbe: { ...askReady(), periodSeconds: 1, failureThreshold: 300 },
@@ -104,7 +106,10 @@ function container(): TemplateMap {
       readOnlyRootFilesystem: true,
     },
     terminationMessagePolicy: "FallbackToLogsOnError",
-    volumeMounts: [{ name: "config", mountPath: CONFIG_DIRECTORY, readOnly: true }],
+    volumeMounts: [
+      { name: "config", mountPath: CONFIG_DIRECTORY, readOnly: true },
+      { name: "flows", mountPath: FLOWS_DIRECTORY },
+    ],
   };
 }
 

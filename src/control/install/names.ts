@@ -1,5 +1,9 @@
+import { FLOWS_PORT } from "../../config/kube-control-config.ts";
 import { controlName } from "../kube/control-name.ts";
 import { any, type Condition, type Expression, isSet, not, text, textWhen, value } from "./template.ts";
+
+/** Ports of the control plane, by the names that others know them by. */
+export const CONTROL_PORTS = { grpc: 15_012, metrics: 15_014, webhooks: 15_017, flows: FLOWS_PORT } as const;
 
 /** `cardea-control`, or `cardea-control-<revision>`: what everything of one installation is called. */
 export const CONTROL: Expression = withRevision(controlName(null));

@@ -94,6 +94,16 @@ export const VALUE_TABLE: Readonly<Record<string, Value>> = {
   "control.resources.requests.memory": value(QUANTITY, "256Mi", "Memory that a replica is sure of."),
   "control.resources.limits.cpu": value(QUANTITY, "2", "Processor time that a replica may take."),
   "control.resources.limits.memory": value(QUANTITY, "1Gi", "Memory that a replica may take."),
+  "flows.store": value(
+    FLAG,
+    true,
+    "Sidecars send their flow records to the control plane, whose replicas each keep what they are sent, on an emptyDir.",
+  ),
+  "flows.storeSize": value(
+    QUANTITY,
+    "3Gi",
+    "The emptyDir of each replica's store; it is told to keep 2 GiB at the most.",
+  ),
   "control.nodeSelector": value(TEXT_MAP, {}, "Labels of nodes that it may run on."),
   "control.tolerations": value(OBJECTS, [], "Taints of nodes that it may run on."),
   "control.disruptionBudget": value(FLAG, false, "Nodes are drained only while another replica is there."),

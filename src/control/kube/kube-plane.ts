@@ -1,9 +1,10 @@
-import type { KubeControlConfig } from "../../config/kube-control-config.ts";
+import type { KubeControlConfig, KubeFlowsConfig } from "../../config/kube-control-config.ts";
 import { KUBE } from "../../core/kube-resources.ts";
 import type { KubeApi } from "../../core/kube.ts";
 import type { Listening } from "../../core/ports.ts";
 import type { HttpsServerOptions } from "../../io/https-server.ts";
 import { type ControlPlane, type ControlPorts, openControlPlane } from "../control-plane.ts";
+import type { OpenFlowStore } from "../flows/open-store.ts";
 import type { RevisionArchive } from "../distribute/revision-archive.ts";
 import { guardClock } from "./clock-guard.ts";
 import { createClusterFaults } from "./cluster-faults.ts";
@@ -27,6 +28,8 @@ export interface KubePlanePorts
   extends Pick<ControlPorts, "listenTls" | "openAdmin" | "fetchText" | "clock" | "random" | "logger" | "version"> {
   readonly kube: KubeApi;
   openHttpsServer(options: HttpsServerOptions): Promise<Listening>;
+  /** The store of flow records of this replica. Left out: there is none, whatever the configuration says. */
+  readonly openStore?: (config: KubeFlowsConfig) => Promise<OpenFlowStore>;
   /** The mesh's, without what follows from the configuration. */
   readonly injection: InjectSettings;
 }
@@ -50,6 +53,7 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
 
   const plane = await openControlPlane(config, {
     ...ports,
+    ...storeOf(config, ports),
     policies,
     async openRegistry(context) {
       registry = await openKubeRegistry({ ...follow, ...context, clusterDomain: config.clusterDomain });
@@ -118,6 +122,11 @@ export async function openKubeControlPlane(config: KubeControlConfig, ports: Kub
       await plane.close(graceMs);
     },
   };
+}
+
+/** Each replica keeps what the sidecars that are connected to it tell of. */
+function storeOf({ flows }: KubeControlConfig, { openStore }: KubePlanePorts): Pick<ControlPorts, "openFlowStore"> {
+  return flows === null || openStore === undefined ? {} : { openFlowStore: () => openStore(flows) };
 }
 
 /** In a cluster the API server has the policies' texts, and no replica has a disk that outlives it. */

@@ -17,6 +17,16 @@ test("without a file the defaults hold, with what the pod knows of itself", () =
   });
 });
 
+test("flows are kept where the file says so, and nowhere without it", () => {
+  expect(parse(null).flows).toBeNull();
+  expect(parse("flows: {directory: /var/lib/x}").flows).toEqual({
+    listen: { host: "::", port: 4_317 },
+    directory: "/var/lib/x",
+    retentionMs: 604_800_000,
+    bytesMax: 2_147_483_648,
+  });
+});
+
 test("the file of a ConfigMap says the rest", () => {
   const config = parse(
     "mesh: {trustDomain: example.org, enforcement: AUDIT}\nclusterDomain: k8s.example.org\nwebhookNames: [a.example.org]\n",

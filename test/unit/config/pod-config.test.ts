@@ -107,6 +107,14 @@ test("what injection sets is what is read here", () => {
   }
 });
 
+test("flow records go to the collector that injection names, without a disk of the pod's", () => {
+  const { proxy } = parsePodConfig({ ...ENV, CARDEA_FLOW_COLLECTOR: "cardea-control.cardea-system.svc:4317" }, LABELS);
+  expect(proxy.flowCollector).toEqual({
+    address: { host: "cardea-control.cardea-system.svc", port: 4_317 },
+    spillFile: null,
+  });
+});
+
 describe("refused, by the variable's name:", () => {
   test.each<[string, Record<string, string | undefined>, string]>([
     ["a name that is missing", { CARDEA_POD_NAME: undefined }, "CARDEA_POD_NAME: is not set"],
@@ -118,6 +126,7 @@ describe("refused, by the variable's name:", () => {
       { CARDEA_CONTROL_ADDRESS: "control" },
       "CARDEA_CONTROL_ADDRESS: expected host:port",
     ],
+    ["a collector without a port", { CARDEA_FLOW_COLLECTOR: "control" }, "CARDEA_FLOW_COLLECTOR: expected host:port"],
     ["a control plane's identity that is none", { CARDEA_CONTROL_ID: "cardea" }, "CARDEA_CONTROL_ID: "],
     ["a trust domain that is none", { CARDEA_TRUST_DOMAIN: "A/b" }, "CARDEA_TRUST_DOMAIN: "],
     ["ports that are none", { CARDEA_PORTS: "http" }, "CARDEA_PORTS: expected ports like 8080/http-web"],

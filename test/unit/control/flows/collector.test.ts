@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
@@ -185,6 +185,22 @@ describe("the store behind its thread", () => {
     await store.export(flowsRequest([sampleFlow({ id, reporter: "source" })]), WEB_ID);
     await store.export(flowsRequest([sampleFlow({ id })]), PAYMENTS_ID);
     expect(await store.flow(id, "all")).toHaveLength(2);
+  });
+
+  test("is there as soon as its directory is, and until then the control plane goes on without it", async () => {
+    const blocked = join(directory, "blocked");
+    writeFileSync(blocked, "a file where the directory should be");
+    const late = await openFlowStore(
+      { directory: join(blocked, "flows"), retentionMs: 86_400_000, bytesMax: 1e9 },
+      { logger: log, clock, start: startStoreThread },
+    );
+    await expect(late.export(flowsRequest([sampleFlow()]), PAYMENTS_ID)).rejects.toMatchObject({ code: "internal" });
+    expect(log.events()).toContain("flow-store-ended");
+    rmSync(blocked);
+    await clock.advance(FLOW_LIMITS.flowStoreRestartMs);
+    await vi.waitFor(() => expect(log.events()).toContain("flow-store-again"), 20_000);
+    expect(await late.export(flowsRequest([sampleFlow()]), PAYMENTS_ID)).toMatchObject({ accepted: 1 });
+    await late.close();
   });
 
   describe("when that ends", () => {
