@@ -31,7 +31,7 @@ function placeOfVerifier() {
 
 const COMMANDS = /\/(?:src|dist)\/cli\/commands\.[jt]s$/;
 const ROOMS =
-  /\/(?:src|dist)\/(?:cli\/(?:proxy|workload-socket)|proxy\/(?:inbound|sidecar|discovery\/policy-sinks))\.[jt]s$/;
+  /\/(?:src|dist)\/(?:cli\/(?:proxy|sidecar-admin|workload-socket)|proxy\/(?:inbound|sidecar|discovery\/policy-sinks))\.[jt]s$/;
 const FINDS_FILES = /\/src\/(?:cli\/version|io\/koffi)\.ts$/;
 
 /** What the table of commands would load: never called for in a sidecar, and left where it is. */

@@ -32,7 +32,7 @@ let longestMs = 0;
 let bytes = 0;
 const beganMs = performance.now();
 let turnMs = beganMs;
-for await (const piece of formatExposition([metrics])) {
+for await (const piece of formatExposition([metrics], { format: "text", nowMs: () => 0 })) {
   bytes += Buffer.byteLength(piece);
   longestMs = Math.max(longestMs, performance.now() - turnMs);
   await new Promise((resolve) => setImmediate(resolve));

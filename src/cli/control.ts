@@ -18,6 +18,7 @@ import { openOtlpHttp } from "../io/otlp-http.ts";
 import { openStateFiles } from "../io/state-files.ts";
 import { listenTls } from "../io/tls-listener.ts";
 import { createLogger } from "../observe/log.ts";
+import { watchLoopLag } from "../observe/loop-lag.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
 import { isOnKubernetes, openKubePlane, readKubeConfig } from "./control-kubernetes.ts";
 import { gitSourceOf } from "./git-source.ts";
@@ -109,6 +110,7 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
       random: createSystemRandom(),
       logger,
       version: await readVersion(),
+      processMetrics: [watchLoopLag(systemClock)],
     });
   } catch (thrown) {
     const error = toCardeaError(thrown);

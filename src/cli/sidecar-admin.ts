@@ -2,10 +2,7 @@ import type { ProxyConfig } from "../config/proxy-config.ts";
 import type { Latest } from "../core/latest.ts";
 import type { Clock, LineSink } from "../core/ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
-import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
-import { readProcessFacts } from "../io/process-facts.ts";
-import { EXPOSITION_CONTENT_TYPE, formatExposition } from "../observe/exposition.ts";
-import { processGauges, sidecarGauges } from "../observe/gauges.ts";
+import type { AdminAnswer, AdminAsked, AdminRoute } from "../io/http-admin.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
 import { encodePem } from "../pki/pem.ts";
 import type { Discovery } from "../proxy/discovery/discovery.ts";
@@ -13,6 +10,7 @@ import type { FlowExporter } from "../proxy/flow-export/exporter.ts";
 import type { Identity } from "../proxy/identity/identity.ts";
 import type { Sidecar } from "../proxy/sidecar.ts";
 import type { SpanExporter } from "../proxy/spans/span-exporter.ts";
+import type { Exposition } from "./sidecar-metrics.ts";
 import {
   CERTS_PATH,
   ISTIO_METRICS_PATH,
@@ -54,29 +52,14 @@ export function readinessRoutes(parts: SidecarParts): readonly AdminRoute[] {
   return [{ path: SIDECAR_READY_PATH, answer: () => readiness(parts) }];
 }
 
+/** What stands behind it is loaded when the first scrape comes: a sidecar listens to its callers first. */
 export function metricsRoutes(parts: SidecarParts): readonly AdminRoute[] {
-  const { metrics, clock, version } = parts;
   const confirmedMs = followConfirmation(parts);
-  const sources = [
-    metrics,
-    sidecarGauges(
-      () => ({
-        certificateNotAfterMs: parts.identity.get()?.notAfterMs ?? null,
-        policyRevision: parts.discovery.policies.get()?.revision ?? null,
-        policyConfirmedMs: confirmedMs(),
-        flowLinesDropped: parts.lines.dropped,
-        flowExport: parts.flows?.counts ?? null,
-        spanExport: parts.spans?.counts ?? null,
-      }),
-      () => clock.wallMs(),
-    ),
-    processGauges(() => ({ version, ...readProcessFacts() })),
-  ];
-  const answer = (): AdminAnswer => ({
-    status: 200,
-    contentType: EXPOSITION_CONTENT_TYPE,
-    body: formatExposition(sources),
-  });
+  let exposition: Promise<Exposition> | null = null;
+  const answer = async (_query: URLSearchParams, asked?: AdminAsked): Promise<AdminAnswer> => {
+    exposition ??= import("./sidecar-metrics.ts").then(({ openExposition }) => openExposition(parts, confirmedMs));
+    return (await exposition).answer(asked?.accept);
+  };
   return [METRICS_PATH, ISTIO_METRICS_PATH].map((path) => ({ path, answer }));
 }
 

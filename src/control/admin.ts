@@ -1,7 +1,7 @@
 import type { Fault } from "../core/located.ts";
 import type { Clock } from "../core/ports.ts";
 import type { AdminAnswer, AdminRoute } from "../io/http-admin.ts";
-import { EXPOSITION_CONTENT_TYPE } from "../observe/exposition.ts";
+import { chooseFormat, EXPOSITION_CONTENT_TYPES } from "../observe/exposition-format.ts";
 import type { MeshSettings } from "../policy/mesh-settings.ts";
 import type { PlaneConfig } from "./control-plane.ts";
 import type { ClusterFault } from "./kube/cluster-faults.ts";
@@ -63,7 +63,7 @@ export interface AdminSources {
 export function adminRoutes(sources: AdminSources): readonly AdminRoute[] {
   return [
     { path: "/status", answer: () => json(statusOf(sources)) },
-    { path: "/metrics", answer: () => exposition(sources) },
+    { path: "/metrics", answer: (_query, asked) => exposition(sources, asked?.accept) },
     // The port is opened last: who gets an answer finds everything open.
     { path: "/readyz", answer: () => ({ status: 200, contentType: "text/plain; charset=utf-8", body: "ready\n" }) },
   ];
@@ -87,9 +87,10 @@ function statusOf({ config, source, policies, registry, sidecars, cluster }: Adm
   };
 }
 
-async function exposition(sources: AdminSources): Promise<AdminAnswer> {
+async function exposition(sources: AdminSources, accept: string | undefined): Promise<AdminAnswer> {
   const { metrics, policies, registry, sidecars, clock } = sources;
-  const body = await metrics.expose({
+  const format = chooseFormat(accept);
+  const facts = {
     nowMs: clock.wallMs(),
     connectedSidecars: sidecars.status().filter((sidecar) => sidecar.connected).length,
     services: registry.content.get().serviceCount,
@@ -98,8 +99,9 @@ async function exposition(sources: AdminSources): Promise<AdminAnswer> {
     registryFaults: registry.faults.get().length,
     notAfterMs: sources.notAfterMs(),
     cluster: sources.cluster?.() ?? null,
-  });
-  return { status: 200, contentType: EXPOSITION_CONTENT_TYPE, body };
+  };
+  const body = await metrics.expose(facts, { format, nowMs: () => clock.monotonicMs() });
+  return { status: 200, contentType: EXPOSITION_CONTENT_TYPES[format], body };
 }
 
 function json(value: ControlStatus): AdminAnswer {

@@ -12,6 +12,7 @@ import { type SpiffeId, spiffeIdFor } from "../core/spiffe-id.ts";
 import type { StateFiles } from "../core/state-files.ts";
 import type { AdminRoute, HttpAdminOptions } from "../io/http-admin.ts";
 import { trustBundlesOf } from "../pki/bundle.ts";
+import type { MetricSource } from "../observe/metric-source.ts";
 import { adminRoutes, type ClusterStatus } from "./admin.ts";
 import type { WebhooksOptions } from "./admission/open-webhooks.ts";
 import { createPolicyWorld } from "./admission/policy-world.ts";
@@ -65,6 +66,8 @@ export interface ControlPorts {
   readonly logger: Logger;
   /** Of this program, for the metrics. */
   readonly version: string;
+  /** What the process tells of itself besides. */
+  readonly processMetrics?: readonly MetricSource[];
   /** How callers prove who they are. Left out: by join tokens of the state. */
   readonly attest?: Attest;
   /** Metrics and readiness for others than this machine. Left out: they are on the admin port alone. */
@@ -153,7 +156,7 @@ async function openParts(
   const registry = await ports.openRegistry({ api, trustDomain, plaintext });
   closing.push(() => registry.close());
   const sidecars = createSidecars(clock);
-  const metrics = createControlMetrics(ports.version);
+  const metrics = createControlMetrics(ports.version, ports.processMetrics);
   const identity = await openIdentity(config, ports, { sidecars, metrics, closing });
   const keys = followKeys(policies, { ...ports, observer: metrics.keys });
   closing.push(() => keys.close());

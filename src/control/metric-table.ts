@@ -20,6 +20,20 @@ export const CONTROL_METRIC_TABLE = {
     [],
     "Seconds from a change to the moment at which a sidecar that it concerns has all of it in force.",
   ),
+  pilot_info: metric("gauge", ["version"], "What runs here under istiod's name; always 1."),
+  istio_build: metric(
+    "gauge",
+    ["component", "tag"],
+    "What runs here under Istio's name: pilot, and the version; always 1.",
+  ),
+  galley_validation_passed: metric("counter", [], "Policies that the webhook took."),
+  galley_validation_failed: metric("counter", [], "Policies that the webhook refused."),
+  sidecar_injection_success_total: metric(
+    "counter",
+    [],
+    "Pods that the webhook answered for, with a sidecar or without.",
+  ),
+  sidecar_injection_failure_total: metric("counter", [], "Pods that the webhook refused or could not answer for."),
   pilot_services: metric("gauge", [], "Services in the registry."),
   citadel_server_csr_count: metric("counter", [], "Certificate signing requests that came."),
   citadel_server_success_cert_issuance_count: metric("counter", [], "Certificates that were issued."),
@@ -91,6 +105,7 @@ export const CONTROL_METRIC_TABLE = {
   ),
   cardea_build_info: metric("gauge", ["version", "node_version"], "What runs here; always 1."),
   cardea_event_loop_active_seconds_total: metric("counter", [], "Time in which the event loop was busy."),
+  cardea_event_loop_lag_seconds: metric("histogram", [], "How late timers are called, sampled four times a second."),
 } as const satisfies Record<string, ControlMetric>;
 
 export type ControlMetricName = keyof typeof CONTROL_METRIC_TABLE;

@@ -1,8 +1,11 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { ADDRESS_TYPE, POLICY_SET_TYPE, POLICY_TYPE } from "../api/resource-types.ts";
 import type { ErrorCode } from "../core/errors.ts";
+import { type ExpositionOptions, formatExposition } from "../observe/exposition.ts";
+import type { MetricSource } from "../observe/metric-source.ts";
 import type { ClusterStatus } from "./admin.ts";
 import type { AdmissionObserver } from "./admission/admission-route.ts";
+import { WEBHOOK_PATHS } from "./admission/webhook-configuration.ts";
 import type { IssuanceObserver } from "./ca/certificate-service.ts";
 import type { DiscoveryObserver } from "./distribute/discovery-call.ts";
 import type { FlowObserver } from "./flows/logs-service.ts";
@@ -10,6 +13,7 @@ import type { KeyObserver } from "./jwks/key-cache.ts";
 import { CLUSTER_FAULT_TABLE } from "./kube/cluster-faults.ts";
 import { CONTROL_METRIC_TABLE, type ControlMetricName, CONVERGENCE_BUCKETS } from "./metric-table.ts";
 import { processRegistry } from "./process-metrics.ts";
+import { registrySource } from "./registry-source.ts";
 import type { SpanObserver } from "./traces/span-forwarder.ts";
 
 /** What the control plane counts as it happens, and shows together with what it knows at the moment of a scrape. */
@@ -20,8 +24,7 @@ export interface ControlMetrics {
   readonly flows: FlowObserver;
   readonly keys: KeyObserver;
   readonly spans: SpanObserver;
-  /** Prometheus' text format 0.0.4. */
-  expose(facts: ControlFacts): Promise<string>;
+  expose(facts: ControlFacts, options: ExpositionOptions): Promise<AsyncIterable<string>>;
 }
 
 /** What is so at a moment. */
@@ -40,7 +43,7 @@ export interface ControlFacts {
 }
 
 /** Counts from zero. prom-client's own metrics of the process come with it; a sidecar never loads it. */
-export function createControlMetrics(version: string): ControlMetrics {
+export function createControlMetrics(version: string, ofTheProcess: readonly MetricSource[] = []): ControlMetrics {
   const registry = new Registry();
   const ofProcess = processRegistry();
   const { issuance, discovery } = createObservers(registry);
@@ -48,7 +51,7 @@ export function createControlMetrics(version: string): ControlMetrics {
   const rejected = counter(registry, "cardea_flows_rejected_total");
   const forwarded = counter(registry, "cardea_spans_forwarded_total");
   const dropped = counter(registry, "cardea_spans_forward_dropped_total");
-  const reviews = counter(registry, "cardea_admission_reviews_total");
+  const admission = admissionCounters(registry);
   const [fetched, failed] = [
     counter(registry, "pilot_jwks_resolver_network_fetch_success_total"),
     counter(registry, "pilot_jwks_resolver_network_fetch_fail_total"),
@@ -57,17 +60,35 @@ export function createControlMetrics(version: string): ControlMetrics {
   return {
     issuance,
     discovery,
-    admission: { reviewed: (path, outcome) => reviews.inc({ path, outcome }) },
+    admission,
     flows: { stored: (flows) => stored.inc(flows), rejected: (flows) => rejected.inc(flows) },
     spans: {
       forwarded: (spans) => forwarded.inc(spans),
       dropped: (reason, spans) => dropped.inc({ reason }, spans),
     },
     keys: { fetched: () => fetched.inc(), failed: () => failed.inc() },
-    async expose(facts) {
+    async expose(facts, options) {
       showFacts(facts);
-      const texts = await Promise.all([registry.metrics(), ofProcess.metrics()]);
-      return withoutDisputedTypes(texts.join(""));
+      const sources = await Promise.all([registrySource(registry), registrySource(ofProcess)]);
+      return formatExposition([...sources, ...ofTheProcess], options);
+    },
+  };
+}
+
+function admissionCounters(registry: Registry): AdmissionObserver {
+  const reviews = counter(registry, "cardea_admission_reviews_total");
+  const valid = counter(registry, "galley_validation_passed");
+  const invalid = counter(registry, "galley_validation_failed");
+  const injected = counter(registry, "sidecar_injection_success_total");
+  const failed = counter(registry, "sidecar_injection_failure_total");
+  const ends = new Map<string, readonly [good: Counter, bad: Counter]>([
+    [WEBHOOK_PATHS.inject, [injected, failed]],
+    [WEBHOOK_PATHS.policies, [valid, invalid]],
+  ]);
+  return {
+    reviewed(path, outcome) {
+      reviews.inc({ path, outcome });
+      ends.get(path)?.[outcome === "admitted" || outcome === "patched" ? 0 : 1].inc();
     },
   };
 }
@@ -132,6 +153,8 @@ function createGauges(registry: Registry, version: string): (facts: ControlFacts
   const meshless = gauge(registry, "cardea_meshless_pods");
   const faults = gauge(registry, "cardea_cluster_faults");
   gauge(registry, "cardea_build_info").set({ version, node_version: process.version }, 1);
+  gauge(registry, "istio_build").set({ component: "pilot", tag: version }, 1);
+  gauge(registry, "pilot_info").set({ version }, 1);
   return (facts) => {
     for (const each of plain) each.gauge.set(each.read(facts));
     for (const [certificate, endMs] of Object.entries(facts.notAfterMs))
@@ -157,12 +180,4 @@ function gauge(registry: Registry, name: ControlMetricName): Gauge {
 function describe(name: ControlMetricName) {
   const { means, labels } = CONTROL_METRIC_TABLE[name];
   return { name, help: means, labelNames: [...labels] };
-}
-
-/**
- * Istio's counters have names that Prometheus keeps for other types (no _total; _count), and `promtool check metrics`
- * objects. The names are what boards look for; the type decides nothing there, so those are shown as untyped.
- */
-function withoutDisputedTypes(text: string): string {
-  return text.replace(/^# TYPE (\S+(?<!_total)) counter$/gm, "# TYPE $1 untyped");
 }

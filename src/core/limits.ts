@@ -371,7 +371,12 @@ export const LIMIT_TABLE = {
     "For so long the Kubernetes API must say that it has no such kind before objects of it that we hold are dropped.",
   ),
   kubeRetryMsMax: limit(30_000, "ms", "Longest wait between two tries to list or watch a kind."),
-  metricSeriesMax: limit(2_000, "count", 'Label sets of one metric; the rest is counted under "unknown".'),
+  metricSeriesMax: limit(2_000, "count", "Label sets of one metric; the rest is counted as otel_metric_overflow."),
+  metricSeriesIdleMs: limit(
+    3_600_000,
+    "ms",
+    "A label set that has not moved for so long, and was told to a scraper since, is forgotten; it begins again at zero.",
+  ),
   adminConnectionsMax: limit(64, "count", "Connections to one admin, metrics or readiness port."),
   logFieldBytesMax: limit(2_048, "bytes", "One text field of a flow record; longer ones are cut and marked."),
 } as const satisfies Record<string, Limit>;

@@ -8,7 +8,12 @@ export interface AdminRoute {
   readonly path: string;
   /** GET (with HEAD) unless said. */
   readonly method?: "GET" | "POST";
-  answer(query: URLSearchParams): AdminAnswer | Promise<AdminAnswer>;
+  answer(query: URLSearchParams, asked?: AdminAsked): AdminAnswer | Promise<AdminAnswer>;
+}
+
+/** What else of a request an answer may depend on. */
+export interface AdminAsked {
+  readonly accept: string | undefined;
 }
 
 export interface AdminAnswer {
@@ -93,7 +98,7 @@ async function decideAnswer(options: HttpAdminOptions, request: IncomingMessage)
   if (route === undefined) return refusal(405, "method not allowed");
   // A browser names the page that sends a form; no page of another origin may change anything here.
   if (method === "POST" && request.headers.origin !== undefined) return refusal(403, "not from a web page");
-  return await route.answer(url.searchParams);
+  return await route.answer(url.searchParams, { accept: request.headers.accept });
 }
 
 /** localhost, 127.0.0.0/8 or ::1, with or without a port (RFC 9110 section 7.2). */

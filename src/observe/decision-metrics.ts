@@ -1,4 +1,5 @@
-import { formatLabels, formatSample, type MetricFamily, type MetricSource } from "./exposition.ts";
+import type { MetricFamily, MetricSource } from "./metric-source.ts";
+import { formatLabels, formatSample } from "./sample-text.ts";
 import { type FlowReason, type FlowRecord, REPORTERS, VERDICTS } from "./flow.ts";
 import { METRIC_TABLE } from "./metric-table.ts";
 

@@ -6,6 +6,12 @@ export const UNKNOWN = "unknown";
 /** And for the revision of a workload that has no version. */
 const NO_REVISION = "latest";
 
+/**
+ * The cluster of whatever is known. It is one, and this is Istio's name of it where nobody gave another; Kiali asks for
+ * that one, and leaves out traffic of a known namespace in an unknown cluster.
+ */
+const CLUSTER = "Kubernetes";
+
 /** What of a flow names the pair of workloads it ran between. */
 export type FlowPair = Pick<FlowRecord, "reporter" | "source" | "destination" | "tls">;
 
@@ -64,6 +70,7 @@ function workloadLabels(peer: FlowPeer): readonly string[] {
     peer.principal ?? UNKNOWN,
     peer.labels === null ? UNKNOWN : canonicalName(peer),
     peer.labels === null || revision === NO_REVISION ? UNKNOWN : revision,
+    peer.namespace === null && peer.service === null ? UNKNOWN : CLUSTER,
   ];
 }
 

@@ -1,4 +1,5 @@
-import { formatLabels, formatSample, type MetricFamily, type MetricSource } from "./exposition.ts";
+import type { MetricFamily, MetricSource } from "./metric-source.ts";
+import { formatLabels, formatSample } from "./sample-text.ts";
 import { METRIC_TABLE, type MetricName } from "./metric-table.ts";
 
 /** What a sidecar knows of itself at a moment; null where there is nothing yet. */
@@ -65,6 +66,7 @@ export function processGauges(readFacts: () => ProcessFacts): MetricSource {
     *families() {
       const facts = readFacts();
       yield one("cardea_build_info", 1, [facts.version, facts.nodeVersion]);
+      yield one("istio_build", 1, ["proxy", facts.version]);
       yield one("cardea_event_loop_active_seconds_total", facts.eventLoopActiveSec);
       yield one("process_cpu_seconds_total", facts.cpuSec);
       yield one("process_resident_memory_bytes", facts.residentBytes);

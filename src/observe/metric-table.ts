@@ -15,6 +15,7 @@ export const PAIR_LABELS = [
   "source_principal",
   "source_app",
   "source_version",
+  "source_cluster",
   "source_canonical_service",
   "source_canonical_revision",
   "destination_workload",
@@ -22,6 +23,7 @@ export const PAIR_LABELS = [
   "destination_principal",
   "destination_app",
   "destination_version",
+  "destination_cluster",
   "destination_service",
   "destination_service_name",
   "destination_service_namespace",
@@ -30,6 +32,12 @@ export const PAIR_LABELS = [
   "request_protocol",
   "connection_security_policy",
 ] as const;
+
+/**
+ * What the series for all label sets beyond the limit has besides, as "true": OpenTelemetry's otel.metric.overflow
+ * (specification, metrics/sdk, "Overflow attribute") as its exporters write it for Prometheus.
+ */
+export const OVERFLOW_LABEL = "otel_metric_overflow";
 
 const REQUEST_LABELS = [...PAIR_LABELS, "response_code", "grpc_response_status", "response_flags"] as const;
 const TCP_LABELS = [...PAIR_LABELS, "response_flags"] as const;
@@ -86,7 +94,13 @@ export const METRIC_TABLE = {
     "counter",
     [],
     "sidecar",
-    "Events that were counted under unknown labels because the limit metricSeriesMax was reached.",
+    "Events that were counted in series with otel_metric_overflow because the limit metricSeriesMax was reached.",
+  ),
+  cardea_metric_series: metric(
+    "gauge",
+    ["kind"],
+    "sidecar",
+    "Label sets that are counted under now, of the limit metricSeriesMax: requests, connections, traffic.",
   ),
   cardea_flow_lines_dropped_total: metric(
     "counter",
@@ -126,12 +140,24 @@ export const METRIC_TABLE = {
     "sidecar",
     "Time since the control plane last confirmed the policy set in force; absent before the first.",
   ),
+  istio_build: metric(
+    "gauge",
+    ["component", "tag"],
+    "every process",
+    "What runs here under Istio's name: component is proxy or pilot, tag the version; always 1.",
+  ),
   cardea_build_info: metric("gauge", ["version", "node_version"], "every process", "What runs here; always 1."),
   cardea_event_loop_active_seconds_total: metric(
     "counter",
     [],
     "every process",
     "Time in which the event loop was busy; its rate is the utilisation of the one thread that moves the traffic.",
+  ),
+  cardea_event_loop_lag_seconds: metric(
+    "histogram",
+    [],
+    "every process",
+    "How late timers are called, sampled four times a second: so late is a request that comes at that moment.",
   ),
   process_cpu_seconds_total: metric("counter", [], "every process", "User and system processor time."),
   process_resident_memory_bytes: metric("gauge", [], "every process", "Resident memory."),
@@ -141,7 +167,10 @@ export const METRIC_TABLE = {
 
 export type MetricName = keyof typeof METRIC_TABLE;
 
-/** Upper bounds of all histograms, whatever their unit: Envoy's defaults, which Istio leaves as they are. */
+/** Upper bounds of cardea_event_loop_lag_seconds. */
+export const LAG_BUCKETS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+/** Upper bounds of all other histograms, whatever their unit: Envoy's defaults, which Istio leaves as they are. */
 export const BUCKETS: readonly number[] = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,

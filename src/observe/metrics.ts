@@ -1,8 +1,10 @@
 import { LIMITS } from "../core/limits.ts";
 import { DecisionMetrics } from "./decision-metrics.ts";
-import { formatSample, type MetricSource } from "./exposition.ts";
+import type { MetricFamily, MetricSource } from "./metric-source.ts";
+import { formatLabels, formatSample } from "./sample-text.ts";
 import type { FlowRecord } from "./flow.ts";
 import type { FlowPair } from "./flow-labels.ts";
+import { METRIC_TABLE } from "./metric-table.ts";
 import { RequestMetrics } from "./request-metrics.ts";
 import { TcpMetrics } from "./tcp-metrics.ts";
 import { type TrafficCounts, TrafficMetrics } from "./traffic-metrics.ts";
@@ -14,8 +16,11 @@ export type { FlowPair } from "./flow-labels.ts";
  * `source` and `destination` objects that are used again (see FlowPeer) are looked up by identity.
  */
 export interface DataPathMetrics extends MetricSource {
-  /** A request has ended, in whatever way: istio_requests_total and its histograms, cardea_decisions_total. */
-  recordRequest(flow: FlowRecord): void;
+  /**
+   * A request has ended, in whatever way: istio_requests_total and its histograms, cardea_decisions_total. `isSampled`:
+   * its trace is kept, so that it may be an exemplar.
+   */
+  recordRequest(flow: FlowRecord, isSampled?: boolean): void;
   /** A connection was refused before there was a request or a permit: cardea_decisions_total. */
   recordRefused(flow: FlowRecord): void;
   /** An opaque connection was opened after its permit: istio_tcp_connections_opened_total. */
@@ -36,8 +41,8 @@ export function createDataPathMetrics(seriesMax: number = LIMITS.metricSeriesMax
   const traffic = new TrafficMetrics(seriesMax);
   return {
     traffic,
-    recordRequest(flow) {
-      requests.record(flow);
+    recordRequest(flow, isSampled = false) {
+      requests.record(flow, isSampled);
       decisions.record(flow);
     },
     recordRefused: (flow) => decisions.record(flow),
@@ -47,13 +52,26 @@ export function createDataPathMetrics(seriesMax: number = LIMITS.metricSeriesMax
       tcp.closed(flow);
       decisions.record(flow);
     },
-    *families() {
-      yield* requests.families();
+    *families(format) {
+      yield* requests.families(format);
       yield* tcp.families();
       yield* decisions.families();
       yield* traffic.families();
       const name = "cardea_metric_overflow_total";
       yield { name, samples: [formatSample(name, "", requests.overflows + tcp.overflows + traffic.overflows)] };
+      yield sizes({ requests: requests.size, connections: tcp.size, traffic: traffic.size });
+    },
+    told(nowMs) {
+      requests.told(nowMs);
+      tcp.told(nowMs);
+      traffic.told(nowMs);
     },
   };
+}
+
+function sizes(byKind: Readonly<Record<string, number>>): MetricFamily {
+  const name = "cardea_metric_series";
+  const { labels } = METRIC_TABLE[name];
+  const samples = Object.entries(byKind).map(([kind, size]) => formatSample(name, formatLabels(labels, [kind]), size));
+  return { name, samples };
 }

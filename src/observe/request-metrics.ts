@@ -1,12 +1,16 @@
-import { formatLabels, formatSample, type MetricFamily, type MetricSource } from "./exposition.ts";
+import { LIMITS } from "../core/limits.ts";
+import { type Exemplars, keepExemplar, newExemplars } from "./exemplars.ts";
+import type { MetricFamily, MetricSource } from "./metric-source.ts";
+import { formatLabels, formatSample } from "./sample-text.ts";
+import type { ExpositionFormat } from "./exposition-format.ts";
 import type { FlowReason, FlowRecord } from "./flow.ts";
 import { overflowLabelValues, pairLabelValues, responseFlagOf, UNKNOWN } from "./flow-labels.ts";
-import { BUCKETS, METRIC_TABLE, type MetricName } from "./metric-table.ts";
+import { HISTOGRAM_STRIDE, histogramSamples, observe } from "./histogram.ts";
+import { METRIC_TABLE, type MetricName, OVERFLOW_LABEL } from "./metric-table.ts";
 import { PairMemo } from "./pair-memo.ts";
 import { SeriesBlock, type SeriesOffset } from "./series-block.ts";
 
 // Where a series' numbers lie: the count of requests, then three histograms, each a sum and its buckets.
-const HISTOGRAM_STRIDE = 1 + BUCKETS.length + 1;
 const COUNT = 0;
 const DURATION = 1;
 const RECEIVED = DURATION + HISTOGRAM_STRIDE;
@@ -22,14 +26,17 @@ const REASONS_MAX = 1_024;
 /** What istio_requests_total and its three histograms count. */
 export class RequestMetrics implements MetricSource {
   readonly #block: SeriesBlock;
-  readonly #series = new PairMemo<Map<number, SeriesOffset>>();
+  #series = new PairMemo<Map<number, SeriesOffset>>();
+  /** Of durations; only of series that had a sampled trace. */
+  readonly #exemplars = new Map<SeriesOffset, Exemplars>();
   readonly #reasons = new Map<FlowReason, number>();
 
   constructor(seriesMax: number) {
     this.#block = new SeriesBlock(STRIDE, seriesMax);
   }
 
-  record(flow: FlowRecord): void {
+  /** `isSampled`: the request's trace is kept somewhere, so that its id leads to something. */
+  record(flow: FlowRecord, isSampled: boolean): void {
     const outcomes = this.#series.of(flow, newOutcomes);
     const denied = flow.verdict === "denied" ? 1 : 0;
     const status = (flow.status ?? 0) * GRPC_STATUSES_MAX + (flow.grpcStatus ?? -1) + 1;
@@ -41,7 +48,8 @@ export class RequestMetrics implements MetricSource {
     }
     const { values } = this.#block;
     values[offset + COUNT]!++;
-    observe(values, offset + DURATION, flow.durationMs);
+    const bucket = observe(values, offset + DURATION, flow.durationMs);
+    if (isSampled) this.#keepExemplar(flow, offset, bucket);
     observe(values, offset + RECEIVED, flow.bytesReceived);
     observe(values, offset + SENT, flow.bytesSent);
   }
@@ -51,14 +59,39 @@ export class RequestMetrics implements MetricSource {
     return this.#block.sumBeyondLimit(COUNT);
   }
 
-  *families(): Generator<MetricFamily> {
+  /** Label sets that are counted under now. */
+  get size(): number {
+    return this.#block.size;
+  }
+
+  *families(format: ExpositionFormat): Generator<MetricFamily> {
+    const histogram = (name: MetricName, part: number): MetricFamily => ({
+      name,
+      samples: this.#histogram(name, part, format),
+    });
     yield { name: "istio_requests_total", samples: this.#counts() };
-    yield {
-      name: "istio_request_duration_milliseconds",
-      samples: this.#histogram("istio_request_duration_milliseconds", DURATION),
-    };
-    yield { name: "istio_request_bytes", samples: this.#histogram("istio_request_bytes", RECEIVED) };
-    yield { name: "istio_response_bytes", samples: this.#histogram("istio_response_bytes", SENT) };
+    yield histogram("istio_request_duration_milliseconds", DURATION);
+    yield histogram("istio_request_bytes", RECEIVED);
+    yield histogram("istio_response_bytes", SENT);
+  }
+
+  told(nowMs: number): void {
+    const gone = this.#block.forgetIdle({
+      nowMs,
+      idleMs: LIMITS.metricSeriesIdleMs,
+      movementOf: (values, offset) => values[offset + COUNT]!,
+      isHeld: () => false,
+    });
+    for (const offset of gone) this.#exemplars.delete(offset);
+    // It remembers offsets of what is gone; what is left is found again by its labels.
+    if (gone.length > 0) this.#series = new PairMemo();
+  }
+
+  #keepExemplar({ traceId, durationMs, timeMs }: FlowRecord, offset: SeriesOffset, bucket: number): void {
+    if (traceId === null) return;
+    let exemplars = this.#exemplars.get(offset);
+    if (exemplars === undefined) this.#exemplars.set(offset, (exemplars = newExemplars()));
+    keepExemplar(exemplars, bucket, { traceId, value: durationMs, timeMs });
   }
 
   /** Reasons are few and fixed; a small number of each makes a key without building a text. */
@@ -75,9 +108,11 @@ export class RequestMetrics implements MetricSource {
     }
   }
 
-  *#histogram(name: MetricName, part: number): Generator<string> {
-    for (const [labels, offset] of this.#block.entries())
-      yield* histogramSamples(name, labels, this.#block.values, offset + part);
+  *#histogram(name: MetricName, part: number, format: ExpositionFormat): Generator<string> {
+    for (const [labels, offset] of this.#block.entries()) {
+      const exemplars = part === DURATION && format === "openmetrics" ? this.#exemplars.get(offset) : undefined;
+      yield* histogramSamples({ name, labels, values: this.#block.values, at: offset + part, exemplars }, format);
+    }
   }
 }
 
@@ -94,31 +129,11 @@ function requestLabels(flow: FlowRecord): string {
 }
 
 function overflowLabels(flow: FlowRecord): string {
-  return formatLabels(LABELS, [...overflowLabelValues(flow, protocolOf(flow)), UNKNOWN, UNKNOWN, UNKNOWN]);
+  const values = [...overflowLabelValues(flow, protocolOf(flow)), UNKNOWN, UNKNOWN, UNKNOWN, "true"];
+  return formatLabels([...LABELS, OVERFLOW_LABEL], values);
 }
 
 /** Istio's request_protocol. */
 function protocolOf({ grpcStatus }: FlowRecord): "http" | "grpc" {
   return grpcStatus === null ? "http" : "grpc";
-}
-
-/** Adds one observation to the histogram at `at`: its sum, then a count for each bucket and one for beyond. */
-function observe(values: Float64Array, at: number, value: number): void {
-  values[at]! += value;
-  let bucket = 0;
-  while (bucket < BUCKETS.length && value > BUCKETS[bucket]!) bucket++;
-  values[at + 1 + bucket]!++;
-}
-
-function* histogramSamples(name: string, labels: string, values: Float64Array, at: number): Generator<string> {
-  // The buckets are read together, so that count and buckets agree although the scrape goes on in slices.
-  const counts = values.slice(at + 1, at + HISTOGRAM_STRIDE);
-  const sum = values[at]!;
-  let count = 0;
-  for (let bucket = 0; bucket < counts.length; bucket++) {
-    count += counts[bucket]!;
-    yield formatSample(`${name}_bucket`, `${labels},le="${BUCKETS[bucket] ?? "+Inf"}"`, count);
-  }
-  yield formatSample(`${name}_sum`, labels, sum);
-  yield formatSample(`${name}_count`, labels, count);
 }

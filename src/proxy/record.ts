@@ -105,7 +105,7 @@ export class Recorder {
 
   request(seen: RequestSeen, outcome: Outcome): void {
     const flow = this.#flow("http", seen, outcome);
-    this.#metrics.recordRequest(flow);
+    this.#metrics.recordRequest(flow, seen.trace !== null && seen.trace.isSampled);
     this.#keep(flow);
     const { trace } = seen;
     if (this.#tracing === null || trace === null) return;

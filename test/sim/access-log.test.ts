@@ -30,7 +30,7 @@ describe("with access logging off", () => {
     say(mesh.ordersApp[0]!, OK);
     await mesh.settle();
     expect(mesh.flows()).toEqual([]);
-    const families = [...mesh.orders.metrics.families()];
+    const families = [...mesh.orders.metrics.families("text")];
     const requests = families.find(({ name }) => name === "istio_requests_total");
     expect([...(requests?.samples ?? [])]).toEqual([expect.stringMatching(/response_code="200".* 1$/)]);
   });

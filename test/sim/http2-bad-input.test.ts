@@ -369,7 +369,7 @@ function goawayOf(caller: Collected): number | undefined {
 
 /** What cardea_decisions_total says of a reason. */
 function countOf({ metrics }: SimMesh["web"], reason: string): number {
-  const lines = [...metrics.families()].flatMap((family) => [...family.samples]);
+  const lines = [...metrics.families("text")].flatMap((family) => [...family.samples]);
   const own = lines.filter((each) => each.startsWith("cardea_decisions_total") && each.includes(`reason="${reason}"`));
   return own.reduce((sum, each) => sum + Number(each.trim().split(" ").at(-1)), 0);
 }

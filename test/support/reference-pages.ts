@@ -10,7 +10,7 @@ import { TRACE_LIMIT_TABLE } from "../../src/core/trace-limits.ts";
 import { FLOW_LIMIT_TABLE } from "../../src/core/flow-limits.ts";
 import { LIMIT_TABLE } from "../../src/core/limits.ts";
 import { FLOW_FIELDS } from "../../src/observe/flow.ts";
-import { BUCKETS, METRIC_TABLE, PAIR_LABELS } from "../../src/observe/metric-table.ts";
+import { BUCKETS, LAG_BUCKETS, METRIC_TABLE, OVERFLOW_LABEL, PAIR_LABELS } from "../../src/observe/metric-table.ts";
 import { policyFindingsPage } from "./policy-findings-page.ts";
 import { annotationsPage } from "./annotations-page.ts";
 import { doctorPage, valuesPage } from "./install-pages.ts";
@@ -84,13 +84,18 @@ function metricsPage(): string {
   ]);
   const intro = [
     "A sidecar serves them at `/metrics` and `/stats/prometheus` of its metrics port, the control plane at `/metrics` of",
-    "its admin port, in Prometheus' text format. The names, labels and buckets of `istio_*` are Istio's; `pilot_*` and",
-    "`citadel_*` are istiod's.",
+    "its admin port: as OpenMetrics 1.0 to who asks for it, as Prometheus does, else in Prometheus' text format 0.0.4. The",
+    "names, labels and buckets of `istio_*` are Istio's; `pilot_*`, `citadel_*`, `galley_*` and `sidecar_injection_*` are",
+    "istiod's. In OpenMetrics the buckets of durations have exemplars, with the `trace_id` of a sampled request.",
+    "",
+    "A label set that has not moved for `metricSeriesIdleMs` and was told since is forgotten, and begins again at zero, which",
+    "`rate()` takes for a restart. At `metricSeriesMax` label sets the rest is counted in series with",
+    `\`${OVERFLOW_LABEL}="true"\`, their other labels "unknown"; see [limits](limits.md).`,
   ];
   return page("Metrics", "src/observe/metric-table.ts and src/control/metric-table.ts", intro, [
     table(["metric", "type", "labels", "served by", "meaning"], rows),
     `*The pair*: ${PAIR_LABELS.map((label) => `\`${label}\``).join(", ")}.`,
-    `Buckets of all these histograms: ${BUCKETS.join(", ")}.`,
+    `Buckets of all these histograms: ${BUCKETS.join(", ")}; of \`cardea_event_loop_lag_seconds\`: ${LAG_BUCKETS.join(", ")}.`,
     ...controlMetrics(),
   ]);
 }
@@ -108,13 +113,13 @@ function controlMetrics(): readonly string[] {
     `Buckets of \`pilot_proxy_convergence_time\`: ${CONVERGENCE_BUCKETS.join(", ")}.`,
     [
       "Besides them prom-client's metrics of the process: `process_*` and `nodejs_*`. Counters under Istio's names that do",
-      "not end in `_total` are typed `untyped` in the exposition: Prometheus' rules know no counter of such a name, and",
-      "`promtool check metrics` would object.",
+      "not end in `_total` are told as `untyped` (OpenMetrics: `unknown`): Prometheus' rules know no counter of such a name,",
+      "`promtool check metrics` would object, and OpenMetrics has none.",
     ].join("\n"),
   ];
 }
 
-/** The twenty labels of a pair of workloads are listed once, below the table. */
+/** The labels of a pair of workloads are listed once, below the table. */
 function labelsText(labels: readonly string[]): string {
   const hasPair = PAIR_LABELS.every((label) => labels.includes(label));
   const others = hasPair ? labels.filter((label) => !PAIR_LABELS.some((each) => each === label)) : labels;

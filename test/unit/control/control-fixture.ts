@@ -14,6 +14,7 @@ import { openStateFiles } from "../../../src/io/state-files.ts";
 import { listenTls } from "../../../src/io/tls-listener.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../../../src/policy/mesh-settings.ts";
 import type { TrustBundles } from "../../../src/pki/bundle.ts";
+import { watchLoopLag } from "../../../src/observe/loop-lag.ts";
 import { type AwaitedLog, createAwaitedLog } from "../../support/awaited-log.ts";
 import { testRandom } from "../../support/test-control.ts";
 import { type JoinOptions, joinSidecar, readBundles, type TestSidecar } from "./join-sidecar.ts";
@@ -72,6 +73,7 @@ export async function openControlFixture(settings: MeshSettings = DEFAULT_MESH_S
       random: testRandom,
       logger: log,
       version: "0.0.0-test",
+      processMetrics: [watchLoopLag(systemClock)],
     });
     port = plane.address.port;
     return plane;

@@ -160,7 +160,7 @@ test.each([
   const metrics = createControlMetrics("0");
   metrics.issuance.requested();
   metrics.issuance.refused(code);
-  const text = await metrics.expose({
+  const facts = {
     nowMs: 0,
     connectedSidecars: 0,
     services: 0,
@@ -169,7 +169,9 @@ test.each([
     registryFaults: 0,
     cluster: null,
     notAfterMs: { root: 0, intermediate: 0, serving: 0 },
-  });
+  };
+  let text = "";
+  for await (const piece of await metrics.expose(facts, { format: "text", nowMs: () => 0 })) text += piece;
   const ends = text.match(/^citadel_server_(?!csr_count|\w*expiry)\w+ 1$/gm);
   expect(ends).toEqual([`${name} 1`]);
   expect(valueOf(text, "citadel_server_csr_count")).toBe(1);

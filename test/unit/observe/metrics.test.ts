@@ -1,10 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { formatExposition, type MetricSource } from "../../../src/observe/exposition.ts";
+import { formatExposition } from "../../../src/observe/exposition.ts";
+import type { MetricSource } from "../../../src/observe/metric-source.ts";
 import type { FlowPeer } from "../../../src/observe/flow.ts";
 import { processGauges, sidecarGauges } from "../../../src/observe/gauges.ts";
+import { watchLoopLag } from "../../../src/observe/loop-lag.ts";
 import { BUCKETS, METRIC_TABLE } from "../../../src/observe/metric-table.ts";
-import { createDataPathMetrics, type DataPathMetrics } from "../../../src/observe/metrics.ts";
+import { createDataPathMetrics } from "../../../src/observe/metrics.ts";
+import { expose, samplesOf, valueOf } from "../../support/expose.ts";
+import { createSimClock } from "../../support/sim-clock.ts";
 import { plaintextFlow, sampleFlow, WEB } from "../../support/sample-flow.ts";
 
 describe("the data path's metrics", () => {
@@ -21,6 +25,7 @@ describe("the data path's metrics", () => {
         source_principal: "spiffe://cluster.local/ns/shop/sa/web",
         source_app: "unknown",
         source_version: "unknown",
+        source_cluster: "Kubernetes",
         source_canonical_service: "web",
         source_canonical_revision: "latest",
         destination_workload: "payments",
@@ -28,6 +33,7 @@ describe("the data path's metrics", () => {
         destination_principal: "spiffe://cluster.local/ns/shop/sa/payments",
         destination_app: "payments",
         destination_version: "v1",
+        destination_cluster: "Kubernetes",
         destination_service: "payments.shop.svc.cluster.local",
         destination_service_name: "payments",
         destination_service_namespace: "shop",
@@ -160,6 +166,7 @@ describe("a flood of label sets", () => {
         source_principal: "unknown",
         response_code: "unknown",
         request_protocol: "http",
+        otel_metric_overflow: "true",
       },
     });
     expect(await samplesOf(metrics, "istio_tcp_connections_opened_total")).toHaveLength(11);
@@ -249,7 +256,7 @@ describe("the exposition", () => {
       metrics.recordRequest(sampleFlow({ source: { ...WEB, workload: `web-${index}` } }));
     }
     let pieces = 0;
-    for await (const piece of formatExposition([metrics])) {
+    for await (const piece of formatExposition([metrics], { format: "text", nowMs: () => 0 })) {
       pieces++;
       expect(piece.split("\n").length).toBeLessThan(300);
     }
@@ -323,34 +330,6 @@ function everySource(): MetricSource[] {
       () => 2,
     ),
     processGauges(() => process),
+    watchLoopLag(createSimClock(0)),
   ];
-}
-
-async function expose(sources: readonly MetricSource[]): Promise<string> {
-  let text = "";
-  for await (const piece of formatExposition(sources)) text += piece;
-  return text;
-}
-
-interface Sample {
-  readonly value: number;
-  readonly labels: Record<string, string>;
-}
-
-/** The samples of one name, read back from the text as a scraper would. */
-async function samplesOf(source: MetricSource | DataPathMetrics, name: string): Promise<Sample[]> {
-  const lines = (await expose([source]))
-    .split("\n")
-    .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
-  return lines.map((line) => {
-    const labels = [...line.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, label, value]) => [label!, value!]);
-    return {
-      value: Number(line.slice(line.lastIndexOf(" ") + 1)),
-      labels: Object.fromEntries(labels) as Record<string, string>,
-    };
-  });
-}
-
-async function valueOf(source: MetricSource | DataPathMetrics, name: string): Promise<number | undefined> {
-  return (await samplesOf(source, name))[0]?.value;
 }

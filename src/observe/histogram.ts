@@ -1,0 +1,53 @@
+import { type Exemplars, formatExemplar } from "./exemplars.ts";
+import type { ExpositionFormat } from "./exposition-format.ts";
+import { formatSample } from "./sample-text.ts";
+import { BUCKETS } from "./metric-table.ts";
+
+/** The numbers of one histogram: its sum, then a count for each bucket and one for what lies beyond the last bound. */
+export const HISTOGRAM_STRIDE = 1 + BUCKETS.length + 1;
+
+/** Adds one observation to the histogram at `at`; returns the bucket. */
+export function observe(values: Float64Array, at: number, value: number, bounds = BUCKETS): number {
+  values[at]! += value;
+  let bucket = 0;
+  while (bucket < bounds.length && value > bounds[bucket]!) bucket++;
+  values[at + 1 + bucket]!++;
+  return bucket;
+}
+
+/** One histogram's place, and what its series is called. */
+export interface HistogramPlace {
+  readonly name: string;
+  readonly labels: string;
+  readonly values: Float64Array;
+  readonly at: number;
+  /** BUCKETS unless said. */
+  readonly bounds?: readonly number[];
+  /** Only where there are some, and the format has a place for them. */
+  readonly exemplars?: Exemplars | undefined;
+}
+
+export function* histogramSamples(place: HistogramPlace, format: ExpositionFormat): Generator<string> {
+  const { name, labels, values, at, exemplars, bounds = BUCKETS } = place;
+  const before = labels === "" ? "" : `${labels},`;
+  // The buckets are read together, so that count and buckets agree although the scrape goes on in slices.
+  const counts = values.slice(at + 1, at + bounds.length + 2);
+  const sum = values[at]!;
+  let count = 0;
+  for (let bucket = 0; bucket < counts.length; bucket++) {
+    count += counts[bucket]!;
+    const sample = formatSample(`${name}_bucket`, `${before}le="${formatBound(bounds[bucket], format)}"`, count);
+    yield exemplars === undefined ? sample : sample + formatExemplar(exemplars, bucket);
+  }
+  yield formatSample(`${name}_sum`, labels, sum);
+  yield formatSample(`${name}_count`, labels, count);
+}
+
+/**
+ * A bucket's bound. OpenMetrics wants one spelling of a number, always with its point ("Canonical Numbers"); the text
+ * format keeps Envoy's, so that our buckets and those of Istio's own sidecars are the same series.
+ */
+export function formatBound(bound: number | undefined, format: ExpositionFormat): string {
+  if (bound === undefined) return "+Inf";
+  return format === "openmetrics" && Number.isInteger(bound) ? `${bound}.0` : String(bound);
+}
