@@ -27,6 +27,10 @@ export interface StatePaths {
   readonly proxies: string;
   /** What `cardea run` has brought in, one file a service. */
   readonly joined: string;
+  /** With this Prometheus reads the mesh. */
+  readonly prometheusFile: string;
+  /** Whom it reads: one file a service, and one of the control plane. */
+  readonly prometheusTargets: string;
   /** Identity sockets of the apps. */
   readonly sockets: string;
   /** In a checkout: all that a sidecar loads, in one file. Its name says ESM: else Node would read it twice to find out. */
@@ -50,6 +54,8 @@ export function statePathsOf(directory: string): StatePaths {
     revisions: join(directory, "revisions"),
     proxies: join(directory, "proxies"),
     joined: join(directory, "joined"),
+    prometheusFile: join(directory, "prometheus.yaml"),
+    prometheusTargets: join(directory, "prometheus"),
     sockets: join(directory, "sockets"),
     sidecarFile: join(directory, "sidecar.mjs"),
     compileCache: join(directory, "compile-cache"),

@@ -62,6 +62,8 @@ export const KUBE = {
   deployments: resource("apps", "v1", "deployments", "Deployment"),
   podDisruptionBudgets: resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
   networkPolicies: resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+  podMonitors: resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor"),
+  prometheusRules: resource("monitoring.coreos.com", "v1", "prometheusrules", "PrometheusRule"),
   priorityClasses: resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", false),
   clusterRoles: resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false),
   clusterRoleBindings: resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false),

@@ -71,6 +71,7 @@ injection:
   sidecar: container
   excludedNamespaces: []
   proxyResources: { limits: { memory: 2Gi } }
+monitoring: { podMonitors: true, rules: true, dashboards: true, release: stack }
 `;
 
 describe.skipIf(why !== null)(`the chart and cardea install (skipped where ${why ?? "there is no helm"})`, () => {

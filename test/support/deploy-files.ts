@@ -1,8 +1,12 @@
-import { makeChart, makeRenderedManifests } from "../../src/control/install/chart.ts";
+import { makeChart, makeMonitoringFiles, makeRenderedManifests } from "../../src/control/install/chart.ts";
 
 /** Every generated file below deploy/: its path from the repository's root → its text. `npm run reference` writes them. */
 export function makeDeployFiles(version: string): ReadonlyMap<string, string> {
-  return new Map([...below("deploy/chart", makeChart(version)), ...below("deploy/manifests", makeRenderedManifests())]);
+  return new Map([
+    ...below("deploy/chart", makeChart(version)),
+    ...below("deploy/manifests", makeRenderedManifests()),
+    ...below("deploy", makeMonitoringFiles()),
+  ]);
 }
 
 function below(directory: string, files: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {

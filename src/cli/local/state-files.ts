@@ -5,13 +5,26 @@ import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import { atomicWrite, listFiles, makeDirectory, removeFile } from "../../io/files.ts";
 import type { StatePaths } from "../state-dir.ts";
 import { fileNameOf, type LocalPlan, type ServicePlan } from "./plan.ts";
+import { formatControlTarget, formatPrometheusConfig, formatSidecarTarget } from "./prometheus-files.ts";
 import { formatRegistryDocument } from "./registry-document.ts";
 
 /** Makes the directories of a mesh's state, closed to others. Errors: `bad-input`. */
 export async function makeStateDirectories(paths: StatePaths): Promise<void> {
-  const { directory, ca, join: tokens, registry, flows, log, revisions, proxies, joined, sockets } = paths;
+  const {
+    directory,
+    ca,
+    join: tokens,
+    registry,
+    flows,
+    log,
+    revisions,
+    proxies,
+    joined,
+    sockets,
+    prometheusTargets,
+  } = paths;
   await makeDirectory(directory);
-  const all = [ca, tokens, registry, flows, log, revisions, proxies, joined, sockets];
+  const all = [ca, tokens, registry, flows, log, revisions, proxies, joined, sockets, prometheusTargets];
   await Promise.all(all.map((each) => makeDirectory(each)));
 }
 
@@ -42,6 +55,8 @@ export async function writeMeshState(
     traces: mesh.tracing?.endpoint ?? null,
   };
   await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);
+  await atomicWrite(paths.prometheusFile, formatPrometheusConfig(paths.prometheusTargets), 0o600);
+  await atomicWrite(controlTargetOf(paths), formatControlTarget(plan.control.admin), 0o600);
   await Promise.all(plan.services.map((service) => writeServiceState(service, paths)));
 }
 
@@ -50,6 +65,12 @@ export async function writeServiceState(plan: ServicePlan, paths: StatePaths): P
   const name = fileNameOf(plan.service);
   await atomicWrite(join(paths.proxies, `${name}.json`), `${JSON.stringify(plan.config, null, 2)}\n`, 0o600);
   await atomicWrite(join(paths.registry, `${name}.json`), formatRegistryDocument(plan.config), 0o600);
+  await atomicWrite(join(paths.prometheusTargets, `${name}.json`), formatSidecarTarget(plan.config), 0o600);
+}
+
+/** No service is called so: each has its namespace before its name. */
+function controlTargetOf(paths: StatePaths): string {
+  return join(paths.prometheusTargets, "control.json");
 }
 
 /** Takes a service out of the registry again, and its files away. */
@@ -60,6 +81,7 @@ export async function removeServiceState(plan: ServicePlan, paths: StatePaths): 
     join(paths.proxies, `${name}.json`),
     join(paths.proxies, `${name}.token`),
     join(paths.joined, `${name}.json`),
+    join(paths.prometheusTargets, `${name}.json`),
   ];
   await Promise.all(files.map((file) => removeFile(file)));
 }
@@ -69,5 +91,7 @@ async function removeStale(plan: LocalPlan, paths: StatePaths): Promise<void> {
   const names = plan.services.map((service) => `${fileNameOf(service.service)}.json`);
   const kept = new Set([...names, ...(await listFiles(paths.joined))]);
   const stale = (await listFiles(paths.registry)).filter((name) => !kept.has(name));
-  await Promise.all(stale.map((name) => removeFile(join(paths.registry, name))));
+  await Promise.all(
+    stale.flatMap((name) => [paths.registry, paths.prometheusTargets].map((from) => removeFile(join(from, name)))),
+  );
 }

@@ -8,6 +8,9 @@ import type { KeptProbes } from "./probes.ts";
 import { proxyResources } from "./resources.ts";
 import type { InjectSettings } from "./settings.ts";
 
+/** By this name monitoring finds the sidecars of all pods. */
+export const SIDECAR_METRICS_PORT = "cardea-metrics";
+
 export interface SidecarNeeds {
   readonly settings: InjectSettings;
   readonly options: PodOptions;
@@ -32,7 +35,7 @@ export function sidecarContainer(needs: SidecarNeeds): JsonObject {
     imagePullPolicy: settings.imagePullPolicy,
     args: ["proxy"],
     ...(settings.sidecar === "native" ? nativeStart() : plainStart(settings)),
-    ports: [{ name: "cardea-metrics", containerPort: POD_PORTS.metrics, protocol: "TCP" }],
+    ports: [{ name: SIDECAR_METRICS_PORT, containerPort: POD_PORTS.metrics, protocol: "TCP" }],
     env: environment(needs),
     resources: proxyResources(settings, options),
     readinessProbe: { ...askReadiness(), periodSeconds: 5, timeoutSeconds: 3, failureThreshold: 3 },

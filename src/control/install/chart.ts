@@ -4,6 +4,9 @@ import { chartSchema } from "./chart-schema.ts";
 import { INSTALL_NAMESPACE } from "./install-namespace.ts";
 import { ISTIO_CRDS } from "./istio-crds.ts";
 import { MANIFESTS, makeManifests, namespaceManifest } from "./manifests.ts";
+import { formatBoard } from "./monitoring/board.ts";
+import { BOARDS } from "./monitoring/boards.ts";
+import { RULE_GROUPS } from "./monitoring/rules.ts";
 import { OWN_CRDS } from "./own-crds.ts";
 import { DEFAULT_VALUES, HA_PROFILE, joinValues, treeOf, VALUE_TABLE } from "./values.ts";
 import { writeHelm } from "./write-helm.ts";
@@ -38,6 +41,12 @@ export function makeRenderedManifests(): ReadonlyMap<string, string> {
       formatYaml(ISTIO_CRDS, [...MADE, "For clusters without Istio; where Istio is, its own are right."]),
     ],
   ]);
+}
+
+/** For who runs Prometheus and Grafana without an operator: paths from deploy/ → texts. */
+export function makeMonitoringFiles(): ReadonlyMap<string, string> {
+  const boards = Object.entries(BOARDS).map(([name, board]) => [`grafana/${name}.json`, formatBoard(board)] as const);
+  return new Map([["prometheus/rules.yaml", formatYaml([{ groups: RULE_GROUPS }], MADE)], ...boards]);
 }
 
 function rendered(values: JsonObject): readonly object[] {

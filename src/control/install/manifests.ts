@@ -4,6 +4,7 @@ import { configuration } from "./configuration.ts";
 import { deployment, service } from "./deployment.ts";
 import type { JsonObject } from "../../core/json-value.ts";
 import { evaluate, type Situation } from "./evaluate.ts";
+import { monitoring } from "./monitoring/monitoring.ts";
 import type { Template } from "./template.ts";
 import { PART_OF } from "./names.ts";
 import { webhooks } from "./webhooks.ts";
@@ -14,6 +15,7 @@ export const MANIFESTS: Readonly<Record<string, readonly Template[]>> = {
   configuration: [configuration()],
   availability: availability(),
   deployment: [deployment(), service()],
+  monitoring: monitoring(),
   // Last: who applies the list is not refused by a webhook behind which nobody is yet.
   webhooks: webhooks(),
 };

@@ -89,7 +89,8 @@ interface Found extends Place {
 /** Whatever its values were: all that could be there, by name. */
 function ownObjects({ namespace, revision }: RemovalOptions): readonly Place[] {
   const revised = revision === null ? {} : { revision, defaultRevision: true };
-  const values = joinValues(joinValues(DEFAULT_VALUES, treeOf(HA_PROFILE)), revised);
+  const monitored = { "monitoring.podMonitors": true, "monitoring.rules": true, "monitoring.dashboards": true };
+  const values = [treeOf(HA_PROFILE), treeOf(monitored), revised].reduce(joinValues, DEFAULT_VALUES);
   return makeManifests({ values, namespace }).map(placeOf);
 }
 

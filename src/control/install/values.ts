@@ -148,6 +148,22 @@ export const VALUE_TABLE: Readonly<Record<string, Value>> = {
     DEFAULT_WEBHOOK_OPTIONS.excludedNamespaces,
     "Namespaces that never wait for the webhooks, and get no sidecars. The control plane's own is always one.",
   ),
+  "monitoring.podMonitors": value(
+    FLAG,
+    false,
+    "PodMonitors, by which Prometheus' operator has control plane and sidecars scraped; needs its kinds.",
+  ),
+  "monitoring.rules": value(
+    FLAG,
+    false,
+    "A PrometheusRule with deploy/prometheus/rules.yaml; needs the operator's kinds.",
+  ),
+  "monitoring.dashboards": value(FLAG, false, "A ConfigMap with deploy/grafana/, labelled for Grafana's sidecar."),
+  "monitoring.release": value(
+    REVISION,
+    "",
+    "The label `release` on all three, by which kube-prometheus-stack picks what is its.",
+  ),
 };
 
 /** What `--profile ha` sets. */

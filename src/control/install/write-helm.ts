@@ -144,11 +144,9 @@ function written(condition: Condition): string {
   }
 }
 
-/** JSON is YAML, whatever the text holds. */
+/** JSON is YAML, whatever the text holds; what Helm would take for an expression is one that gives its own text. */
 function literal(found: unknown): string {
-  const json = JSON.stringify(found);
-  if (json.includes("{{")) throw new Error("Helm would take it for an expression");
-  return json;
+  return JSON.stringify(found).replaceAll("{{", '{{ "{{" }}');
 }
 
 function quotedKey(key: string): string {

@@ -86,11 +86,17 @@ test("a value that is not there is a bug, never an empty text", () => {
 });
 
 test.each<[string, TemplateMap]>([
-  ["braces that Helm would read", { a: "{{ .Values.secret }}" }],
   ["a list's item that may have no first member", { a: [{ b: when(isSet("c"), 1) }] }],
   ["a document within a list", { a: [document({ b: 1 })] }],
 ])("%s cannot be written", (_, template) => {
   expect(() => written(template)).toThrow();
+});
+
+test("braces that Helm would read are an expression that gives braces: nothing else of the text is read", () => {
+  const template = { a: "{{ .Values.secret }}", "{{b}}": [text("{{{", "c")] };
+  expect(written(template)).toContain('a: "{{ "{{" }} .Values.secret }}"');
+  expect(written(template)).toContain('"{{ "{{" }}b}}":');
+  expect(written(template)).toContain('- "{{ "{{" }}{c"');
 });
 
 test("a digest is Go's, signs of HTML and the order of keys included", () => {
