@@ -14,6 +14,20 @@ export function formatCompact(flow: FlowRecord): string {
   return words.flatMap(([name, value]) => (value === null ? [] : [`${name}=${quoteIfNeeded(value)}`])).join(" ");
 }
 
+/** All of its fields that are known, by the names of the JSON line: for eyes that want to see everything. */
+export function formatDict(flow: FlowRecord): readonly { readonly name: string; readonly value: string }[] {
+  return Object.keys(FLOW_FIELDS).flatMap((field) => {
+    const value = field.endsWith(".labels") ? labelsOf(flow, field) : valueOf(flow, field);
+    return value === null ? [] : [{ name: field === "timeMs" ? "time" : field, value: visibleText(value) }];
+  });
+}
+
+function labelsOf(flow: FlowRecord, field: string): string | null {
+  const { labels } = field === "source.labels" ? flow.source : flow.destination;
+  const told = Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
+  return told.length === 0 ? null : told.toSorted().join(",");
+}
+
 function valueOf(flow: FlowRecord, name: string): string | null {
   if (name === "timeMs") return formatTime(flow.timeMs);
   let value: unknown = flow;

@@ -1,77 +1,95 @@
-import { CardeaError } from "../core/errors.ts";
+import type { FlowFilter } from "../control/flows/query.ts";
 import { closestWord } from "../core/closest-word.ts";
-import { type FlowPeer, type FlowRecord, VERDICTS } from "../observe/flow.ts";
-import type { ParsedArgs } from "./command.ts";
+import { CardeaError } from "../core/errors.ts";
+import { FLOW_PROTOCOLS, VERDICTS, type Verdict } from "../observe/flow.ts";
+import type { Flag, ParsedArgs } from "./command.ts";
 
-/** Which flows were asked for. */
-export interface FlowFilter {
-  readonly verdicts: readonly string[];
-  readonly services: readonly string[];
-  /** What policies in a dry run would decide; null: whatever they would. */
-  readonly dryRun: "allowed" | "denied" | "any" | null;
-  /** Only what an AUDIT policy marked. */
-  readonly isAudited: boolean;
-  /** Null: from the beginning. */
-  readonly sinceMs: number | null;
-}
+/** The flags by which flows are asked for. */
+export const FLOW_FILTER_FLAGS: readonly Flag[] = [
+  { name: "verdict", value: "VERDICT", repeat: true, summary: "allowed, denied, would-deny or error" },
+  { name: "service", value: "NAME", repeat: true, summary: "to or from: payments, payments.shop or a SPIFFE ID" },
+  { name: "from", value: "NAME", repeat: true, summary: "the caller, by the same names" },
+  { name: "to", value: "NAME", repeat: true, summary: "the called one, by the same names" },
+  { name: "namespace", short: "n", value: "NAME", repeat: true, summary: "either side is in it" },
+  { name: "protocol", value: "PROTOCOL", summary: "http or tcp" },
+  { name: "method", value: "METHOD", summary: "the request's method" },
+  { name: "path", value: "PREFIX", summary: "the beginning of the path" },
+  { name: "status", value: "STATUS", summary: "404, 5xx or 400-499" },
+  { name: "trace", value: "ID", summary: "a trace's 32 hex digits" },
+  { name: "dry-run", value: "VERDICT", summary: "what policies in a dry run would decide: allowed, denied or any" },
+  { name: "audited", value: null, summary: "only what an AUDIT policy marked" },
+  { name: "since", value: "TIME", summary: "90s, 5m, 2h, 1d, or a time like 2026-11-22T09:30:00Z" },
+  { name: "until", value: "TIME", summary: "the same: nothing that was later" },
+];
 
 /** Errors: `bad-input`. */
 export function parseFlowFilter(args: ParsedArgs, nowMs: number): FlowFilter {
-  const since = args.flag("since");
-  return {
+  const [since, until] = [args.flag("since"), args.flag("until")];
+  const filter = {
     verdicts: args
       .flags("verdict")
       .flatMap((words) => words.split(","))
       .map(parseVerdict),
-    services: args.flags("service"),
+    names: args.flags("service"),
+    sourceNames: args.flags("from"),
+    destinationNames: args.flags("to"),
+    inNamespaces: args.flags("namespace"),
+    protocol: parseProtocol(args.flag("protocol")),
+    method: args.flag("method")?.toUpperCase(),
+    pathPrefix: args.flag("path"),
+    ...parseStatus(args.flag("status")),
+    traceId: parseTrace(args.flag("trace")),
     dryRun: parseDryRun(args.flag("dry-run")),
     isAudited: args.isSet("audited"),
-    sinceMs: since === undefined ? null : parseSince(since, nowMs),
+    fromMs: since === undefined ? undefined : parseSince(since, nowMs),
+    // The store's ranges end before their end.
+    toMs: until === undefined ? undefined : parseSince(until, nowMs, "until") + 1,
   };
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
 }
 
-/** Whether the flow is one of those. */
-export function filterTakes(filter: FlowFilter, flow: FlowRecord): boolean {
-  const { verdicts, services, sinceMs, dryRun, isAudited } = filter;
-  return (
-    (sinceMs === null || flow.timeMs >= sinceMs) &&
-    (dryRun === null || (dryRun === "any" ? flow.dryRun !== null : flow.dryRun === dryRun)) &&
-    (!isAudited || flow.auditedBy !== null) &&
-    (verdicts.length === 0 || verdicts.includes(flow.verdict)) &&
-    (services.length === 0 || services.some((name) => isNamed(flow.source, name) || isNamed(flow.destination, name)))
-  );
-}
-
-/** `payments`, `payments.shop`, `shop/payments`, the service's full host name or a whole SPIFFE ID. */
-function isNamed(peer: FlowPeer, name: string): boolean {
-  const { workload, namespace, service, principal } = peer;
-  if (name === workload || name === principal || name === service) return true;
-  if (workload !== null && (name === `${workload}.${namespace}` || name === `${namespace}/${workload}`)) return true;
-  return service !== null && service.startsWith(`${name}.`);
-}
-
-function parseVerdict(word: string): string {
-  if (VERDICTS.some((verdict) => verdict === word)) return word;
+function parseVerdict(word: string): Verdict {
+  const found = VERDICTS.find((verdict) => verdict === word);
+  if (found !== undefined) return found;
   const closest = closestWord(word, VERDICTS);
   const hint = closest === null ? "" : `; did you mean ${closest}?`;
   throw new CardeaError("bad-input", `--verdict is one of ${VERDICTS.join(", ")}, not ${JSON.stringify(word)}${hint}`);
 }
 
-function parseDryRun(word: string | undefined): FlowFilter["dryRun"] {
-  if (word === undefined || word === "allowed" || word === "denied" || word === "any") return word ?? null;
+function parseProtocol(word: string | undefined): FlowFilter["protocol"] | undefined {
+  const found = FLOW_PROTOCOLS.find((protocol) => protocol === word);
+  if (word === undefined || found !== undefined) return found;
+  throw new CardeaError("bad-input", `--protocol is ${FLOW_PROTOCOLS.join(" or ")}, not ${JSON.stringify(word)}`);
+}
+
+function parseStatus(text: string | undefined): Pick<FlowFilter, "statusFrom" | "statusTo"> {
+  if (text === undefined) return {};
+  const [, from, to, hundreds] = /^(?:([1-5]\d\d)(?:-([1-5]\d\d))?|([1-5])xx)$/.exec(text) ?? [];
+  if (hundreds !== undefined) return { statusFrom: Number(hundreds) * 100, statusTo: Number(hundreds) * 100 + 99 };
+  if (from !== undefined) return { statusFrom: Number(from), statusTo: Number(to ?? from) };
+  throw new CardeaError("bad-input", `--status is like 404, 5xx or 400-499, not ${JSON.stringify(text)}`);
+}
+
+function parseTrace(text: string | undefined): string | undefined {
+  if (text === undefined || /^[0-9a-f]{32}$/.test(text)) return text;
+  throw new CardeaError("bad-input", `--trace is 32 hex digits, not ${JSON.stringify(text)}`);
+}
+
+function parseDryRun(word: string | undefined): FlowFilter["dryRun"] | undefined {
+  if (word === undefined || word === "allowed" || word === "denied" || word === "any") return word;
   throw new CardeaError("bad-input", `--dry-run is allowed, denied or any, not ${JSON.stringify(word)}`);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `90s`, `5m`, `2h`, `1d` before now, or a point in time as RFC 3339 has it. Errors: `bad-input`. */
-export function parseSince(text: string, nowMs: number): number {
+export function parseSince(text: string, nowMs: number, flag: "since" | "until" = "since"): number {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   if (amount !== undefined && unit !== undefined) return nowMs - Number(amount) * UNIT_MS[unit]!;
   const at = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(at)) return at;
   throw new CardeaError(
     "bad-input",
-    `--since is like 90s, 5m, 2h, 1d or 2026-11-22T09:30:00Z, not ${JSON.stringify(text)}`,
+    `--${flag} is like 90s, 5m, 2h, 1d or 2026-11-22T09:30:00Z, not ${JSON.stringify(text)}`,
   );
 }

@@ -18,8 +18,13 @@ export function predecessorOf(path: string): string {
 }
 
 /** All that the sidecars have recorded, the newest first; read no further than asked for. Torn lines are left out. */
-export async function* readFlowsBackward(paths: readonly string[]): AsyncGenerator<FlowRecord> {
-  const sources = await Promise.all(paths.map((path) => advance(recordsOf(path))));
+export function readFlowsBackward(paths: readonly string[]): AsyncGenerator<FlowRecord> {
+  return mergeBackward(paths.map(recordsOf));
+}
+
+/** Several that are each in the order of time, the newest first, as one. */
+export async function* mergeBackward(all: readonly AsyncGenerator<FlowRecord>[]): AsyncGenerator<FlowRecord> {
+  const sources = await Promise.all(all.map(advance));
   let open = sources.filter((source) => source !== null);
   try {
     while (open.length > 0) {

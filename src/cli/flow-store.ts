@@ -1,10 +1,11 @@
 import { joinAnswers } from "../control/flows/edge-sums.ts";
 import { FLOW_PATHS } from "../control/flows/flow-routes.ts";
-import type { EdgesAnswer, TimeRange } from "../control/flows/query.ts";
+import type { EdgesAnswer, FlowsAnswer, TimeRange } from "../control/flows/query.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { Address } from "../core/ports.ts";
 import { callHttp } from "../io/http-client.ts";
 import type { ParsedArgs, Terminal } from "./command.ts";
+import { parseFlowLine } from "../observe/flow-line.ts";
 import { readRunFile } from "./run-file.ts";
 import { findStateDirectory, type StatePaths } from "./state-dir.ts";
 
@@ -45,6 +46,19 @@ export async function findFlowStore(paths: StatePaths): Promise<Address> {
   if (run.control.flows === null)
     throw new CardeaError("unreachable", `this mesh keeps no flows: ${run.meshFile} says flowStore: false`);
   return run.control.admin;
+}
+
+/** The same where there is one. Errors: `bad-input` when run.json is damaged. */
+export async function findFlowStoreIfAny(paths: StatePaths): Promise<Address | null> {
+  const run = await readRunFile(paths);
+  return run === null || run.up === null || run.control.flows === null ? null : run.control.admin;
+}
+
+/** Errors: `unreachable`, also when the store has no answer. */
+export async function askFlows(store: Address, query: URLSearchParams): Promise<FlowsAnswer> {
+  const lines = (await askFlowStore(store, `${FLOW_PATHS.flows}?${query.toString()}`)).trimEnd().split("\n");
+  const { cursor } = JSON.parse(lines.pop() ?? "") as Pick<FlowsAnswer, "cursor">;
+  return { flows: lines.map(parseFlowLine).filter((flow) => flow !== null), cursor };
 }
 
 /** Of no namespace in particular: all of them. Errors: `unreachable`, also when a store has no answer. */

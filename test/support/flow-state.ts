@@ -20,7 +20,7 @@ export interface FlowState {
 export function makeFlowState(): FlowState {
   const directory = mkdtempSync(join(tmpdir(), "cardea-flow-state-"));
   for (const name of ["flows", "revisions"]) mkdirSync(join(directory, name));
-  const run = { mesh: "local", meshFile: "/m/mesh.yaml", policiesDirectory: "/m/policies", services: [] };
+  const run = { mesh: "local", meshFile: "/m/mesh.yaml", policiesDirectory: "/m/policies", up: null, services: [] };
   writeFileSync(join(directory, "run.json"), JSON.stringify(run));
   return {
     directory,

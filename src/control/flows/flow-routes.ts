@@ -1,9 +1,9 @@
 import { CardeaError, toCardeaError } from "../../core/errors.ts";
 import { FLOW_LIMITS } from "../../core/flow-limits.ts";
 import type { AdminAnswer, AdminRoute } from "../../io/http-admin.ts";
-import { FLOW_PROTOCOLS, REPORTERS, VERDICTS } from "../../observe/flow.ts";
 import { formatFlowLine } from "../../observe/flow-line.ts";
-import type { FlowFilter, FlowQueries } from "./query.ts";
+import { optionalWord, readFlowQuery, wholeNumber } from "./flow-query-text.ts";
+import type { FlowQueries } from "./query.ts";
 
 /** Where the control plane's admin port answers questions about flows. */
 export const FLOW_PATHS = { flows: "/flows", flow: "/flow", edges: "/edges", span: "/flows/span" } as const;
@@ -17,12 +17,13 @@ export function flowRoutes(queries: FlowQueries): readonly AdminRoute[] {
   return [
     route(FLOW_PATHS.flows, async (query) => {
       const cursor = query.get("cursor");
-      const limit = numberOf(query, "limit") ?? FLOW_LIMITS.flowAnswerMax;
+      const limit = wholeNumber(query, "limit") ?? FLOW_LIMITS.flowAnswerMax;
       const answer = await queries.flows({
-        filter: filterOf(query),
+        filter: readFlowQuery(query),
         namespaces,
         limit,
         ...(cursor === null ? {} : { cursor }),
+        order: optionalWord(query, "order", ["newest-first", "oldest-first"]) ?? "newest-first",
       });
       return [...answer.flows.map(formatFlowLine), JSON.stringify({ cursor: answer.cursor })];
     }),
@@ -30,7 +31,7 @@ export function flowRoutes(queries: FlowQueries): readonly AdminRoute[] {
       (await queries.flow(query.get("id") ?? "", namespaces)).map(formatFlowLine),
     ),
     route(FLOW_PATHS.edges, async (query) => {
-      const [fromMs, toMs] = [numberOf(query, "from"), numberOf(query, "to")];
+      const [fromMs, toMs] = [wholeNumber(query, "from"), wholeNumber(query, "to")];
       if (fromMs === undefined || toMs === undefined || fromMs >= toMs)
         throw new CardeaError("bad-input", "from and to are milliseconds since 1970, in that order");
       const some = query.getAll("namespace");
@@ -58,44 +59,4 @@ function route(path: string, lines: (query: URLSearchParams) => Promise<readonly
       }
     },
   };
-}
-
-/** Errors: `bad-input`. */
-function filterOf(query: URLSearchParams): FlowFilter {
-  const filter = {
-    fromMs: numberOf(query, "from"),
-    toMs: numberOf(query, "to"),
-    verdicts: query.getAll("verdict").map((word) => wordOf(word, VERDICTS)),
-    reporter: optionalWord(query, "reporter", REPORTERS),
-    names: query.getAll("name"),
-    protocol: optionalWord(query, "protocol", FLOW_PROTOCOLS),
-    method: query.get("method") ?? undefined,
-    pathPrefix: query.get("path") ?? undefined,
-    statusFrom: numberOf(query, "status-from"),
-    statusTo: numberOf(query, "status-to"),
-    traceId: query.get("trace") ?? undefined,
-  };
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
-}
-
-function numberOf(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw new CardeaError("bad-input", `${name} is a whole number`);
-  return Number(text);
-}
-
-function optionalWord<Word extends string>(
-  query: URLSearchParams,
-  name: string,
-  words: readonly Word[],
-): Word | undefined {
-  const text = query.get(name);
-  return text === null ? undefined : wordOf(text, words);
-}
-
-function wordOf<Word extends string>(text: string, words: readonly Word[]): Word {
-  const found = words.find((word) => word === text);
-  if (found === undefined) throw new CardeaError("bad-input", `${words.join(", ")} are the words here`);
-  return found;
 }

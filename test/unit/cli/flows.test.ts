@@ -146,7 +146,7 @@ describe("cardea flows", () => {
     [["--since", "yesterday"], "--since"],
     [["--since", "5 m"], "--since"],
     [["--since", "2026-13-45"], "--since"],
-    [["--output", "xml"], "--output is json or compact"],
+    [["--output", "xml"], "--output is table, json, compact, dict"],
     [["extra"], "unexpected argument"],
   ])("refuses %j with exit code 2", async (words, message) => {
     expect(await runCommand(command, ["--state", state.directory, ...words], terminal)).toBe(2);
