@@ -68,7 +68,7 @@ export interface EvalDecision {
   /** A server outside is asked first; the decision is the one that there is if it allows. Left out where none is. */
   readonly custom?: Omit<CustomMatch, "canBeAsked">;
   readonly nearest: NearestRule | null;
-  /** What else there is to know: that no sidecar would be asked. */
+  /** What else there is to know: why no policy was asked. */
   readonly note?: string;
   /** Why the line or its path was refused. */
   readonly error?: string;
@@ -148,11 +148,13 @@ function createEvaluator({
   }
 
   return async ({ id, workload, peer: given, request, user }) => {
-    const normalized = request === null ? null : normalizePath(request.path, settings.pathNormalization);
-    if (normalized?.ok === false) return refusal(id, normalized.error.message);
-    const seen = seePeer(mutualTlsFor(authentication, workload, settings.rootNamespace), given);
-    const { peer } = seen;
     const { rootNamespace } = settings;
+    const seen = seePeer(mutualTlsFor(authentication, workload, rootNamespace), given);
+    const { peer } = seen;
+    const read = request === null ? null : normalizePath(request.path, settings.pathNormalization);
+    // Who is not let in is not listened to.
+    if (read?.ok === false && seen.refusal === null) return refusal(id, read.error.message);
+    const normalized = read?.ok === true ? read : null;
     const authenticated =
       request === null || seen.refusal !== null
         ? NOBODY
@@ -178,7 +180,7 @@ function createEvaluator({
       path: normalized?.path ?? null,
       dryRun: dryRunOf(observation),
       ...(audit === null ? {} : { audit }),
-      ...(seen.isRefusedByDefault ? { note: NOBODY_LET_IN } : {}),
+      ...(seen.refusal !== null && seen.refusal.policy === null ? { note: NOBODY_LET_IN } : {}),
       ...(custom === null ? {} : { custom: { policy: custom.policy, rule: custom.rule, provider: custom.provider } }),
       nearest: isDefaultDenial ? nearestRule(documents, { workload, settings, peer, request: asked }) : null,
     };
@@ -196,7 +198,7 @@ function unauthenticated(
 }
 
 const NOBODY_LET_IN =
-  "no PeerAuthentication lets callers without identity in here: a sidecar refuses them before it asks policies";
+  "no PeerAuthentication lets callers without identity in here: a sidecar refuses them before it asks policies. Give one that says PERMISSIVE beside the policies to ask them all the same";
 
 /** Denials that some rule has made. */
 const BY_RULE: ReadonlySet<string> = new Set(["deny-rule-matched", "custom-failed"]);

@@ -47,8 +47,8 @@ export function defaultDecision(defaultAction: "DENY" | "ALLOW"): Decision {
   return Object.freeze({ allow, policy: MESH_DEFAULT_POLICY, rule: null, reason: "default-action" });
 }
 
-/** The caller proved no identity, and a PeerAuthentication demands that. No AuthorizationPolicy was asked. */
-export function plaintextRefused(peerAuthentication: string): Decision {
+/** The caller proved no identity, and a PeerAuthentication, or nobody (null), demands that. No AuthorizationPolicy was asked. */
+export function plaintextRefused(peerAuthentication: string | null): Decision {
   return denial("plaintext-refused", peerAuthentication);
 }
 

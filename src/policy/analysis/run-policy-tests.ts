@@ -89,12 +89,15 @@ function runCase(test: PolicyTest, each: PolicyTestCase, { bench, covered }: Run
   const { workload, settings } = given;
   const seen = seePeer(mutualTlsFor(bench.authentication ?? [], workload, settings.rootNamespace), given.peer);
   const question = { ...given, peer: seen.peer };
-  const decision = seen.refusal ?? decideQuestion(bench.documents, question);
+  // Where no PeerAuthentication speaks, what policies deny is told as theirs: the test is of them. What they allow is refused.
+  const isRefusedByDefault = seen.refusal !== null && seen.refusal.policy === null;
+  const decided = seen.refusal === null || isRefusedByDefault ? decideQuestion(bench.documents, question) : null;
+  const decision = decided === null || (decided.allow && seen.refusal !== null) ? seen.refusal! : decided;
   // No policy is asked of a caller that is refused before.
-  if (seen.refusal === null) addCoverage(question, bench, covered);
+  if (decided !== null) addCoverage(question, bench, covered);
   const actual = decision.allow ? "allow" : "deny";
   const isPassed = actual === each.expect && (each.policy === null || each.policy === decision.policy);
-  const whyNot = () => (seen.refusal === null ? whyFailed(each, question, bench) : whyRefused(seen.refusal));
+  const whyNot = () => (decision === decided ? whyFailed(each, question, bench) : whyRefused(decision));
   return { ...head, actual, decision, isPassed, why: isPassed ? null : whyNot() };
 }
 
@@ -131,7 +134,9 @@ function addCoverage(question: Question, { documents, settings }: TestBench, cov
 }
 
 function whyRefused({ policy }: Decision): string {
-  return `the PeerAuthentication ${policy} demands mutual TLS, and the caller has no identity`;
+  const who =
+    policy === null ? "no PeerAuthentication lets plaintext in" : `the PeerAuthentication ${policy} demands mutual TLS`;
+  return `${who}, and the caller has no identity`;
 }
 
 function whyFailed(each: PolicyTestCase, question: Question, { documents }: TestBench): string {

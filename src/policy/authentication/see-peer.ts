@@ -9,11 +9,6 @@ export interface SeenPeer {
   readonly peer: PeerFacts;
   /** What comes of it before any policy is asked; null: nothing. */
   readonly refusal: Decision | null;
-  /**
-   * It has no identity, and no PeerAuthentication speaks of the port: a sidecar then takes mutual TLS alone, so the question
-   * is one that no sidecar is asked. Policies are asked all the same: that is what most such questions are about.
-   */
-  readonly isRefusedByDefault: boolean;
 }
 
 /** What holds for one workload. */
@@ -30,14 +25,9 @@ export function mutualTlsFor(
 export function seePeer(mutualTls: MutualTls, peer: PeerFacts): SeenPeer {
   const { mode, by } = mutualTlsAt(mutualTls, peer.destinationPort);
   const isNobody = peer.principal === null;
-  if (mode === "DISABLE") return { peer: isNobody ? peer : { ...peer, principal: null }, ...ASKED };
-  if (mode === "PERMISSIVE" || !isNobody) return { peer, ...ASKED };
-  return by === null
-    ? { peer, refusal: null, isRefusedByDefault: true }
-    : { peer, refusal: plaintextRefused(by), isRefusedByDefault: false };
+  if (mode === "DISABLE") return { peer: isNobody ? peer : { ...peer, principal: null }, refusal: null };
+  return { peer, refusal: mode === "PERMISSIVE" || !isNobody ? null : plaintextRefused(by) };
 }
-
-const ASKED = { refusal: null, isRefusedByDefault: false } as const;
 
 /** Whether a caller without identity gets to the policies of some port; null: of any port. */
 export function letsPlaintextIn(mutualTls: MutualTls, port: number | null): boolean {

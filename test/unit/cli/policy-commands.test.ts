@@ -206,8 +206,8 @@ describe("policy test", () => {
     write("settings/all.yaml", `${POLICY}---\n${tests}`);
     expect((await run(runTests, [join(folder, "settings")])).code).toBe(1);
     const { out } = await run(runTests, [join(folder, "settings"), "--mesh", join(folder, "mesh.yaml")]);
-    // Nothing selects the workload, and there the default is ALLOW.
-    expect(out.at(-1)).toBe("1 passed, 2 failed");
+    // Nothing selects the workload, and there the default is ALLOW; a caller without identity does not get as far as that.
+    expect(out.at(-1)).toBe("2 passed, 1 failed");
   });
 
   test.each<[string, string[], string]>([
@@ -223,6 +223,7 @@ describe("policy test", () => {
 });
 
 const WEB = "spiffe://cluster.local/ns/shop/sa/web";
+const STRANGER = "spiffe://cluster.local/ns/other/sa/stranger";
 
 function asked(change: object = {}, request: object | null = { method: "GET", path: "/orders" }): string {
   return JSON.stringify({
@@ -263,11 +264,15 @@ describe("policy eval of a caller without identity", () => {
     expect(JSON.parse(out[0]!)).not.toHaveProperty("note");
   });
 
-  test("asks the policies where no PeerAuthentication speaks, and says that a sidecar would not", async () => {
+  test("refuses it where no PeerAuthentication speaks, as a sidecar does, and says how to ask the policies", async () => {
     write("peers-none/p.yaml", ANYBODY);
     const { out } = await run(evaluate, ["--policies", join(folder, "peers-none"), "--requests", "-"], [nobody]);
     expect(JSON.parse(out[0]!)).toMatchObject({
-      decision: "allow",
+      decision: "deny",
+      status: 403,
+      policy: null,
+      reason: "plaintext-refused",
+      nearest: null,
       note: expect.stringContaining("no PeerAuthentication lets callers without identity in"),
     });
   });
@@ -302,10 +307,10 @@ describe("policy eval", () => {
 
   test("tells what a dry run would change and what AUDIT marks, and decides without them", async () => {
     const words = ["--policies", join(folder, "good"), "--policies", join(folder, "unenforced"), "--requests", "-"];
-    const asks = [asked(), asked({}, { method: "GET", path: "/orders/1" }), asked({ source: { principal: null } })];
+    const asks = [asked(), asked({}, { method: "GET", path: "/orders/1" }), asked({ source: { principal: STRANGER } })];
     const { code, out } = await run(evaluate, words, asks);
     expect(code).toBe(1);
-    const [exact, below, nobody] = out.map((text) => JSON.parse(text) as object);
+    const [exact, below, stranger] = out.map((text) => JSON.parse(text) as object);
     expect(exact).toMatchObject({
       decision: "allow",
       status: 200,
@@ -314,7 +319,7 @@ describe("policy eval", () => {
       audit: { policy: "shop/watch", rule: 0 },
     });
     expect(below).toMatchObject({ decision: "allow", dryRun: [] });
-    expect(nobody).toMatchObject({ decision: "deny", dryRun: [], audit: { policy: "shop/watch", rule: 0 } });
+    expect(stranger).toMatchObject({ decision: "deny", dryRun: [], audit: { policy: "shop/watch", rule: 0 } });
   });
 
   test("answers a denied one with 403 and what came closest, and ends with 1", async () => {

@@ -39,31 +39,30 @@ function read(...texts: readonly string[]) {
 function seen(texts: readonly string[], principal: typeof WEB | null, port = 7000) {
   const facts = { principal, sourceIp: "", remoteIp: "", destinationIp: "", destinationPort: port, sni: null };
   const ledger = { namespace: "ledger", labels: { app: "ledger" } };
-  const {
-    peer: as,
-    refusal,
-    isRefusedByDefault,
-  } = seePeer(mutualTlsFor(read(ANYBODY_READS, ...texts).authentication, ledger, settings.rootNamespace), facts);
-  return [as.principal, refusal?.reason ?? null, refusal?.policy ?? null, isRefusedByDefault];
+  const { peer: as, refusal } = seePeer(
+    mutualTlsFor(read(ANYBODY_READS, ...texts).authentication, ledger, settings.rootNamespace),
+    facts,
+  );
+  return [as.principal, refusal?.reason ?? null, refusal?.policy ?? null];
 }
 
 describe("a caller as a sidecar sees it", () => {
   test.each<[string, readonly string[], typeof WEB | null, unknown[]]>([
-    ["keeps its identity where nobody says anything", [], WEB, [WEB, null, null, false]],
-    ["keeps it under STRICT", [STRICT], WEB, [WEB, null, null, false]],
-    ["keeps it under PERMISSIVE", [PERMISSIVE], WEB, [WEB, null, null, false]],
-    ["has none under DISABLE", [DISABLE], WEB, [null, null, null, false]],
-    ["without identity is let in by PERMISSIVE", [PERMISSIVE], null, [null, null, null, false]],
-    ["without identity is let in by DISABLE", [DISABLE], null, [null, null, null, false]],
-    ["without identity is let in by its port's PERMISSIVE", [ONE_PORT], null, [null, null, null, false]],
-    ["without identity is refused by STRICT", [STRICT], null, [null, "plaintext-refused", "ledger/peer", false]],
-    ["without identity is refused where nobody says anything", [], null, [null, null, null, true]],
+    ["keeps its identity where nobody says anything", [], WEB, [WEB, null, null]],
+    ["keeps it under STRICT", [STRICT], WEB, [WEB, null, null]],
+    ["keeps it under PERMISSIVE", [PERMISSIVE], WEB, [WEB, null, null]],
+    ["has none under DISABLE", [DISABLE], WEB, [null, null, null]],
+    ["without identity is let in by PERMISSIVE", [PERMISSIVE], null, [null, null, null]],
+    ["without identity is let in by DISABLE", [DISABLE], null, [null, null, null]],
+    ["without identity is let in by its port's PERMISSIVE", [ONE_PORT], null, [null, null, null]],
+    ["without identity is refused by STRICT", [STRICT], null, [null, "plaintext-refused", "ledger/peer"]],
+    ["without identity is refused where nobody says anything", [], null, [null, "plaintext-refused", null]],
   ])("%s", (_name, texts, principal, expected) => {
     expect(seen(texts, principal)).toEqual(expected);
   });
 
   test("without identity is refused on other ports than that which is PERMISSIVE", () => {
-    expect(seen([ONE_PORT], null, 80)).toEqual([null, null, null, true]);
+    expect(seen([ONE_PORT], null, 80)).toEqual([null, "plaintext-refused", null]);
   });
 });
 
