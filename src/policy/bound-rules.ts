@@ -1,6 +1,6 @@
 import { LIMITS } from "../core/limits.ts";
 import { type PeerView, type RequestTest, requestTestHolds } from "./clause-test.ts";
-import type { Decision } from "./decision.ts";
+import type { RuleDecision } from "./decision.ts";
 import type { RequestFacts } from "./facts.ts";
 import type { LayeredTable } from "./layered-table.ts";
 import { buildTree } from "./lookup/decision-tree.ts";
@@ -34,14 +34,14 @@ const ALL_COUNT: CandidateSearch = { holds: requestTestHolds, counts: null };
 /** Decides of a table all that the peer alone decides. Once a peer. */
 export function bindRules({ base, gone, added }: LayeredTable, peer: PeerView): BoundRules {
   const search =
-    gone === null ? ALL_COUNT : { ...ALL_COUNT, counts: ({ decision }: Candidate) => !gone.has(decision.policy ?? "") };
+    gone === null ? ALL_COUNT : { ...ALL_COUNT, counts: ({ decision }: Candidate) => !gone.has(decision.policy) };
   const layers = [{ rules: rulesFor(base, peer), search }];
   if (added !== null) layers.push({ rules: rulesFor(added, peer), search: ALL_COUNT });
   return layers.filter(({ rules }) => rules.conditions.length > 0);
 }
 
 /** The decision of the first rule that the request fits, or null. Per request. */
-export function firstMatch(bound: BoundRules, request: RequestFacts): Decision | null {
+export function firstMatch(bound: BoundRules, request: RequestFacts): RuleDecision | null {
   let first: Candidate | null = null;
   for (const { rules, search } of bound) {
     const trees = rules.trees ?? (rules.trees = treesOf(rules.conditions));
@@ -51,7 +51,7 @@ export function firstMatch(bound: BoundRules, request: RequestFacts): Decision |
 }
 
 /** The same for bytes that are not HTTP. */
-export function firstForTcp(bound: BoundRules): Decision | null {
+export function firstForTcp(bound: BoundRules): RuleDecision | null {
   let first: Candidate | null = null;
   for (const { rules, search } of bound) {
     for (const { candidates } of rules.conditions) {

@@ -2,7 +2,7 @@ import { LIMITS } from "../core/limits.ts";
 import { bindRules, type BoundRules, firstForTcp, firstMatch } from "./bound-rules.ts";
 import { type PeerView, readPeer } from "./clause-test.ts";
 import type { CompiledPolicy, DecidingTables, UnenforcedTables } from "./compile.ts";
-import type { Decision } from "./decision.ts";
+import type { Decision, RuleDecision } from "./decision.ts";
 import type { PeerFacts, RequestFacts } from "./facts.ts";
 import type { Observation } from "./observation.ts";
 
@@ -71,10 +71,10 @@ export function decideAndObserve(
   return { decision, observation: observeBound(bound, request, decision) };
 }
 
-function observationOf(mark: Decision | null, wouldBe: Decision, decided: Decision): Observation | null {
+function observationOf(mark: RuleDecision | null, wouldBe: Decision, decided: Decision): Observation | null {
   const dryRun = wouldBe.allow === decided.allow ? null : wouldBe;
   if (mark === null) return dryRun === null ? null : { audit: null, dryRun };
-  return { audit: { policy: mark.policy ?? "", rule: mark.rule ?? 0 }, dryRun };
+  return { audit: { policy: mark.policy, rule: mark.rule }, dryRun };
 }
 
 /** Bindings that are kept, for peers that come back. Each goes with its policy. */

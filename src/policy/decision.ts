@@ -32,6 +32,12 @@ export interface Decision {
   readonly ticket?: string;
 }
 
+/** What a rule decides: it names itself. */
+export interface RuleDecision extends Decision {
+  readonly policy: string;
+  readonly rule: number;
+}
+
 /** How decisions name the mesh's own defaultAction. */
 export const MESH_DEFAULT_POLICY = "mesh/default";
 
@@ -57,7 +63,7 @@ export function ruleDecision(
   action: "ALLOW" | "DENY",
   { id: policy, terms }: Pick<AuthorizationPolicy, "id" | "terms">,
   rule: number,
-): Decision {
+): RuleDecision {
   if (action === "DENY") return Object.freeze({ allow: false, policy, rule, reason: "deny-rule-matched" });
   const reason = terms?.isBreakGlass === true ? "break-glass" : "allow-rule-matched";
   const ticket = terms?.ticket ?? null;

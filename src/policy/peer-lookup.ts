@@ -25,7 +25,7 @@ export const PEER_CHECKS: TestLanguage<PeerCheck, PeerView> = {
 type PeerSubject = Subject<PeerView>;
 type PeerPattern = Pattern<PeerCheck>;
 
-/** A literal's compiled test with the way to find it. */
+/** A literal's compiled test with the way to find it. One that does not want its values is only asked. */
 export function peerCheck(
   literal: Literal,
   attribute: PeerAttribute,
@@ -33,10 +33,10 @@ export function peerCheck(
   settings: MeshSettings,
 ): PeerCheck {
   const confirm: PeerCheck = { holds, lookup: null };
-  const found = findBy(literal, attribute, settings);
+  const found = literal.clause.isNegated ? null : findBy(literal, attribute, settings);
   if (found === null) return confirm;
   const patterns = found.patterns.map(({ kind, text }): PeerPattern => ({ kind, text, confirm }));
-  return { holds, lookup: { subject: found.subject, patterns, isNegated: literal.clause.isNegated } };
+  return { holds, lookup: { subject: found.subject, patterns, isNegated: false } };
 }
 
 interface FoundBy {

@@ -1,7 +1,7 @@
 import type { Steps } from "../core/slices.ts";
 import { needsHttp } from "./attributes.ts";
 import { compilePeerTest, compileRequestTest, type PeerView, type RequestTest } from "./clause-test.ts";
-import { type Decision, ruleDecision } from "./decision.ts";
+import { type Decision, type RuleDecision, ruleDecision } from "./decision.ts";
 import type { AuthorizationPolicy } from "./document.ts";
 import type { RequestFacts } from "./facts.ts";
 import { growTree, type Tree } from "./lookup/decision-tree.ts";
@@ -39,7 +39,7 @@ export type RequestTree = Tree<Candidate, RequestFacts>;
 
 /** One way for a rule to match, of which only the request has still to be asked. Its order is the rule's place. */
 export interface Candidate extends Entry<RequestTest> {
-  readonly decision: Decision;
+  readonly decision: RuleDecision;
   /** On bytes that are not HTTP an ALLOW rule with an HTTP clause never matches; of any other only that clause is dropped. */
   readonly canMatchTcp: boolean;
 }
@@ -86,7 +86,7 @@ interface RulePlace {
   readonly rule: Rule;
   readonly settings: MeshSettings;
   readonly order: number;
-  readonly decision: Decision;
+  readonly decision: RuleDecision;
 }
 
 function addRule({ policy, rule, settings, order, decision }: RulePlace, conditions: Map<string, OpenCondition>): void {

@@ -5,9 +5,9 @@ import type { CollectedTest } from "./collected-tests.ts";
 import { configureGlobal } from "fast-check";
 import { findMutants, instrument } from "./find-mutants.ts";
 
-// node child.ts FILE FIRST TEST-FILE…: runs the tests with one mutant of FILE after the other, from FIRST on, in this process.
-// Says `dry MS` once all tests have passed without, then `NUMBER killed TEST` or `NUMBER survived` for each. With ONLY=N that
-// mutant is there from the start, so that it holds while modules load, too.
+// node child.ts FILE TEST-FILE…: runs the tests with one mutant of FILE after the other, in this process.
+// Says `dry MS` (of the processor) once all tests have passed without, then `NUMBER killed TEST` or `NUMBER survived` for each. With ONLY=N that
+// mutant is there from the start, so that it holds while modules load, too. With CHOSEN=N,N… only those are tried.
 
 declare global {
   var isMutant: (id: number) => boolean;
@@ -15,18 +15,30 @@ declare global {
 
 const NONE = -1;
 const COLLECTED = pathToFileURL(`${import.meta.dirname}/collected-tests.ts`).href;
-const [file = "", first = "0", ...testFiles] = process.argv.slice(2);
+const [file = "", ...testFiles] = process.argv.slice(2);
 const only = Number(process.env["ONLY"] ?? NONE);
+const chosen = process.env["CHOSEN"] === undefined ? null : new Set(process.env["CHOSEN"].split(",").map(Number));
 
 let active = NONE;
 let covered = new Set<number>();
+/** How often places of the file were passed in the test that is run, and how often they may be. */
+let passed = 0;
+let passedMax = Number.POSITIVE_INFINITY;
 globalThis.isMutant = (id) => {
+  passed += 1;
+  if (passed > passedMax) throw new Error("does not end");
   covered.add(id);
   return id === active;
 };
 
-// The same worlds each time, so that what is found is found again.
-configureGlobal({ seed: 2 });
+/** Without a mutant. */
+const usual = new Map<CollectedTest, number>();
+/** A mutant that makes a loop endless is known by this, however busy the machine is. */
+const PASSED_FACTOR = 100;
+const PASSED_MIN = 1_000_000;
+
+// The same worlds each time, so that what is found is found again; that it is found is enough.
+configureGlobal({ seed: Number(process.env["SEED"] ?? "2"), endOnFailure: true });
 
 const target = pathToFileURL(file).href;
 const source = readFileSync(file, "utf8");
@@ -52,17 +64,22 @@ async function main(): Promise<void> {
     loaded = `while loading: ${String(thrown)}`;
   }
   const tests = collected as readonly CollectedTest[];
-  if (only !== NONE) return report(only, loaded ?? (await firstFailure(tests)));
+  if (only !== NONE) return report(only, loaded ?? (await firstFailure(tests))?.name ?? null);
   if (loaded !== null) throw new Error(loaded);
   const atLoad = covered;
   const coverage = await coverageOf(tests);
-  for (const mutant of mutants.slice(Number(first))) {
-    const covering = tests.filter((each) => coverage.get(each)!.has(mutant.id));
+  // What has just found one finds most of its neighbours, too.
+  const inTurn = [...tests];
+  for (const mutant of mutants) {
+    if (chosen !== null && !chosen.has(mutant.id)) continue;
+    const covering = inTurn.filter((each) => coverage.get(each)!.has(mutant.id));
     // What holds only while modules load is asked of a process of its own.
     if (atLoad.has(mutant.id)) process.stdout.write(`${mutant.id} static\n`);
     else {
       active = mutant.id;
-      report(mutant.id, await firstFailure(covering));
+      const failed = await firstFailure(covering);
+      report(mutant.id, failed?.name ?? null);
+      if (failed !== null) inTurn.unshift(...inTurn.splice(inTurn.indexOf(failed), 1));
     }
   }
 }
@@ -75,22 +92,27 @@ function report(id: number, failure: string | null): void {
 
 async function coverageOf(tests: readonly CollectedTest[]): Promise<ReadonlyMap<CollectedTest, ReadonlySet<number>>> {
   const coverage = new Map<CollectedTest, ReadonlySet<number>>();
-  const beganMs = performance.now();
+  const began = process.cpuUsage();
   for (const each of tests) {
     covered = new Set();
+    passed = 0;
     await each.run();
     coverage.set(each, covered);
+    usual.set(each, passed);
   }
-  process.stdout.write(`dry ${Math.ceil(performance.now() - beganMs)}\n`);
+  const { user, system } = process.cpuUsage(began);
+  process.stdout.write(`dry ${Math.ceil((user + system) / 1_000)}\n`);
   return coverage;
 }
 
-async function firstFailure(tests: readonly CollectedTest[]): Promise<string | null> {
+async function firstFailure(tests: readonly CollectedTest[]): Promise<CollectedTest | null> {
   for (const each of tests) {
+    passed = 0;
+    passedMax = PASSED_MIN + PASSED_FACTOR * (usual.get(each) ?? 0);
     try {
       await each.run();
     } catch {
-      return each.name;
+      return each;
     }
   }
   return null;

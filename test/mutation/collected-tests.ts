@@ -39,4 +39,4 @@ describe.skipIf = (isSkipped: boolean) => (isSkipped ? () => {} : describe);
 
 const vi = { setConfig: (): void => {} };
 
-export { describe, expect, test, vi };
+export { describe, expect, test, test as it, vi };

@@ -8,10 +8,15 @@ export const ENTRIES_PER_LOOK = 128;
 export interface Split<F> {
   readonly subject: Subject<F>;
   /** Null: by the value that each wants. Else: those that do not want this one stand together. */
-  readonly unwanted: ValuePattern | null;
+  readonly unwanted: UnwantedPattern | null;
 }
 
 export type ValuePattern = Pick<Pattern<unknown>, "kind" | "text">;
+
+/** One of which a look at the text decides. */
+export interface UnwantedPattern extends ValuePattern {
+  readonly kind: Exclude<ValuePattern["kind"], "template">;
+}
 
 export interface SplitOptions<T, F> {
   readonly language: TestLanguage<T, F>;
@@ -50,10 +55,15 @@ export function splitPosition<T, F>(split: Split<F>, entry: Entry<T>, language: 
     const lookup = language.lookupOf(test);
     if (lookup === null || lookup.subject.key !== subject.key) return false;
     if (unwanted === null) return !lookup.isNegated;
-    return (
-      lookup.isNegated && lookup.patterns.some(({ kind, text }) => kind === unwanted.kind && text === unwanted.text)
-    );
+    const isUnwanted = (each: Pattern<T>): boolean =>
+      each.kind === unwanted.kind && each.text === unwanted.text && isDecidedByOneLook(each);
+    return lookup.isNegated && lookup.patterns.some(isUnwanted);
   });
+}
+
+/** Whether facts of which a text fits the pattern are known to have the value. */
+function isDecidedByOneLook<P extends Pattern<unknown>>(pattern: P): pattern is P & UnwantedPattern {
+  return pattern.kind !== "template" && pattern.confirm === null;
 }
 
 /** Equal for equal patterns. */
@@ -76,7 +86,7 @@ interface Wanted<F> {
 
 interface Unwanted<F> {
   readonly subject: Subject<F>;
-  readonly pattern: ValuePattern;
+  readonly pattern: UnwantedPattern;
   entries: number;
 }
 
@@ -117,8 +127,7 @@ function countWanted<T, F>(wanted: Counts<F>["wanted"], { subject, patterns }: L
 
 function countUnwanted<T, F>(unwanted: Counts<F>["unwanted"], { subject, patterns }: Lookup<T, F>): void {
   for (const pattern of patterns) {
-    // Only what one look decides.
-    if (pattern.kind === "template" || pattern.confirm !== null) continue;
+    if (!isDecidedByOneLook(pattern)) continue;
     const key = unwantedKey(subject, pattern);
     const count = unwanted.get(key) ?? { subject, pattern, entries: 0 };
     unwanted.set(key, count);

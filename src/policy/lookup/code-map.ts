@@ -19,14 +19,13 @@ export class CodeMap<V> {
     if (this.#slots.length === 0) this.#low = code;
     const low = Math.min(this.#low, code);
     const high = Math.max(this.#low + this.#slots.length - 1, code);
+    // Codes that are far stay far: what lies between the lowest and the highest only ever grows up to this.
     if (high - low >= SPAN_MAX) {
       (this.#far ??= new Map()).set(code, value);
       return;
     }
     const slots = Array.from({ length: high - low + 1 }, (_, i) => this.#slots[low + i - this.#low]);
     slots[code - low] = value;
-    // What was far may now be in between.
-    for (const [far, each] of this.#far ?? []) if (far >= low && far <= high && far !== code) slots[far - low] = each;
     this.#low = low;
     this.#slots = slots;
   }

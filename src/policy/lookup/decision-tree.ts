@@ -5,6 +5,7 @@ import {
   patternKey,
   type Split,
   splitPosition,
+  type UnwantedPattern,
   unwantedKey,
   type ValuePattern,
 } from "./choose-split.ts";
@@ -20,7 +21,11 @@ export interface Tree<E, F> {
   /** Those that want a value of one subject, by that value. */
   readonly found: { readonly subject: Subject<F>; readonly by: PatternIndex<Tree<E, F>> } | null;
   /** Those that all do not want one value. */
-  readonly unless: { readonly subject: Subject<F>; readonly pattern: ValuePattern; readonly tree: Tree<E, F> } | null;
+  readonly unless: {
+    readonly subject: Subject<F>;
+    readonly pattern: UnwantedPattern;
+    readonly tree: Tree<E, F>;
+  } | null;
   /** All others. */
   readonly rest: Tree<E, F> | null;
 }
@@ -133,7 +138,7 @@ function* splitByValue<E extends Entry<T>, T, F>(
 
 function* splitUnless<E extends Entry<T>, T, F>(
   entries: readonly E[],
-  { subject, unwanted }: Split<F> & { readonly unwanted: ValuePattern },
+  { subject, unwanted }: Split<F> & { readonly unwanted: UnwantedPattern },
   growth: Growth<T, F>,
 ): Steps<Pick<Tree<E, F>, "unless">> {
   const ruledOut = new Set([...growth.ruledOut, unwantedKey(subject, unwanted)]);

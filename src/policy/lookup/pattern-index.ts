@@ -23,7 +23,6 @@ export class PatternIndex<V> {
         return;
       case "template":
         (this.#templates ??= new TemplateTrie()).at(text, make);
-        return;
     }
   }
 

@@ -1,4 +1,4 @@
-import type { ValuePattern } from "./choose-split.ts";
+import type { UnwantedPattern } from "./choose-split.ts";
 import type { Tree } from "./decision-tree.ts";
 import type { Entry, Subject, TestLanguage } from "./lookup.ts";
 
@@ -71,13 +71,13 @@ function allHold<T, F>(tests: readonly T[], facts: F, holds: (test: T, facts: F)
   return true;
 }
 
-function hasValue<F>(subject: Subject<F>, pattern: ValuePattern, facts: F): boolean {
+function hasValue<F>(subject: Subject<F>, pattern: UnwantedPattern, facts: F): boolean {
   const text = subject.textOf(facts);
   if (text === undefined) return false;
   return typeof text === "string" ? fitsValue(pattern, text) : text.some((each) => fitsValue(pattern, each));
 }
 
-function fitsValue({ kind, text: value }: ValuePattern, text: string): boolean {
+function fitsValue({ kind, text: value }: UnwantedPattern, text: string): boolean {
   switch (kind) {
     case "exact":
       return text === value;
@@ -85,7 +85,5 @@ function fitsValue({ kind, text: value }: ValuePattern, text: string): boolean {
       return text.startsWith(value);
     case "suffix":
       return text.endsWith(value);
-    case "template":
-      return false;
   }
 }

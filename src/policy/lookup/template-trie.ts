@@ -19,15 +19,15 @@ export class TemplateTrie<V> {
 
   /** The value of a checked template like `/a/{*}/{**}.html`; made where there is none yet. */
   at(template: string, make: () => V): V {
-    const wildAt = template.indexOf("{**}");
-    const head = wildAt < 0 ? template : template.slice(0, wildAt);
-    let node = this.#root;
-    // What stands before the {**} ends in a slash, since a template's wildcards are whole segments.
+    const [head = "", afterAny] = template.split("{**}");
     const segments = head.slice(1).split("/");
-    for (const segment of wildAt < 0 ? segments : segments.slice(0, -1)) node = childOf(node, segment);
-    if (wildAt < 0) return (node.ends ??= make());
+    // What stands before the {**} ends in a slash, since a template's wildcards are whole segments.
+    if (afterAny !== undefined) segments.pop();
+    let node = this.#root;
+    for (const segment of segments) node = childOf(node, segment);
+    if (afterAny === undefined) return (node.ends ??= make());
     node.any ??= new TextTrie("end");
-    return node.any.at(template.slice(wildAt + "{**}".length), make);
+    return node.any.at(afterAny, make);
   }
 
   /** Appends the values of all templates that the path may fit. Per request. */

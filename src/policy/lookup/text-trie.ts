@@ -89,19 +89,22 @@ export class TextTrie<V> {
   }
 
   #firstOf(text: string): number {
-    return text.charCodeAt(this.#end === "start" ? 0 : text.length - 1);
+    return this.#codeAt(text, 0);
+  }
+
+  /** By its distance from the end that keys are found at; past the other end NaN, which equals nothing. */
+  #codeAt(text: string, i: number): number {
+    return text.charCodeAt(this.#end === "start" ? i : text.length - 1 - i);
   }
 
   #without(text: string, length: number): string {
     return this.#end === "start" ? text.slice(length) : text.slice(0, text.length - length);
   }
 
+  /** Of two texts that begin (end) with the same character. */
   #sharedLength(a: string, b: string): number {
-    const max = Math.min(a.length, b.length);
-    let length = 0;
-    if (this.#end === "start") while (length < max && a.charCodeAt(length) === b.charCodeAt(length)) length += 1;
-    else
-      while (length < max && a.charCodeAt(a.length - 1 - length) === b.charCodeAt(b.length - 1 - length)) length += 1;
+    let length = 1;
+    while (this.#codeAt(a, length) === this.#codeAt(b, length)) length += 1;
     return length;
   }
 }

@@ -32,6 +32,13 @@ test.each<[string, object, Asked, Asked]>([
   ],
   ["server names", when("connection.sni", { values: ["orders"] }), { sni: "orders" }, { sni: "other" }],
   ["a server name and none", when("connection.sni", { values: ["*"] }), { sni: "orders" }, { sni: null }],
+  // Whatever none is written as where peers are kept: a caller may choose that very name.
+  ...["null", "undefined", "none", "mutant", "\n"].map((sni): [string, object, Asked, Asked] => [
+    `a server name that reads like none (${JSON.stringify(sni)})`,
+    when("connection.sni", { values: [sni] }),
+    { sni },
+    { sni: null },
+  ]),
 ])("%s are told apart by rules that ask for them, whoever came first", (_name, rule, fits, other) => {
   for (const asked of [
     [fits, other],
@@ -54,6 +61,10 @@ test("peers that no rule can tell apart share what is bound", () => {
   const asking = compiled(allow(from({ ipBlocks: ["10.0.0.0/8"] })));
   expect(bindPeer(asking, other)).not.toBe(bindPeer(asking, peer));
   expect(bindPeer(asking, { ...peer })).toBe(bindPeer(asking, peer));
+  expect(bindPeer(asking, { ...peer, sni: "b" })).toBe(bindPeer(asking, peer));
+  const naming = compiled(allow(when("connection.sni", { values: ["a"] })));
+  expect(bindPeer(naming, other)).not.toBe(bindPeer(naming, peer));
+  expect(bindPeer(naming, { ...other, sni: "a" })).toBe(bindPeer(naming, peer));
 });
 
 test("what is kept for peers is bounded", () => {

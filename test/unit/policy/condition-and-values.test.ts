@@ -99,6 +99,7 @@ describe("keys of conditions", () => {
   test("an unknown key is told what it may have meant, and nothing where it is like none", () => {
     expect(messageOf("source.principals")).toContain("did you mean `source.principal`?");
     expect(messageOf("request.header[name]")).toContain("did you mean `request.headers[name]`?");
+    expect(messageOf("request.auth.claim[name]")).toContain("did you mean `request.auth.claims[name]`?");
     expect(messageOf("zzz")).toBe('unknown attribute "zzz"');
   });
 });

@@ -41,6 +41,44 @@ test("each of many values of each kind is looked at", () => {
     expect(matchesText(compileText(all), value), value).toBe(false);
 });
 
+test("up to four values are compared, and more are found", () => {
+  const texts = ["/a", "/b*", "*/c", "/d", "/e*"];
+  expect(compileText(texts.slice(0, 4)).many).toBeNull();
+  const found = compileText(texts);
+  expect(found.many).not.toBeNull();
+  // So that asking does not become slower with their number, none of them is compared then.
+  const untouched = { ...found, prefixes: { [Symbol.iterator]: unread }, suffixes: { [Symbol.iterator]: unread } };
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const matcher = untouched as unknown as typeof found;
+  for (const value of ["/a", "/bc", "x/c", "/d", "/ef"]) expect(matchesText(matcher, value), value).toBe(true);
+  for (const value of ["", "/", "/x", "/ax"]) expect(matchesText(matcher, value), value).toBe(false);
+  const paths = ["/{*}/a", "/{*}/b", "/{*}/c", "/{*}/d", "/{**}/e"];
+  expect(compilePath(paths.slice(0, 4), false).byPath).toBeNull();
+  const byPath = compilePath(paths, false);
+  expect(byPath.byPath).not.toBeNull();
+  expect(matchesPath({ ...byPath, templates: [] }, "/x/e")).toBe(true);
+  expect(matchesPath({ ...byPath, templates: [] }, "/x/f")).toBe(false);
+});
+
+function unread(): never {
+  throw new Error("is compared");
+}
+
+test("a template is the texts and wildcards that it is written with", () => {
+  expect(parsePathTemplate("/a/{*}/b/{**}/c")).toEqual([
+    { kind: "text", text: "/a/" },
+    { kind: "one" },
+    { kind: "text", text: "/b/" },
+    { kind: "any", end: "/c" },
+    { kind: "text", text: "/c" },
+  ]);
+  expect(parsePathTemplate("/{*}")).toEqual([{ kind: "text", text: "/" }, { kind: "one" }]);
+  expect(parsePathTemplate("/{**}")).toEqual([
+    { kind: "text", text: "/" },
+    { kind: "any", end: "" },
+  ]);
+});
+
 const segment = fc.constantFrom("a", "b", "{*}", "{**}");
 const template = fc
   .array(segment, { minLength: 1, maxLength: 3 })

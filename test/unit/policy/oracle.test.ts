@@ -19,7 +19,7 @@ import {
   settings,
   workloads,
 } from "../../support/policy-arbitraries.ts";
-import { propertyRuns } from "../../support/property-runs.ts";
+import { expectSeen, propertyRuns } from "../../support/property-runs.ts";
 
 // The compiled form decides in the data path; the interpreter is slow and obviously right. They must not differ.
 const RUNS = propertyRuns(4_000);
@@ -46,7 +46,7 @@ test("the compiled policy decides every HTTP request as the interpreter does", (
   );
   // A world in which some outcome never happens would prove little.
   for (const reason of ["allow-rule-matched", "deny-rule-matched", "no-allow-rule-matched", "default-action"]) {
-    expect(seen.get(reason) ?? 0, reason).toBeGreaterThan(RUNS / 50);
+    expectSeen(reason, seen.get(reason) ?? 0, RUNS / 50);
   }
 });
 
@@ -77,7 +77,7 @@ test("what AUDIT policies mark and dry runs would change is what the interpreter
     }),
     { numRuns: RUNS },
   );
-  for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(RUNS / 100);
+  for (const [what, count] of Object.entries(seen)) expectSeen(what, count, RUNS / 100);
 });
 
 test.each([
