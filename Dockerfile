@@ -13,7 +13,7 @@ COPY package.json package-lock.json .npmrc ./
 # Both secrets are optional: the registry's settings, and who else vouches for it.
 ENV NPM_CONFIG_USERCONFIG=/run/secrets/npmrc NODE_EXTRA_CA_CERTS=/run/secrets/ca
 RUN --mount=type=secret,id=npmrc,target=/run/secrets/npmrc --mount=type=secret,id=ca,target=/run/secrets/ca npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json rolldown.config.js ./
+COPY tsconfig.json tsconfig.build.json tsconfig.build-ui.json rolldown.config.js ./
 COPY bin ./bin
 COPY src ./src
 RUN npm run build

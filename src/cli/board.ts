@@ -15,6 +15,8 @@ export interface BoardFacts {
   readonly stateDirectory: string;
   /** What is worth trying; without any, generic ones are made from the services. */
   readonly tries: readonly BoardTry[];
+  /** Where a browser finds the map; null: nowhere. */
+  readonly map: Address | null;
   /** How the reader calls this program, e.g. `npx cardea`. */
   readonly program: string;
 }
@@ -92,9 +94,15 @@ function renderTrust(facts: BoardFacts, { colour }: BoardLook): readonly string[
   return [
     `${label("root sha256")}${facts.rootFingerprint}`,
     `${label("between")}TLS 1.3 both ways${group}`,
+    ...(facts.map === null ? [] : [`${label("map")}${mapUrl(facts.map)} (who talks to whom, in a browser)`]),
     `${label("policies")}${visibleText(facts.policiesDirectory)} (edit one: it is in force within a second)`,
     `${label("state")}${visibleText(facts.stateDirectory)}`,
   ];
+}
+
+/** To be clicked. */
+function mapUrl({ host, port }: Address): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** With what it means: the reader has not learned the names of groups by heart. */

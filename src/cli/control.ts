@@ -20,6 +20,7 @@ import { listenTls } from "../io/tls-listener.ts";
 import { createLogger } from "../observe/log.ts";
 import { watchLoopLag } from "../observe/loop-lag.ts";
 import type { Command, ParsedArgs, Terminal } from "./command.ts";
+import { openLocalMap } from "./control-map.ts";
 import { isOnKubernetes, openKubePlane, readKubeConfig } from "./control-kubernetes.ts";
 import { gitSourceOf } from "./git-source.ts";
 import { readVersion } from "./version.ts";
@@ -76,9 +77,9 @@ async function runControl(args: ParsedArgs, terminal: Terminal): Promise<0> {
   const ended = new Promise<void>((resolve) => terminal.onSignal(() => resolve()));
   const plane = await open();
   logger.log("info", "ready", { address: `${plane.address.host}:${plane.address.port}`, spiffeId: plane.spiffeId });
-  const { address, admin, telemetry, webhooks, spiffeId } = plane;
+  const { address, admin, telemetry, webhooks, map, spiffeId } = plane;
   // For whoever has started us and waits; all else goes to stderr.
-  terminal.stdout(JSON.stringify({ ready: "control", address, admin, telemetry, webhooks, spiffeId }));
+  terminal.stdout(JSON.stringify({ ready: "control", address, admin, telemetry, webhooks, map, spiffeId }));
   await ended;
   logger.log("info", "ending", {});
   await plane.close(GRACE_MS);
@@ -105,6 +106,8 @@ async function openPlane(config: ControlConfig, logger: Logger): Promise<Control
           { logger, clock: systemClock, start: startStoreThread },
         ),
       openSpanSender: ({ url, protocol }) => (protocol === "grpc" ? openOtlpGrpc(url, systemClock) : openOtlpHttp(url)),
+      openMap: (map, parts) =>
+        openLocalMap(map, parts, { revisionsDirectory: at("revisions"), policiesDirectory: config.policiesDir }),
       fetchText: createGuardedFetch(config.jwks),
       clock: systemClock,
       random: createSystemRandom(),

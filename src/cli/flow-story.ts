@@ -6,6 +6,7 @@ import { describeGroup } from "./board.ts";
 import { adviceFor, meaningOf } from "../observe/flow-advice.ts";
 import { formatAddress, nameDestination, nameRequest, nameSource, withNamespace } from "./flow-names.ts";
 import type { Replay } from "../control/map/flow-replay.ts";
+import { excerptOf, type RulePlace } from "../control/map/rule-excerpt.ts";
 import { formatDuration } from "./flow-row.ts";
 import { fitTo, paint, showPath, visibleLine, visibleText, wrapText } from "./flow-text.ts";
 
@@ -156,32 +157,16 @@ function renderClause(label: "matched" | "failed", clause: ClauseFinding, look: 
   ];
 }
 
-interface Place {
-  readonly file: string;
-  /** The rule's. */
-  readonly line: number;
-  /** Lines that the story is about. */
-  readonly marked: readonly number[];
-}
-
-const EXCERPT_LINES_MAX = 14;
-const CONTEXT_LINES = 2;
-
 /** The rule as it stands in the file of that revision, from its first line to the last that matters. */
-function excerpt({ file, line, marked }: Place, files: readonly PolicyText[], look: StoryLook): readonly string[] {
-  const lines = files.find((each) => each.path === file)?.text.split(/\r?\n/) ?? [];
-  if (lines.length === 0) return [];
-  const last = Math.min(lines.length, Math.max(line, ...marked));
-  const first = last - line < EXCERPT_LINES_MAX ? line : Math.max(line, Math.min(...marked) - CONTEXT_LINES);
-  const shown = lines.slice(first - 1, Math.min(last, first + EXCERPT_LINES_MAX - 1));
-  const numberWidth = String(last).length;
-  const rows = shown.map((text, index) => {
-    const number = first + index;
-    const isMarked = marked.includes(number);
+function excerpt(place: RulePlace, files: readonly PolicyText[], look: StoryLook): readonly string[] {
+  const shown = excerptOf(place, files);
+  if (shown.length === 0) return [];
+  const numberWidth = String(shown.at(-1)!.number).length;
+  const rows = shown.map(({ number, text, isMarked }) => {
     const row = `${isMarked ? ">" : " "} ${String(number).padStart(numberWidth)} | ${visibleLine(text)}`;
     return `  ${isMarked ? paint(row, "bold", look.colour) : paint(row, "dim", look.colour)}`;
   });
-  return [`  ${showPath(file, look.cwd)}:${marked[0] ?? line}`, ...rows, ""];
+  return [`  ${showPath(place.file, look.cwd)}:${place.marked[0] ?? place.line}`, ...rows, ""];
 }
 
 /** The grant, and the line that saves it, are to be copied: the one stands at the margin, the other is not broken. */

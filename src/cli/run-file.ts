@@ -30,6 +30,8 @@ export interface RunFile {
     readonly flows: Address | null;
     /** Where Hubble's clients read them; null: nowhere. */
     readonly hubble: Address | null;
+    /** Where a browser finds the map; null: nowhere. */
+    readonly map: Address | null;
     /** What it proves to its callers. */
     readonly spiffeId: SpiffeId;
     readonly process: ProcessName | null;

@@ -45,6 +45,7 @@ async function showMesh(up: RunningUp): Promise<void> {
     services: run.services,
     rootFingerprint: await readRootFingerprint(up.paths.rootFile),
     keyExchange: preferredGroup(),
+    map: run.control.map,
     policiesDirectory: shorter(run.policiesDirectory, terminal.cwd),
     stateDirectory: shorter(up.paths.directory, terminal.cwd),
     tries: findSampleWeb(up.plan) === null ? [] : sampleTries(up),

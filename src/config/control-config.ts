@@ -4,7 +4,18 @@ import { FLOW_LIMITS } from "../core/flow-limits.ts";
 import type { FetchRules } from "../core/guarded-fetch.ts";
 import type { OtlpEndpoint } from "../core/otlp-endpoint.ts";
 import type { Address, LogLevel } from "../core/ports.ts";
-import { integer, listOf, object, oneOf, parsed, required, type Schema, string, withDefault } from "../core/schema.ts";
+import {
+  addFault,
+  integer,
+  listOf,
+  object,
+  oneOf,
+  parsed,
+  required,
+  type Schema,
+  string,
+  withDefault,
+} from "../core/schema.ts";
 import { DEFAULT_MESH_SETTINGS, type MeshSettings } from "../policy/mesh-settings.ts";
 import { GIT_POLICIES, type GitPolicies } from "./git-policies.ts";
 import { parseJsonText } from "./json-text.ts";
@@ -34,6 +45,8 @@ export interface ControlConfig {
   readonly traces: OtlpEndpoint | null;
   /** Where Hubble's API answers about them; null: nowhere. */
   readonly hubble: HubbleConfig | null;
+  /** The map, for a browser; null: none. Without `flows` there is nothing to show. */
+  readonly map: MapConfig | null;
 }
 
 export interface HubbleConfig {
@@ -41,6 +54,21 @@ export interface HubbleConfig {
   readonly listen: Address;
   /** Names in the certificate that it shows there. */
   readonly dnsNames: readonly string[];
+}
+
+/** Beyond loopback the map is served by TLS, to readers with a token. */
+export interface MapConfig {
+  readonly listen: Address;
+  /** PEM files, absolute; null: plain HTTP. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null;
+  /** Empty: whoever is on this machine reads everything. */
+  readonly readers: readonly MapReaderConfig[];
+}
+
+export interface MapReaderConfig {
+  readonly tokenFile: string;
+  /** What flows of these namespaces tell, and their policies; null: everything. */
+  readonly namespaces: readonly string[] | null;
 }
 
 export interface FlowsConfig {
@@ -61,7 +89,7 @@ const IP = parsed(string(), (text) => {
 });
 // The admin port has no login: whoever reaches it reads the mesh's status.
 const LOOPBACK = parsed(IP, (text) => {
-  if (!text.startsWith("127.") && text !== "::1") throw new Error(`expected a loopback address, found ${text}`);
+  if (!isLoopback(text)) throw new Error(`expected a loopback address, found ${text}`);
   return text;
 });
 
@@ -76,6 +104,26 @@ const HUBBLE = object({
   dnsNames: withDefault(listOf(string()), []),
 });
 
+const FILE = DIRECTORY;
+
+const MAP_FIELDS = object({
+  listen: required(object({ host: required(IP), port: required(PORT) })),
+  tls: withDefault(nullable(object({ certificateFile: required(FILE), keyFile: required(FILE) })), null),
+  readers: withDefault(
+    listOf(
+      object({ tokenFile: required(FILE), namespaces: withDefault(nullable(listOf(string(), { minCount: 1 })), null) }),
+    ),
+    [],
+  ),
+});
+
+/** What the map tells is worth stealing, and a token that goes over a network in the clear is everybody's. */
+const MAP: Schema<MapConfig> = (value, scope) => {
+  const map = MAP_FIELDS(value, scope);
+  if (map === undefined || isLoopback(map.listen.host) || (map.tls !== null && map.readers.length > 0)) return map;
+  return addFault(scope, value.at, "beyond loopback the map needs tls and readers");
+};
+
 const CONFIG = object({
   name: required(string()),
   stateDir: required(DIRECTORY),
@@ -89,7 +137,12 @@ const CONFIG = object({
   flows: withDefault(nullable(FLOWS), null),
   traces: withDefault(nullable(OTLP_ENDPOINT), null),
   hubble: withDefault(nullable(HUBBLE), null),
+  map: withDefault(nullable(MAP), null),
 });
+
+function isLoopback(ip: string): boolean {
+  return ip.startsWith("127.") || ip === "::1";
+}
 
 /** The schema's value, or a null that is written out. */
 function nullable<T>(schema: Schema<T>): Schema<T | null> {

@@ -1,5 +1,5 @@
 import { loadMeshApi } from "../api/load.ts";
-import type { ControlConfig, FlowsConfig } from "../config/control-config.ts";
+import type { ControlConfig, FlowsConfig, MapConfig } from "../config/control-config.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import type { ListenTls } from "../core/grpc-tls.ts";
 import type { GuardedFetch } from "../core/guarded-fetch.ts";
@@ -41,6 +41,7 @@ import { flowRoutes } from "./flows/flow-routes.ts";
 import { type Collector, openCollector } from "./flows/open-collector.ts";
 import type { OpenFlowStore } from "./flows/open-store.ts";
 import { callerOf, type GrpcServer, type GrpcServerOptions, type GrpcService, openGrpcServer } from "./grpc-server.ts";
+import type { MapParts } from "./map/map-parts.ts";
 import { type KeyCache, type KeyCacheOptions, openKeyCache } from "./jwks/key-cache.ts";
 import { type ControlMetrics, createControlMetrics } from "./metrics.ts";
 import { SpanForwarder } from "./traces/span-forwarder.ts";
@@ -83,6 +84,8 @@ export interface ControlPorts {
   readonly openFlowStore?: (config: FlowsConfig) => Promise<OpenFlowStore>;
   /** Opens the way to a collector of spans outside, where the configuration names one. Left out: there is none. */
   readonly openSpanSender?: (endpoint: OtlpEndpoint) => OtlpSender;
+  /** Opens the map, where the configuration has one and there are flows to show. */
+  openMap?(config: MapConfig, parts: MapParts): Promise<Listening>;
   /** Opens the webhooks of a cluster, where there is one. */
   openWebhooks?(parts: WebhookParts): Promise<Listening>;
 }
@@ -92,7 +95,7 @@ export type WebhookParts = Pick<WebhooksOptions, "authority" | "policies" | "obs
 
 /** What `openControlPlane` reads of a configuration. */
 export type PlaneConfig = Pick<ControlConfig, "name" | "mesh" | "listen" | "admin"> &
-  Partial<Pick<ControlConfig, "flows" | "hubble" | "traces">>;
+  Partial<Pick<ControlConfig, "flows" | "hubble" | "map" | "traces">>;
 
 /** A control plane that runs. */
 export interface ControlPlane {
@@ -114,6 +117,8 @@ export interface ControlPlane {
   readonly collector: Pick<Collector, "address" | "store"> | null;
   /** Hubble's API about them; null: it was not asked for. */
   readonly hubble: Address | null;
+  /** Where a browser finds the map; null: nowhere. */
+  readonly map: Address | null;
   /** Ends streams and ports; calls that are under way may finish for `graceMs`. Sidecars go on with what they have. */
   close(graceMs: number): Promise<void>;
 }
@@ -198,6 +203,10 @@ async function openParts(
   closing.push(() => admin.close());
   const telemetry = await openTelemetry(status, ports);
   if (telemetry !== null) closing.push(() => telemetry.close());
+  const shown = { policies: policies.content, registry: registry.content, api, clock, logger };
+  const rest = { config, policyFaults: policies.faults, sidecars };
+  const map = await openMap(config, ports, collector && { ...shown, ...rest, flows: collector.store });
+  if (map !== null) closing.push(() => map.close());
   const { spiffeId, rootPem, authority } = identity;
   const world = createPolicyWorld(config.mesh, policies.content, registry.content);
   const webhooks = await ports.openWebhooks?.({ authority, policies: world, observer: metrics.admission });
@@ -209,6 +218,7 @@ async function openParts(
     webhooks: webhooks?.address ?? null,
     collector,
     hubble: hubble?.address ?? null,
+    map: map?.address ?? null,
   };
   return { ...addresses, spiffeId, rootPem, authority, policyFaults: policies.faults };
 }
@@ -289,6 +299,11 @@ async function openHubbleOver(
 }
 
 type HubbleIdentity = Pick<GrpcServerOptions, "bundles"> & { readonly authority: Authority };
+
+async function openMap({ map }: PlaneConfig, ports: ControlPorts, parts: MapParts | null): Promise<Listening | null> {
+  if (map == null || parts === null) return null;
+  return (await ports.openMap?.(map, parts)) ?? null;
+}
 
 /** What others than this machine may ask for: not the status, which names everybody. */
 async function openTelemetry(routes: readonly AdminRoute[], ports: ControlPorts): Promise<Listening | null> {

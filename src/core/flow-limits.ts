@@ -71,6 +71,11 @@ export const FLOW_LIMIT_TABLE = {
     "count",
     "Flows that wait for one reader who follows; further ones are lost to it, and it is told how many.",
   ),
+  flowDecisionsMax: limit(200_000, "count", "Flows that one question about policies and their use looks at."),
+  mapAnswerFlowsMax: limit(200, "count", "Flows in one answer to the map's page."),
+  mapConnectionsMax: limit(128, "count", "Connections to the map's port."),
+  mapWatchersMax: limit(32, "count", "Pages that are told of denials as they come; each holds a connection."),
+  mapTellDenialsMax: limit(50, "count", "Denials that such a page is told of at a time; it can ask for the others."),
   flowAnswerMax: limit(1_000, "count", "Flows in one answer of the flow store; a cursor gives the next."),
 } as const satisfies Record<string, Limit>;
 

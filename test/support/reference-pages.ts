@@ -177,6 +177,7 @@ function portsPage(): string {
     ["control plane: certificates and discovery (gRPC)", String(control.grpc)],
     ["control plane: status, metrics and readiness", String(control.admin)],
     ["control plane: flow records of sidecars (OTLP logs over gRPC)", String(control.flows)],
+    ["control plane: the map, for a browser", String(control.map)],
   ];
   const inPod = Object.entries(POD_PORTS).map(([name, port]) => [
     POD_PORT_MEANINGS[name as keyof typeof POD_PORTS],

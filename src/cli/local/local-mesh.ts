@@ -96,6 +96,7 @@ class RunningMesh implements LocalMesh {
         admin: plan.control.admin,
         flows: plan.control.flows,
         hubble: plan.control.hubble,
+        map: plan.control.map,
         spiffeId: plan.control.spiffeId,
         process: this.#control?.current() ?? null,
       },

@@ -24,6 +24,8 @@ export interface ControlPlan {
   readonly flows: Address | null;
   /** Hubble's API about them. */
   readonly hubble: Address | null;
+  /** For a browser. */
+  readonly map: Address | null;
   readonly spiffeId: SpiffeId;
 }
 
@@ -185,10 +187,12 @@ interface SidecarAddresses extends Omit<ChosenAddresses, "upstreams" | "inbound"
 
 /** The mesh's own ports on this host: what a sidecar refuses to be aimed at. */
 export function ownPortsOf(
-  control: Pick<ControlPlan, "address" | "admin" | "flows" | "hubble">,
+  control: Pick<ControlPlan, "address" | "admin" | "flows" | "hubble" | "map">,
   sidecars: readonly SidecarAddresses[],
 ): readonly number[] {
-  const some = [control.flows, control.hubble].flatMap((address) => (address === null ? [] : [address.port]));
+  const some = [control.flows, control.hubble, control.map].flatMap((address) =>
+    address === null ? [] : [address.port],
+  );
   return [control.address.port, control.admin.port, ...some, ...sidecars.flatMap(portsOfSidecar)];
 }
 
@@ -221,6 +225,8 @@ async function planControl(mesh: Mesh, ports: PortChooser, portBase: number): Pr
     admin: await choose("control plane's admin port", wanted.admin),
     flows: mesh.flowStore ? await choose("control plane's port for flow records", wanted.flows) : null,
     hubble: mesh.flowStore ? await choose("port of Hubble's API", wanted.hubble) : null,
+    // It shows flows that were stored.
+    map: mesh.flowStore ? await choose("map", wanted.map) : null,
     spiffeId: spiffeIdFor(trustDomain, rootNamespace, "cardea-control"),
   };
 }

@@ -2,7 +2,7 @@ import type { MeshService } from "../../config/mesh.ts";
 
 /**
  * Where a local mesh's ports are when nobody is in the way. The last two digits are the ones that Istio's users know:
- * 15012 control (15017 for flow records, as 4317 elsewhere; 4245 for Hubble's API, where its clients look), and for the n-th service 15n00 admin, 15n01 outbound, 15n06 inbound, 15n08 HBONE, 15n20 metrics,
+ * 15012 control (15017 for flow records, as 4317 elsewhere; 4245 for Hubble's API, where its clients look), 15080 the map, and for the n-th service 15n00 admin, 15n01 outbound, 15n06 inbound, 15n08 HBONE, 15n20 metrics,
  * 15n21 readiness.
  */
 export const DEFAULT_PORT_BASE = 15_000;
@@ -27,10 +27,11 @@ export function controlPortsOf(portBase: number): {
   readonly admin: number;
   readonly flows: number;
   readonly hubble: number;
+  readonly map: number;
 } {
   // Hubble's own port is one for the machine: a mesh at other ports keeps to its own.
   const hubble = portBase === DEFAULT_PORT_BASE ? 4_245 : portBase + 45;
-  return { grpc: portBase + 12, admin: portBase + 14, flows: portBase + 17, hubble };
+  return { grpc: portBase + 12, admin: portBase + 14, flows: portBase + 17, hubble, map: portBase + 80 };
 }
 
 /** The block of the service with this index, from 0. */

@@ -53,6 +53,7 @@ export async function writeMeshState(
     },
     hubble: plan.control.hubble && { listen: plan.control.hubble, dnsNames: [] },
     traces: mesh.tracing?.endpoint ?? null,
+    map: plan.control.map && { listen: plan.control.map, tls: null, readers: [] },
   };
   await atomicWrite(paths.controlFile, `${JSON.stringify(control, null, 2)}\n`, 0o600);
   await atomicWrite(paths.prometheusFile, formatPrometheusConfig(paths.prometheusTargets), 0o600);

@@ -32,7 +32,8 @@ export function edgesOf(sums: readonly EdgeSum[]): readonly Edge[] {
   return [...byEnds.values()].map(edgeOf).toSorted((one, other) => other.total - one.total);
 }
 
-function edgeOf(sums: readonly EdgeSum[]): Edge {
+/** Sums of one edge, one at the least, put together. */
+export function edgeOf(sums: readonly EdgeSum[]): Edge {
   const [first] = sums;
   const flows = Object.fromEntries(
     VERDICTS.map((verdict) => [verdict, count(sums.filter((sum) => sum.verdict === verdict))]),

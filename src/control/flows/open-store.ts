@@ -6,7 +6,15 @@ import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { startThread, type Thread } from "../../io/worker.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import type { Collected } from "./collect.ts";
-import type { EdgesAnswer, FlowFilter, FlowQueries, FlowsAnswer, ReadableNamespaces, TimeRange } from "./query.ts";
+import type {
+  DecisionsAnswer,
+  EdgesAnswer,
+  FlowFilter,
+  FlowQueries,
+  FlowsAnswer,
+  ReadableNamespaces,
+  TimeRange,
+} from "./query.ts";
 import type { FromThread, Question, ThreadData, ToThread } from "./thread-messages.ts";
 
 /** The flow store, as the control plane has it: in a thread of its own. */
@@ -109,6 +117,10 @@ class StoreThread implements OpenFlowStore {
 
   edges(query: Parameters<FlowQueries["edges"]>[0]): Promise<EdgesAnswer> {
     return this.#ask({ about: "edges", query }) as Promise<EdgesAnswer>;
+  }
+
+  decisions(query: Parameters<FlowQueries["decisions"]>[0]): Promise<DecisionsAnswer> {
+    return this.#ask({ about: "decisions", query }) as Promise<DecisionsAnswer>;
   }
 
   flows(query: Parameters<FlowQueries["flows"]>[0]): Promise<FlowsAnswer> {

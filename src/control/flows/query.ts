@@ -120,9 +120,37 @@ export interface FlowsAnswer {
   readonly cursor: string | null;
 }
 
+export interface DecisionsQuery extends EdgesQuery {
+  /** At most so many flows are looked at, the newest. */
+  readonly limit: number;
+}
+
+/** What one rule, or one reason without a rule, made of what went between two workloads. */
+export interface DecisionSum {
+  readonly source: EdgeEnd;
+  readonly destination: EdgeSum["destination"];
+  readonly protocol: FlowRecord["protocol"];
+  readonly reporter: Reporter;
+  readonly verdict: Verdict;
+  readonly reason: FlowRecord["reason"];
+  readonly policy: string | null;
+  readonly rule: number | null;
+  readonly flows: number;
+  readonly lastMs: number;
+}
+
+export interface DecisionsAnswer extends TimeRange {
+  /** The range that was looked at begins later than the question's where there was more than the limit. */
+  readonly decisions: readonly DecisionSum[];
+  readonly flows: number;
+  readonly isWhole: boolean;
+}
+
 /** Reads the flow store. Errors of each: `flow-store-unavailable`, and `bad-input` for a cursor that is none. */
 export interface FlowQueries {
   edges(query: EdgesQuery): Promise<EdgesAnswer>;
+  /** Of the newest flows of a range: no roll-up knows policies, so it takes as long as there are flows. */
+  decisions(query: DecisionsQuery): Promise<DecisionsAnswer>;
   flows(query: FlowsQuery): Promise<FlowsAnswer>;
   /** By id, or the beginning of one of eight digits at least; both sidecars' records where there are two. */
   flow(id: string, namespaces: ReadableNamespaces): Promise<readonly FlowRecord[]>;

@@ -4,7 +4,8 @@ import type { FlowRecord } from "../../observe/flow.ts";
 import { unpackIds } from "./flow-ids.ts";
 import { type EdgeKey, type LinkKey, type Outcome, parseOutcome, parseRare } from "./flow-parts.ts";
 import { linkMatcher, outcomeMatcher } from "./flow-match.ts";
-import type { FlowFilter, ReadableNamespaces, TimeRange } from "./query.ts";
+import { decisionOf } from "./decision-sums.ts";
+import type { DecisionSum, FlowFilter, ReadableNamespaces, TimeRange } from "./query.ts";
 import { splitKey, spansOf, SUM_COUNT, sumStatement } from "./roll-up.ts";
 import { META, ROWS_PER_MS } from "./segment-schema.ts";
 
@@ -64,6 +65,28 @@ export class SegmentReader {
   lostFlows({ fromMs, toMs }: TimeRange): number {
     const lost = this.#database.prepare("SELECT sum(flows) FROM losses WHERE time_ms >= ? AND time_ms < ?");
     return Number(lost.rows(fromMs, toMs)[0]![0] ?? 0);
+  }
+
+  /** What came of the newest rows of a range, so many at the most, of which `flows` were looked at. */
+  decisions(
+    { fromMs, toMs }: TimeRange,
+    namespaces: ReadableNamespaces,
+    limit: number,
+  ): { readonly decisions: readonly DecisionSum[]; readonly flows: number; readonly sinceMs: number } {
+    const newest = "SELECT at, link, outcome FROM flows WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?";
+    const sql = `SELECT link, outcome, count(*), max(at), min(at) FROM (${newest}) GROUP BY link, outcome`;
+    const rows = this.#database.prepare(sql).rows(this.#rowAt(fromMs), this.#rowAt(toMs), limit);
+    const [links, edges, outcomes] = [this.#links.all(), this.#edges.all(), this.#outcomes.all()];
+    const takes = linkMatcher({}, namespaces);
+    let [flows, first] = [0, Number.POSITIVE_INFINITY];
+    const decisions: DecisionSum[] = [];
+    for (const [link, outcome, count, last, since] of rows as unknown as readonly (readonly number[])[]) {
+      flows += count!;
+      first = Math.min(first, since!);
+      const edge = edges[links[link!]![0]]!;
+      if (takes(edge)) decisions.push(decisionOf(edge, outcomes[outcome!]!, count!, this.#timeOf(last!)));
+    }
+    return { decisions, flows, sinceMs: flows === 0 ? toMs : this.#timeOf(first) };
   }
 
   /** Looks at so many rows at the most; a page may end before its limit for that. */

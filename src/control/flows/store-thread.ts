@@ -70,6 +70,8 @@ function answer(question: Question): unknown {
   switch (question.about) {
     case "edges":
       return store.edges(question.query);
+    case "decisions":
+      return store.decisions(question.query);
     case "flows":
       return store.flows(question.query);
     case "flow":

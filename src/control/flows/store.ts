@@ -6,9 +6,13 @@ import type { DatabaseFiles } from "../../io/database-files.ts";
 import { openDatabase, type SqlDatabase } from "../../io/sqlite.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import type { LossFacts } from "../../observe/otlp-loss.ts";
+import { addUp } from "./decision-sums.ts";
 import { EdgeSums } from "./edge-sums.ts";
 import { flowMatcher } from "./flow-match.ts";
 import type {
+  DecisionsAnswer,
+  DecisionsQuery,
+  DecisionSum,
   EdgesAnswer,
   EdgesQuery,
   FlowFilter,
@@ -123,6 +127,25 @@ export class FlowStore {
       if (query.namespaces === "all") lostFlows += reader.lostFlows(range);
     });
     return { ...range, edges: sums.list(query.namespaces), lostFlows };
+  }
+
+  decisions({ fromMs, toMs, namespaces, limit }: DecisionsQuery): DecisionsAnswer {
+    this.#settle();
+    const all: DecisionSum[] = [];
+    let [left, sinceMs] = [Math.max(1, Math.min(limit, FLOW_LIMITS.flowDecisionsMax)), toMs];
+    for (const name of this.#options.files.list().toReversed()) {
+      const found = this.#withReader(name, (reader) =>
+        isOutside(reader.span(), { fromMs, toMs }) ? null : reader.decisions({ fromMs, toMs }, namespaces, left),
+      );
+      if (found === null) continue;
+      all.push(...found.decisions);
+      sinceMs = Math.min(sinceMs, found.sinceMs);
+      left -= found.flows;
+      if (left <= 0) break;
+    }
+    const flows = Math.min(limit, FLOW_LIMITS.flowDecisionsMax) - left;
+    const isWhole = left > 0;
+    return { fromMs: isWhole ? fromMs : sinceMs, toMs, decisions: addUp(all), flows, isWhole };
   }
 
   flows({ filter, namespaces, limit, cursor, order }: FlowsQuery): FlowsAnswer {

@@ -4,7 +4,7 @@ import type { LogLevel } from "../../core/ports.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { FlowRecord } from "../../observe/flow.ts";
 import type { Collected } from "./collect.ts";
-import type { EdgesQuery, FlowFilter, FlowsQuery, ReadableNamespaces } from "./query.ts";
+import type { DecisionsQuery, EdgesQuery, FlowFilter, FlowsQuery, ReadableNamespaces } from "./query.ts";
 
 /** What the store's thread is started with. */
 export interface ThreadData {
@@ -15,6 +15,7 @@ export interface ThreadData {
 
 export type Question =
   | { readonly about: "edges"; readonly query: EdgesQuery }
+  | { readonly about: "decisions"; readonly query: DecisionsQuery }
   | { readonly about: "flows"; readonly query: FlowsQuery }
   | { readonly about: "flow"; readonly id: string; readonly namespaces: ReadableNamespaces }
   | { readonly about: "span" };

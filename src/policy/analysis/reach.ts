@@ -1,3 +1,4 @@
+import { runSteps, type Steps } from "../../core/slices.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import type { AuthenticationDocument } from "../authentication/document.ts";
 import { letsPlaintextIn, mutualTlsFor } from "../authentication/see-peer.ts";
@@ -25,6 +26,11 @@ export interface Reach {
 
 /** Who may call whom directly, over all requests. */
 export function reachBetween(workloads: readonly KnownWorkload[], set: PolicyGround): Reach {
+  return runSteps(reachSteps(workloads, set));
+}
+
+/** The same, a destination a step. */
+export function* reachSteps(workloads: readonly KnownWorkload[], set: PolicyGround): Steps<Reach> {
   const edges: Edge[] = [];
   const unknown: string[] = [];
   const callers = Map.groupBy(
@@ -32,6 +38,7 @@ export function reachBetween(workloads: readonly KnownWorkload[], set: PolicyGro
     ({ principal }) => principal,
   );
   for (const to of workloads.flatMap(destinationsOf)) {
+    yield;
     const granted = grantsOn(to, [...callers.keys()], set);
     if (granted === null) {
       unknown.push(nameOf(to));

@@ -16,6 +16,7 @@ describe("the board of `cardea up`", () => {
       "",
       ` root sha256  ${"3f9a".repeat(16)}`,
       " between      TLS 1.3 both ways, key exchange X25519MLKEM768 (post-quantum)",
+      " map          http://127.0.0.1:15080 (who talks to whom, in a browser)",
       " policies     policies (edit one: it is in force within a second)",
       " state        ~/.local/state/cardea/local",
       "",
@@ -51,6 +52,12 @@ describe("the board of `cardea up`", () => {
     expect(coloured.join("\n")).toContain("\u001b[");
     // oxlint-disable-next-line no-control-regex
     expect(coloured.map((line) => line.replace(/\u001b\[[\d;]*m/g, ""))).toEqual(plain);
+  });
+
+  test("says where the map is, and nothing of it where there is none", () => {
+    const look = { width: 100, colour: false };
+    expect(renderBoard(mesh(), look).join("\n")).toContain("http://127.0.0.1:15080 (who talks to whom");
+    expect(renderBoard(mesh({ map: null }), look).join("\n")).not.toContain("http://127.0.0.1:15080");
   });
 
   test("tells services of one name apart by their namespaces", () => {
@@ -94,6 +101,7 @@ function mesh(changes: Partial<BoardFacts> = {}): BoardFacts {
     keyExchange: "X25519MLKEM768",
     policiesDirectory: "policies",
     stateDirectory: "~/.local/state/cardea/local",
+    map: { host: "127.0.0.1", port: 15_080 },
     tries: [
       { says: "web asks orders: allowed", line: curlThrough(web.outbound, "http://orders.shop:8080/orders") },
       {

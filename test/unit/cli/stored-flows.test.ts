@@ -32,6 +32,7 @@ beforeEach(async () => {
   const files = openDatabaseFiles(directory, ".db");
   store = new FlowStore({ files, retentionMs: 1e12, bytesMax: 1e9, nowMs: () => now, log: () => {} });
   const queries: FlowQueries = {
+    decisions: () => Promise.reject(new Error("not asked for")),
     edges: (query) => Promise.resolve(store.edges(query)),
     flows: async (query) => Promise.resolve(store.flows(query)),
     flow: (id, namespaces) => Promise.resolve(store.find(id, namespaces)),
