@@ -1,6 +1,7 @@
 import type { ProxyConfig } from "../config/proxy-config.ts";
 import type { Latest } from "../core/latest.ts";
 import type { Clock, LineSink } from "../core/ports.ts";
+import { ISTIO_METRICS_PATH } from "../core/pod-ports.ts";
 import { spiffeIdFor } from "../core/spiffe-id.ts";
 import type { AdminAnswer, AdminAsked, AdminRoute } from "../io/http-admin.ts";
 import type { DataPathMetrics } from "../observe/metrics.ts";
@@ -11,13 +12,7 @@ import type { Identity } from "../proxy/identity/identity.ts";
 import type { Sidecar } from "../proxy/sidecar.ts";
 import type { SpanExporter } from "../proxy/spans/span-exporter.ts";
 import type { Exposition } from "./sidecar-metrics.ts";
-import {
-  CERTS_PATH,
-  ISTIO_METRICS_PATH,
-  METRICS_PATH,
-  SIDECAR_READY_PATH,
-  SIDECAR_STATUS_PATH,
-} from "./sidecar-paths.ts";
+import { CERTS_PATH, METRICS_PATH, SIDECAR_READY_PATH, SIDECAR_STATUS_PATH } from "./sidecar-paths.ts";
 
 /** What a sidecar's own ports tell of. */
 export interface SidecarParts {

@@ -9,6 +9,3 @@ export const SIDECAR_READY_PATH = "/healthz/ready";
 
 /** Prometheus' text format. On its metrics port. */
 export const METRICS_PATH = "/metrics";
-
-/** The same, where Istio's own Prometheus configuration looks (the annotation `prometheus.io/path` of an injected pod). */
-export const ISTIO_METRICS_PATH = "/stats/prometheus";

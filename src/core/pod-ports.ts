@@ -15,6 +15,9 @@ export const POD_PORTS = {
   readiness: 15_021,
 } as const;
 
+/** Where Istio's sidecars have their metrics, and the annotation `prometheus.io/path` of its pods says so. */
+export const ISTIO_METRICS_PATH = "/stats/prometheus";
+
 /** Ours, or null: what the port is for. */
 export function podPortUse(port: number): string | null {
   return Object.entries(POD_PORTS).find(([, number]) => number === port)?.[0] ?? null;

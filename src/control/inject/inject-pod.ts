@@ -4,7 +4,7 @@ import { isInRanges, parsePortRanges } from "../../core/port-range.ts";
 import type { PodOptions } from "./annotations.ts";
 import { type Injection, type NamespaceFacts, Refused } from "./injection.ts";
 import { diffJson } from "./json-patch.ts";
-import { CONTAINERS, DEFAULT_CONTAINER_ANNOTATION, nameOf, STATUS_ANNOTATION } from "./names.ts";
+import { CONTAINERS, DEFAULT_CONTAINER_ANNOTATION, nameOf, SCRAPE_ANNOTATIONS, STATUS_ANNOTATION } from "./names.ts";
 import { decideOptIn } from "./opt-in.ts";
 import { foreignWarnings, readPodOptions } from "./pod-options.ts";
 import {
@@ -103,10 +103,13 @@ function build(pod: JsonObject, shape: PodShape, settings: InjectSettings, optio
     containers: Object.values(CONTAINERS),
     volumes: volumes.map(nameOf),
     defaultContainer: !isNative && !Object.hasOwn(shape.annotations, DEFAULT_CONTAINER_ANNOTATION),
+    // There is one port a pod: an app that has its own there keeps it, and one that says `false` meant the pod.
+    scrape: !Object.keys(SCRAPE_ANNOTATIONS).some((name) => Object.hasOwn(shape.annotations, name)),
   };
   const annotations = {
     ...shape.annotations,
     ...(status.defaultContainer ? { [DEFAULT_CONTAINER_ANNOTATION]: nameOf(containers[0]!) } : {}),
+    ...(status.scrape ? SCRAPE_ANNOTATIONS : {}),
     [STATUS_ANNOTATION]: formatStatus(status),
   };
   // Ours first: nothing of the pod runs outside of the mesh, its own init containers included.

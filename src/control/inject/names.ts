@@ -1,3 +1,4 @@
+import { ISTIO_METRICS_PATH, POD_PORTS } from "../../core/pod-ports.ts";
 import type { JsonObject } from "../../core/json-value.ts";
 
 /** Names that injection puts into pods. Somebody else's under one of them is refused. */
@@ -47,3 +48,10 @@ export function nameOf(item: JsonObject): string {
   const { name } = item;
   return typeof name === "string" ? name : "";
 }
+
+/** By these Prometheus finds what to scrape, where it is configured as Istio's own is: one port a pod. */
+export const SCRAPE_ANNOTATIONS: Readonly<Record<string, string>> = {
+  "prometheus.io/scrape": "true",
+  "prometheus.io/port": String(POD_PORTS.metrics),
+  "prometheus.io/path": ISTIO_METRICS_PATH,
+};

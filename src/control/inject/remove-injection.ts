@@ -8,7 +8,14 @@ import {
   withoutKey,
 } from "../../core/json-value.ts";
 import { Refused } from "./injection.ts";
-import { CONTAINERS, DEFAULT_CONTAINER_ANNOTATION, nameOf, STATUS_ANNOTATION, VOLUMES } from "./names.ts";
+import {
+  CONTAINERS,
+  DEFAULT_CONTAINER_ANNOTATION,
+  nameOf,
+  SCRAPE_ANNOTATIONS,
+  STATUS_ANNOTATION,
+  VOLUMES,
+} from "./names.ts";
 import { giveBackProbes, type KeptProbes } from "./probes.ts";
 import { takeWorkloadApi } from "./workload-api.ts";
 
@@ -18,6 +25,8 @@ export interface InjectionStatus {
   readonly volumes: readonly string[];
   /** Whether the annotation for kubectl's default container is ours. */
   readonly defaultContainer: boolean;
+  /** Whether the annotations for Prometheus are. */
+  readonly scrape: boolean;
 }
 
 export function formatStatus(status: InjectionStatus): string {
@@ -71,12 +80,16 @@ function cleanMetadata(metadata: JsonValue | undefined, status: JsonValue): Json
   const annotations = memberOf(metadata, "annotations");
   if (!isJsonObject(annotations)) return metadata;
   const left = withoutKey(annotations, STATUS_ANNOTATION);
-  const own = hasOurDefaultContainer(status) ? withoutKey(left, DEFAULT_CONTAINER_ANNOTATION) : left;
+  const ours = [
+    ...(isSaid(status, "defaultContainer") ? [DEFAULT_CONTAINER_ANNOTATION] : []),
+    ...(isSaid(status, "scrape") ? Object.keys(SCRAPE_ANNOTATIONS) : []),
+  ];
+  const own = ours.reduce(withoutKey, left);
   return Object.keys(own).length === 0 ? withoutKey(metadata, "annotations") : { ...metadata, annotations: own };
 }
 
-function hasOurDefaultContainer(status: JsonValue): boolean {
-  return typeof status === "string" && memberOf(tryParse(status), "defaultContainer") === true;
+function isSaid(status: JsonValue, what: keyof InjectionStatus): boolean {
+  return typeof status === "string" && memberOf(tryParse(status), what) === true;
 }
 
 function readKeptProbes(proxy: JsonObject | undefined): KeptProbes {

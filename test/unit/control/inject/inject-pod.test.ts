@@ -146,6 +146,30 @@ describe("the order of starting and ending", () => {
     expect(pod["metadata"]).toMatchObject({ annotations: { "kubectl.kubernetes.io/default-container": "web" } });
   });
 
+  test("Prometheus finds it by annotations, which go with it", () => {
+    const { pod } = mustInject(podOf());
+    expect(pod["metadata"]).toMatchObject({
+      annotations: {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "15020",
+        "prometheus.io/path": "/stats/prometheus",
+      },
+    });
+    expect(mustInject(pod).pod).toEqual(pod);
+    expect(JSON.stringify(removeInjection(pod).pod)).not.toContain("prometheus.io");
+  });
+
+  test.each([
+    ["its own port", { "prometheus.io/scrape": "true", "prometheus.io/port": "9090" }],
+    ["a path alone", { "prometheus.io/path": "/own" }],
+    ["that it is not to be scraped", { "prometheus.io/scrape": "false" }],
+  ])("a pod that says %s keeps what it says, and gets nothing besides", (_, annotations) => {
+    const { pod } = mustInject(podOf({}, { annotations }));
+    expect(scrapeOf(pod)).toEqual(annotations);
+    expect(scrapeOf(mustInject(pod).pod)).toEqual(annotations);
+    expect(scrapeOf(removeInjection(pod).pod)).toEqual(annotations);
+  });
+
   test("the drain fits into the pod's grace period", () => {
     expect(drainOf(30, "native")).toEqual([undefined, "5"]);
     expect(drainOf(3, "native")).toEqual([undefined, "2"]);
@@ -222,6 +246,12 @@ describe("what the containers may do", () => {
     expect(withoutEmpty(removeInjection(injected).pod)).toEqual(withoutEmpty(pod));
   });
 });
+
+/** What a pod says to Prometheus. */
+function scrapeOf({ metadata }: JsonObject): JsonObject {
+  const { annotations } = metadata as { readonly annotations: JsonObject };
+  return Object.fromEntries(Object.entries(annotations).filter(([name]) => name.startsWith("prometheus.io/")));
+}
 
 function probed(probes: object, annotations: object = {}): JsonObject {
   const containers = [{ name: "web", ports: [{ name: "http", containerPort: 8080 }], ...probes }];

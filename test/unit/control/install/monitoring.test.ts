@@ -1,6 +1,10 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { formatPrometheusConfig } from "../../../../src/cli/local/prometheus-files.ts";
 import { BOARDS } from "../../../../src/control/install/monitoring/boards.ts";
 import { formatBoard } from "../../../../src/control/install/monitoring/board.ts";
 import { RULE_GROUPS } from "../../../../src/control/install/monitoring/rules.ts";
@@ -140,4 +144,30 @@ describe.skipIf(!hasPromtool)("promtool (skipped where it is not installed)", ()
     const { status, stdout, stderr } = spawnSync("promtool", [command, "rules", file], { encoding: "utf8" });
     expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringContaining("SUCCESS") });
   });
+
+  test("takes the scrape configuration of the guide, and what `cardea up` makes", () => {
+    const guide = readProjectFile("docs/guides/prometheus-and-grafana.md");
+    const shown = [...guide.matchAll(/```yaml\n(scrape_configs:[\s\S]*?)```/g)].map(([, text]) => text!);
+    expect(shown).toHaveLength(1);
+    // Debian's Prometheus is built without Kubernetes; the rest of it is held to.
+    const known = shown.map((text) =>
+      text.replace("kubernetes_sd_configs: [{ role: pod }]", "static_configs: [{ targets: [a] }]"),
+    );
+    for (const text of [...known, formatPrometheusConfig("/tmp/mesh/prometheus")]) {
+      const directory = mkdtempSync(join(tmpdir(), "cardea-promtool-"));
+      writeFileSync(join(directory, "prometheus.yaml"), text);
+      const { status, stdout, stderr } = spawnSync("promtool", ["check", "config", "prometheus.yaml"], {
+        cwd: directory,
+        encoding: "utf8",
+      });
+      rmSync(directory, { recursive: true });
+      expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringContaining("SUCCESS") });
+    }
+  });
+});
+
+test("the guide names each alert, and no others", () => {
+  const guide = readProjectFile("docs/guides/prometheus-and-grafana.md");
+  const named = new Set([...guide.matchAll(/`(Cardea[A-Z]\w+)`/g)].map(([, name]) => name));
+  expect(named).toEqual(new Set(ALERTS.map(({ alert }) => alert)));
 });
