@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer as createNetServer, type Server as NetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -160,6 +160,87 @@ describe.each(["grpc", "http"] as const)("a sidecar of ours asks by %s, where a 
     expect(answer.headers["x-cardea-denial"]).toMatch(/^[0-9a-f]{16}$/);
     const flow = mesh.orders.flows.findLast(({ reporter }) => reporter === "destination");
     expect(flow).toMatchObject({ reason: "custom-denied", policy: "shop/ask", id: answer.headers["x-cardea-denial"] });
+  });
+});
+
+describe.each([
+  ["as they are", false],
+  ["over HBONE", true],
+])("a sidecar of ours asks by gRPC about opaque connections %s", (_name, hbone) => {
+  const more = join(directory, "policies", "tcp.yaml");
+  const ON_TCP = POLICIES.replace("name: ledger", "name: tcp").replace(
+    / {6}to: .*/,
+    '      to: [{ operation: { ports: ["5432"] } }]',
+  );
+  const ASK = policy("ask", {
+    action: "CUSTOM",
+    provider: { name: "own" },
+    rules: [{ to: [{ operation: { ports: ["5432"] } }] }],
+  });
+  let echo: NetServer;
+  let mesh: TestMesh;
+
+  const setAsking = (name: string, revision: string) =>
+    customSetOf([{ ...ASK, spec: { ...(ASK as { spec: object }).spec, provider: { name } } }, WEB_MAY], {
+      providers: [providerOf({ name, envoyExtAuthzGrpc: { service: AUTHZ_SERVICE, port: 9000 } })],
+      clock: systemClock,
+      revision,
+    });
+
+  beforeAll(async () => {
+    echo = createNetServer((socket) => void socket.pipe(socket).on("error", () => {})).listen(0, "127.0.0.1");
+    await new Promise((resolve) => void echo.once("listening", resolve));
+    const network = createSocketNetwork();
+    const clock = systemClock;
+    const echoAt = { host: "127.0.0.1", port: (echo.address() as AddressInfo).port };
+    mesh = await openTestMesh({ network, clock, ordersApp: echoAt, ledgerApp: echoAt, hbone });
+    await addAuthz(mesh, { network, clock, app: at.grpc, protocol: "HTTP2" });
+    mesh.orders.policy.set(await setAsking("own", "first"));
+  });
+  afterAll(async () => {
+    await mesh.close();
+    echo.close();
+    rmSync(more, { force: true });
+  });
+
+  /** What comes back of a line, and how it ends. */
+  function connected() {
+    const socket = connect(mesh.toLedger.port, "127.0.0.1");
+    let text = "";
+    let isOver = false;
+    socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    socket.on("error", () => {});
+    socket.on("close", () => (isOver = true));
+    socket.write("hello\n");
+    return { socket, text: () => text, isOver: () => isOver };
+  }
+
+  it("and ends what it denies, which the app never sees", async () => {
+    const denied = connected();
+    await eventually(() => Promise.resolve(denied.isOver()));
+    expect(denied.text()).toBe("");
+    const flow = await eventually(() =>
+      Promise.resolve(mesh.orders.flows.findLast(({ reporter }) => reporter === "destination") ?? null),
+    );
+    expect(flow).toMatchObject({ verdict: "denied", reason: "custom-denied", policy: "shop/ask", protocol: "tcp" });
+  });
+
+  it("and carries what it allows, until another server would have to be asked", async () => {
+    writeFileSync(more, ON_TCP);
+    const allowed = await eventually(async () => {
+      const tried = connected();
+      await eventually(() => Promise.resolve(tried.isOver() || tried.text() === "hello\n"));
+      return tried.isOver() ? null : tried;
+    });
+    mesh.orders.policy.set(await setAsking("own", "second"));
+    allowed.socket.write("again\n");
+    await eventually(() => Promise.resolve(allowed.text() === "hello\nagain\n"));
+    mesh.orders.policy.set(await setAsking("another", "third"));
+    await eventually(() => Promise.resolve(allowed.isOver()));
+    const flow = await eventually(() =>
+      Promise.resolve(mesh.orders.flows.findLast(({ reason }) => reason === "permission-lost") ?? null),
+    );
+    expect(flow).toMatchObject({ verdict: "denied", policy: "shop/ask", revision: "third", bytesReceived: 12 });
   });
 });
 
