@@ -14,6 +14,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "flows", load: async () => (await import("./flows.ts")).command },
   { name: "edges", load: async () => (await import("./edges.ts")).command },
   { name: "top", load: async () => (await import("./top.ts")).command },
+  { name: "tap", load: async () => (await import("./tap.ts")).command },
   { name: "trace", load: async () => (await import("./trace.ts")).command },
   { name: "explain", load: async () => (await import("./explain.ts")).command },
   { name: "ext-authz", load: async () => (await import("./ext-authz.ts")).command },

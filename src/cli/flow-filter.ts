@@ -18,13 +18,27 @@ export const FLOW_FILTER_FLAGS: readonly Flag[] = [
   { name: "trace", value: "ID", summary: "a trace's 32 hex digits" },
   { name: "dry-run", value: "VERDICT", summary: "what policies in a dry run would decide: allowed, denied or any" },
   { name: "audited", value: null, summary: "only what an AUDIT policy marked" },
+];
+
+/** And those about when they were. */
+export const FLOW_TIME_FLAGS: readonly Flag[] = [
   { name: "since", value: "TIME", summary: "90s, 5m, 2h, 1d, or a time like 2026-11-22T09:30:00Z" },
   { name: "until", value: "TIME", summary: "the same: nothing that was later" },
 ];
 
-/** Errors: `bad-input`. */
+/** Of a command that has the flags of both kinds. Errors: `bad-input`. */
 export function parseFlowFilter(args: ParsedArgs, nowMs: number): FlowFilter {
   const [since, until] = [args.flag("since"), args.flag("until")];
+  return {
+    ...parseTimelessFilter(args),
+    ...(since === undefined ? {} : { fromMs: parseSince(since, nowMs) }),
+    // The store's ranges end before their end.
+    ...(until === undefined ? {} : { toMs: parseSince(until, nowMs, "until") + 1 }),
+  };
+}
+
+/** Whenever they were. Errors: `bad-input`. */
+export function parseTimelessFilter(args: ParsedArgs): FlowFilter {
   const filter = {
     verdicts: args
       .flags("verdict")
@@ -41,9 +55,6 @@ export function parseFlowFilter(args: ParsedArgs, nowMs: number): FlowFilter {
     traceId: parseTrace(args.flag("trace")),
     dryRun: parseDryRun(args.flag("dry-run")),
     isAudited: args.isSet("audited"),
-    fromMs: since === undefined ? undefined : parseSince(since, nowMs),
-    // The store's ranges end before their end.
-    toMs: until === undefined ? undefined : parseSince(until, nowMs, "until") + 1,
   };
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
 }

@@ -5,7 +5,7 @@ import type { Address } from "../core/ports.ts";
 import { systemClock } from "../io/clock.ts";
 import type { FlowRecord } from "../observe/flow.ts";
 import type { Command, ExitCode, ParsedArgs, Terminal } from "./command.ts";
-import { FLOW_FILTER_FLAGS, parseFlowFilter } from "./flow-filter.ts";
+import { FLOW_FILTER_FLAGS, FLOW_TIME_FLAGS, parseFlowFilter } from "./flow-filter.ts";
 import { followFlows } from "./flow-follow.ts";
 import { listFlowFiles, mergeBackward, readFlowsBackward } from "./flow-history.ts";
 import { type FlowFormat, openFlowOutput, parseFlowFormat } from "./flow-output.ts";
@@ -26,6 +26,7 @@ export const command: Command = {
   flags: [
     { name: "follow", short: "f", value: null, summary: "go on with what happens from now on" },
     ...FLOW_FILTER_FLAGS,
+    ...FLOW_TIME_FLAGS,
     { name: "last", value: "N", summary: "the newest N (default: 20, or all that --since takes)" },
     { name: "first", value: "N", summary: "the oldest N of what there is, or of what --since takes" },
     { name: "all", value: null, summary: "the records of both sidecars, not each request once" },

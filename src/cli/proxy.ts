@@ -124,6 +124,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
   const flows = await openFlows(around);
   const traces = await openTraces(around);
   const redirected = config.redirect === null ? {} : { originalDestination: await openKernelsMemory() };
+  const tapPoint = { tap: null };
   const sidecar = await openSidecar(config, {
     network,
     clock,
@@ -144,13 +145,15 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
     ...redirected,
     onUse: (service) => discovery.use(service),
     tracing: traces?.tracing ?? null,
+    tapPoint,
   });
   logger.log("info", "listening", { address: `${config.outbound.host}:${config.outbound.port}` });
   const workloadSocket = await openAppIdentity(config, { asked, holder, network });
   // Only now: an app that is quick to start finds a port that says "not yet", and none that refuses it.
   holder.begin();
   const spans = traces?.exporter ?? null;
-  const parts = { config, sidecar, discovery, identity: holder.identity, metrics, lines, flows, spans, clock, version };
+  const told = { config, sidecar, discovery, identity: holder.identity, metrics, lines, flows, spans };
+  const parts = { ...told, clock, version, tapPoint };
   const servers = await openServers(parts, await probeRoutes(probes, config));
   keepCompiled();
   return {

@@ -9,10 +9,17 @@ import { encodePem } from "../pki/pem.ts";
 import type { Discovery } from "../proxy/discovery/discovery.ts";
 import type { FlowExporter } from "../proxy/flow-export/exporter.ts";
 import type { Identity } from "../proxy/identity/identity.ts";
+import type { TapPoint } from "../proxy/record.ts";
 import type { Sidecar } from "../proxy/sidecar.ts";
 import type { SpanExporter } from "../proxy/spans/span-exporter.ts";
 import type { Exposition } from "./sidecar-metrics.ts";
-import { CERTS_PATH, METRICS_PATH, SIDECAR_READY_PATH, SIDECAR_STATUS_PATH } from "./sidecar-paths.ts";
+import {
+  CERTS_PATH,
+  METRICS_PATH,
+  SIDECAR_READY_PATH,
+  SIDECAR_STATUS_PATH,
+  SIDECAR_TAP_PATH,
+} from "./sidecar-paths.ts";
 
 /** What a sidecar's own ports tell of. */
 export interface SidecarParts {
@@ -28,6 +35,7 @@ export interface SidecarParts {
   readonly spans: Pick<SpanExporter, "counts"> | null;
   readonly clock: Clock;
   readonly version: string;
+  readonly tapPoint: TapPoint;
 }
 
 const TEXT = "text/plain; charset=utf-8";
@@ -39,6 +47,8 @@ export function adminRoutes(parts: SidecarParts): readonly AdminRoute[] {
     { path: CERTS_PATH, answer: () => certificates(parts.identity.get()) },
     { path: SIDECAR_STATUS_PATH, answer: () => json(statusOf(parts)) },
     { path: "/config", answer: () => json(parts.config) },
+    // Loaded by the first who watches.
+    { path: SIDECAR_TAP_PATH, answer: async () => (await import("./sidecar-tap.ts")).tapAnswer(parts) },
     ...readinessRoutes(parts),
   ];
 }

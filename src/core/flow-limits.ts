@@ -53,6 +53,12 @@ export const FLOW_LIMIT_TABLE = {
     "bytes",
     "A sidecar's denials on the disk: some 50,000, which is five minutes of 170 in a second.",
   ),
+  tapWatchersMax: limit(4, "count", "Readers who watch one sidecar's exchanges at once (cardea tap)."),
+  tapWaitingBytesMax: limit(
+    1_048_576,
+    "bytes",
+    "Exchanges that wait for one such reader; further ones are lost to it, and it is told how many.",
+  ),
   hubbleStreamsMax: limit(
     32,
     "count",

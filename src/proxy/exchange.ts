@@ -83,7 +83,6 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
   get status(): number | null {
     return this.#answer.status;
   }
-
   get grpcStatus(): number | null {
     return this.#answer.grpcStatus;
   }
@@ -113,6 +112,7 @@ export class Exchange implements RequestEvents, AnswerEvents, ChannelWaiter, Req
     this.#pair = pair;
     this.#servicePort = servicePort;
     this.trace = trace;
+    this.#side.recorder.began(this, pair);
   }
 
   #proceed(admission: SettledAdmission): void {

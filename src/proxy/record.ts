@@ -64,6 +64,30 @@ export interface RequestSeen {
   readonly requestPrincipal: string | null;
 }
 
+/** What is known of an exchange as it begins. */
+export interface Beginning {
+  readonly reporter: Reporter;
+  readonly protocol: "http" | "tcp";
+  readonly pair: Pair;
+  readonly method: string | null;
+  readonly host: string | null;
+  /** Without its query. */
+  readonly path: string | null;
+  readonly traceId: string | null;
+}
+
+/** Who watches exchanges as they happen, all of them. Must not throw, block, or keep the caller waiting. */
+export interface Tap {
+  /** `what` is the same object when it ends. What is refused before anything is known of it only ends. */
+  began(what: object, beginning: Beginning): void;
+  ended(what: object, flow: FlowRecord): void;
+}
+
+/** Where a tap is put while there is one. */
+export interface TapPoint {
+  tap: Tap | null;
+}
+
 interface RecorderOptions {
   readonly reporter: Reporter;
   readonly flows: FlowSink;
@@ -72,6 +96,8 @@ interface RecorderOptions {
   readonly random: Random;
   /** Who makes spans; left out: nobody does. */
   readonly tracing?: TracingSide | null;
+  /** Left out: nobody watches, ever. */
+  readonly tapPoint?: TapPoint;
 }
 
 /** The one way out for what was seen: every request and connection passes here once, early denials included. */
@@ -82,11 +108,13 @@ export class Recorder {
   readonly #clock: Clock;
   readonly #ids: HexIds;
   readonly #tracing: TracingSide | null;
+  readonly #tapPoint: TapPoint;
   /** Whether what was let through, and what failed, is kept. What was refused or marked is kept whatever this says. */
   keepsAll = true;
 
-  constructor({ reporter, flows, metrics, clock, random, tracing = null }: RecorderOptions) {
+  constructor({ reporter, flows, metrics, clock, random, tracing = null, tapPoint }: RecorderOptions) {
     this.#tracing = tracing;
+    this.#tapPoint = tapPoint ?? NEVER_TAPPED;
     this.#reporter = reporter;
     this.#flows = flows;
     this.#metrics = metrics;
@@ -103,8 +131,27 @@ export class Recorder {
     return this.#clock.monotonicMs();
   }
 
+  /** A request's head was read, and where it goes is known. */
+  began(seen: RequestSeen, pair: Pair): void {
+    const { tap } = this.#tapPoint;
+    if (tap === null) return;
+    const { head, trace } = seen;
+    const path = seen.path ?? (head === null ? null : withoutQuery(head.path));
+    const { method = null, host = null } = head ?? {};
+    tap.began(seen, {
+      reporter: this.#reporter,
+      protocol: "http",
+      pair,
+      method,
+      host,
+      path,
+      traceId: trace?.traceId ?? null,
+    });
+  }
+
   request(seen: RequestSeen, outcome: Outcome): void {
     const flow = this.#flow("http", seen, outcome);
+    this.#tapPoint.tap?.ended(seen, flow);
     this.#metrics.recordRequest(flow, seen.trace !== null && seen.trace.isSampled);
     this.#keep(flow);
     const { trace } = seen;
@@ -115,6 +162,7 @@ export class Recorder {
 
   connection(outcome: Outcome, trace: Trace | null = null): void {
     const flow = this.#flow("tcp", trace === null ? NOTHING_SEEN : { ...NOTHING_SEEN, trace }, outcome);
+    this.#tapPoint.tap?.ended(outcome.pair, flow);
     // What never had an upstream was never opened, and cannot be counted as closed.
     if (outcome.upstreamPort === null) this.#metrics.recordRefused(flow);
     else this.#metrics.recordTcp(flow);
@@ -127,6 +175,8 @@ export class Recorder {
 
   /** An opaque connection that was permitted has been opened. */
   opened(pair: Pair): void {
+    const nothing = { method: null, host: null, path: null, traceId: null };
+    this.#tapPoint.tap?.began(pair, { reporter: this.#reporter, protocol: "tcp", pair, ...nothing });
     this.#metrics.tcpOpened({ reporter: this.#reporter, ...pair });
   }
 
@@ -213,6 +263,8 @@ const DENIALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "token-missing",
   "token-audience",
 ]);
+
+const NEVER_TAPPED: TapPoint = Object.freeze({ tap: null });
 
 const NOTHING_SEEN: RequestSeen = Object.freeze({
   head: null,

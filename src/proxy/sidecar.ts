@@ -35,7 +35,7 @@ import { LiveConnections } from "./live.ts";
 import { OutboundPort, type OutboundScope } from "./outbound.ts";
 import { PodPlaces } from "./pod-places.ts";
 import { Pools } from "./pool.ts";
-import { Recorder } from "./record.ts";
+import { Recorder, type TapPoint } from "./record.ts";
 import type { ServiceRequest } from "./service-call.ts";
 import type { Tracing } from "./tracing.ts";
 import { createTraceIds } from "../wire/trace-context.ts";
@@ -82,6 +82,8 @@ export interface SidecarPorts {
   onUse?(service: Service): void;
   /** Who decides on traces, and makes spans of them. Left out: nobody does. */
   readonly tracing?: Tracing | null;
+  /** Where somebody may watch exchanges as they happen. Left out: nobody can. */
+  readonly tapPoint?: TapPoint;
 }
 
 export interface Sidecar {
@@ -141,7 +143,7 @@ export async function openSidecar(config: SidecarConfig, ports: SidecarPorts): P
     }),
     protocolDetectionMs: config.protocolDetectionTimeoutMs ?? LIMITS.protocolDetectionMs,
   };
-  const seen = { flows, metrics, clock, random };
+  const seen = { flows, metrics, clock, random, ...(ports.tapPoint === undefined ? {} : { tapPoint: ports.tapPoint }) };
   const { client = null, server = null } = ports.tracing ?? {};
   const bodies = new KeptBodies();
   const inbound = {

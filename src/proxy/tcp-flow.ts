@@ -167,7 +167,8 @@ export class TcpFlow implements LiveConnection {
   #join({ connection, tls, lifetime, release }: OpenedConnection): void {
     this.#release = release ?? null;
     const { recorder, live, caller, tlsFrom } = this.#options;
-    if (tlsFrom === "upstream") this.#pair = { ...this.#pair, tls };
+    // One of its own, by which it is known until it ends: a caller's connections may share theirs.
+    this.#pair = tlsFrom === "upstream" ? { ...this.#pair, tls } : { ...this.#pair };
     this.#upstreamPort = connection.local.port;
     recorder.opened(this.#pair);
     const upstream = { connection, early: null, lifetime };
