@@ -57,6 +57,7 @@ const exporter = new FlowExporter({
   spill: null,
   resource: { "service.name": "web", "service.namespace": "shop" },
   version: "1",
+  sampleOneIn: 1,
   clock: systemClock,
   random,
   logger,

@@ -65,6 +65,7 @@ export function sampleFlows({ services, callsPerService }: Sample): (index: numb
       attempts: null,
       retriedFor: null,
       requestPrincipal: null,
+      sampledFrom: null,
     };
   };
 }

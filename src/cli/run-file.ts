@@ -19,6 +19,8 @@ export interface RunFile {
   readonly protocolDetectionTimeoutMs: number;
   /** As sidecars are told of it. */
   readonly tracing: TracingConfig | null;
+  /** Of flows that were simply allowed, the store is sent one in so many. */
+  readonly flowSampleOneIn: number;
   /** First of the mesh's ports, where none was in the way. */
   readonly portBase: number;
   /** Null once it has ended in good order. */

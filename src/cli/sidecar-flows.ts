@@ -18,6 +18,7 @@ export async function openSidecarFlows(to: FlowCollectorConfig, options: Sidecar
   return new FlowExporter({
     ...options,
     calls,
+    sampleOneIn: to.sampleOneIn,
     spill: await openSpill(to.spillFile, logger),
     resource: resourceOf(config),
   });

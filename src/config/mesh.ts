@@ -44,6 +44,8 @@ export interface Mesh {
   readonly protocolDetectionTimeoutMs: number;
   /** Whether the sidecars send their flow records to the control plane, which keeps them. */
   readonly flowStore: boolean;
+  /** Of flows that were simply allowed, the store is sent one in so many. */
+  readonly flowSampleOneIn: number;
   /** Where spans go, and of how many requests; null: nowhere, and none are made. */
   readonly tracing: TracingSettings | null;
   /** From where keys of token issuers may be fetched. */
@@ -106,6 +108,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     controlPort,
     protocolDetectionTimeoutMs,
     flowStore,
+    flowSampleOneIn,
     tracing,
     jwks,
     services: _,
@@ -121,6 +124,7 @@ export function parseMesh(located: Located, source: { readonly file: string }, f
     controlPort,
     protocolDetectionTimeoutMs,
     flowStore,
+    flowSampleOneIn,
     tracing,
     jwks,
     services,
@@ -199,6 +203,7 @@ const DOCUMENT = object({
       controlPort: optional(PORT),
       protocolDetectionTimeoutMs: withDefault(integer({ min: 1, max: 60_000 }), LIMITS.protocolDetectionMs),
       flowStore: withDefault(boolean(), true),
+      flowSampleOneIn: withDefault(integer({ min: 1, max: LIMITS.flowSampledFromMax }), 1),
       tracing: optional(TRACING),
       jwks: FETCH_RULES,
       services: withDefault(listOf(placed(SERVICE)), []),

@@ -1,5 +1,6 @@
 import type { AppProbe } from "../core/app-probe.ts";
 import { parseIp } from "../core/cidr.ts";
+import { LIMITS } from "../core/limits.ts";
 import { CardeaError, toCardeaError } from "../core/errors.ts";
 import { POD_PORTS } from "../core/pod-ports.ts";
 import { declaredProtocol } from "../core/port-protocol.ts";
@@ -38,6 +39,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     labels: attempt(() => parseLabels(labelsText), POD_FILES.labels, faults),
     controlAddress: read("controlAddress", parseHostPort),
     controlId: read("controlId", parseSpiffeId),
+    sampleOneIn: read("flowSampleOneIn", (text) => Math.max(1, parseWhole(text, LIMITS.flowSampledFromMax))),
     flowAddress: read("flowCollector", (text) => (text === "" ? null : parseHostPort(text))),
     logLevel: read("logLevel", parseLogLevel),
     drainTimeoutMs: read("drainTimeoutSec", (text) => parseWhole(text, 600) * 1_000),
@@ -47,7 +49,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     workloadSocket: read("workloadSocket", parseWorkloadSocket),
   };
   if (faults.length > 0) throw new CardeaError("bad-input", faults.join("\n"));
-  const { controlAddress, controlId, flowAddress, ...plain } = valuesOf(fields);
+  const { controlAddress, controlId, flowAddress, sampleOneIn, ...plain } = valuesOf(fields);
   const proxy: ProxyConfig = {
     ...plain,
     control: { address: controlAddress, spiffeId: controlId, rootFile: POD_FILES.root },
@@ -57,7 +59,7 @@ export function parsePodConfig(env: Environment, labelsText: string): PodConfig 
     inbound: [],
     flowFile: null,
     // A pod has no disk of its own to put denials on while the collector is away: they have memory alone.
-    flowCollector: flowAddress && { address: flowAddress, spillFile: null },
+    flowCollector: flowAddress && { address: flowAddress, spillFile: null, sampleOneIn },
     tracing: null,
     ownPorts: Object.values(POD_PORTS),
     egress: "REGISTRY_ONLY",

@@ -24,6 +24,11 @@ export const POD_VARIABLES = {
     "",
     "Where the sidecar sends its flow records (OTLP over gRPC), as `host:port`; empty: it writes them to its log alone.",
   ),
+  flowSampleOneIn: variable(
+    "CARDEA_FLOW_SAMPLE_ONE_IN",
+    "1",
+    "Of flows that were simply allowed, the collector is sent one in so many, which stands for all; never fewer of the others.",
+  ),
   controlId: variable("CARDEA_CONTROL_ID", null, "The SPIFFE ID that the control plane must prove."),
   ports: variable("CARDEA_PORTS", "", "The app's container ports, as `8080/http-web,9090`: number and name."),
   opaquePorts: variable("CARDEA_OPAQUE_PORTS", "", "Ports and ranges that carry opaque bytes."),

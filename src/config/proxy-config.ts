@@ -76,6 +76,8 @@ export interface FlowCollectorConfig {
   readonly address: Address;
   /** Where denials wait that memory has no room for while the collector is away; null: nowhere, and they are lost. */
   readonly spillFile: string | null;
+  /** Of flows that were simply allowed, one in so many is sent and stands for all; 1: each. */
+  readonly sampleOneIn: number;
 }
 
 export interface TracingConfig {
@@ -170,7 +172,11 @@ const WORKLOAD_SOCKET = object({
   access: withDefault(oneOf("owner", "everyone"), "owner"),
 });
 
-const FLOW_COLLECTOR = object({ address: required(ADDRESS), spillFile: withDefault(nullable(FILE), null) });
+const FLOW_COLLECTOR = object({
+  address: required(ADDRESS),
+  spillFile: withDefault(nullable(FILE), null),
+  sampleOneIn: withDefault(integer({ min: 1, max: LIMITS.flowSampledFromMax }), 1),
+});
 
 const TRACING = object({
   samplingPercentage: required(number({ min: 0, max: 100 })),

@@ -378,6 +378,7 @@ export const LIMIT_TABLE = {
     "A label set that has not moved for so long, and was told to a scraper since, is forgotten; it begins again at zero.",
   ),
   adminConnectionsMax: limit(64, "count", "Connections to one admin, metrics or readiness port."),
+  flowSampledFromMax: limit(10_000, "count", "Simply allowed exchanges that one record in the store stands for."),
   logFieldBytesMax: limit(2_048, "bytes", "One text field of a flow record; longer ones are cut and marked."),
 } as const satisfies Record<string, Limit>;
 

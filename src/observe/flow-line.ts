@@ -59,6 +59,7 @@ export function encodeFlowLine(flow: FlowRecord): JsonBytes {
   putNumber(LINE, ',"attempts":', flow.attempts);
   putText(LINE, ',"retriedFor":', flow.retriedFor);
   putText(LINE, ',"requestPrincipal":', flow.requestPrincipal);
+  putNumber(LINE, ',"sampledFrom":', flow.sampledFrom);
   LINE.ascii("}");
   return LINE;
 }

@@ -143,6 +143,7 @@ function recordOf(values: Values, source: FlowPeer, destination: FlowPeer, tls: 
     attempts: values[at.attempts] as number | null,
     retriedFor: values[at.retriedFor] as string | null,
     requestPrincipal: values[at.requestPrincipal] as string | null,
+    sampledFrom: values[at.sampledFrom] as number | null,
   };
 }
 

@@ -306,6 +306,13 @@ export const FLOW_FIELDS = {
     "destination",
     "Issuer and subject of the end user's token that was verified, with a slash between; absent without one.",
   ),
+  sampledFrom: maybe(
+    "number",
+    "cardea.sampled_from",
+    null,
+    "both",
+    "How many exchanges that were simply allowed the record stands for, where only one in so many is kept; absent for one of its own.",
+  ),
 } as const satisfies Record<string, FlowField>;
 
 type Fields = typeof FLOW_FIELDS;

@@ -156,7 +156,8 @@ function isOdd(flow: FlowRecord): boolean {
     flow.route !== null ||
     flow.attempts !== null ||
     flow.retriedFor !== null ||
-    flow.requestPrincipal !== null
+    flow.requestPrincipal !== null ||
+    flow.sampledFrom !== null
   );
 }
 
@@ -174,6 +175,7 @@ function putOdd(into: ProtobufBytes, flow: FlowRecord): void {
   putNumber(into, KEYS.attempts, flow.attempts);
   putText(into, KEYS.retriedFor, flow.retriedFor);
   putText(into, KEYS.requestPrincipal, flow.requestPrincipal);
+  putNumber(into, KEYS.sampledFrom, flow.sampledFrom);
 }
 
 /** A word of ours as a field of the record itself. */

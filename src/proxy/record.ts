@@ -232,6 +232,7 @@ export class Recorder {
       attempts: outcome.tries?.attempts ?? null,
       retriedFor: outcome.tries?.retriedFor ?? null,
       requestPrincipal: seen.requestPrincipal,
+      sampledFrom: null,
     };
   }
 }

@@ -39,6 +39,8 @@ export const MESH_FIELD_MEANINGS: Readonly<Record<string, string>> = {
     "Of how many requests in a second one sidecar reports spans; denials and errors that nobody asked for have as many beside.",
   "spec.flowStore":
     "Whether flow records go to the control plane, which keeps them for `cardea edges` and `cardea top`; files are written in any case.",
+  "spec.flowSampleOneIn":
+    "Of flows that were simply allowed, the store is sent one in so many, which stands for all of them; denials and errors are sent each.",
   "spec.jwks": "From where the control plane may fetch the keys of token issuers.",
   "spec.jwks.allowHttp": "Plain http as well as https.",
   "spec.jwks.allowAddresses":

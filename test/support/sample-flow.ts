@@ -63,6 +63,7 @@ export function sampleFlow(changes: Partial<FlowRecord> = {}): FlowRecord {
     attempts: null,
     retriedFor: null,
     requestPrincipal: null,
+    sampledFrom: null,
     ...changes,
   };
 }

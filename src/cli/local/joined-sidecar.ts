@@ -92,8 +92,8 @@ async function planJoining(
     throw new CardeaError("bad-input", `the mesh has a service ${service.namespace}/${service.name} already`);
   const ports = createPortChooser((port) => isPortFree({ host: "127.0.0.1", port }), new Set());
   const layout = layOutPorts(run.portBase, others.length, service);
-  const { control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing } = run;
-  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing };
+  const { control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing, flowSampleOneIn } = run;
+  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing, flowSampleOneIn };
   const plan = await planService(service, layout, ports, around);
   return { ...plan, config: { ...plan.config, ownPorts: ownPortsOf(control, [...others, plan.config]) } };
 }

@@ -89,6 +89,7 @@ class RunningMesh implements LocalMesh {
       certTtlSec: loaded.mesh.certTtlSec,
       protocolDetectionTimeoutMs: loaded.mesh.protocolDetectionTimeoutMs,
       tracing: sidecarTracingOf(loaded.mesh),
+      flowSampleOneIn: loaded.mesh.flowSampleOneIn,
       portBase: plan.portBase,
       up: this.#up,
       control: {

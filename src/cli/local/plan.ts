@@ -55,9 +55,9 @@ export async function planMesh(
 ): Promise<LocalPlan> {
   const control = await planControl(mesh, ports, portBase);
   const { trustDomain } = mesh.settings;
-  const { certTtlSec, protocolDetectionTimeoutMs } = mesh;
+  const { certTtlSec, protocolDetectionTimeoutMs, flowSampleOneIn } = mesh;
   const tracing = sidecarTracingOf(mesh);
-  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing };
+  const around = { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing, flowSampleOneIn };
   const services: ServicePlan[] = [];
   for (const [index, service] of mesh.services.entries()) {
     const layout = layOutPorts(portBase, index, service);
@@ -80,6 +80,7 @@ export interface ServiceSurroundings {
   readonly certTtlSec: number;
   readonly protocolDetectionTimeoutMs: number;
   readonly tracing: ProxyConfig["tracing"];
+  readonly flowSampleOneIn: number;
 }
 
 /** One service's sidecar, with every port chosen. Errors: `bad-input` when a port that was asked for is taken. */
@@ -89,7 +90,7 @@ export async function planService(
   ports: PortChooser,
   around: ServiceSurroundings,
 ): Promise<ServicePlan> {
-  const { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing } = around;
+  const { paths, control, trustDomain, certTtlSec, protocolDetectionTimeoutMs, tracing, flowSampleOneIn } = around;
   const { name, namespace, serviceAccount, labels, enforcement } = service;
   const fileName = fileNameOf(service);
   const config: ProxyConfig = {
@@ -102,7 +103,11 @@ export async function planService(
     joinTokenFile: join(paths.proxies, `${fileName}.token`),
     ...(await chooseAddresses(service, layout, ports)),
     flowFile: join(paths.flows, `${fileName}.jsonl`),
-    flowCollector: control.flows && { address: control.flows, spillFile: join(paths.flows, `${fileName}.spill`) },
+    flowCollector: control.flows && {
+      address: control.flows,
+      spillFile: join(paths.flows, `${fileName}.spill`),
+      sampleOneIn: flowSampleOneIn,
+    },
     tracing,
     ownPorts: [],
     logLevel: "info",

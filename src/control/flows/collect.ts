@@ -1,5 +1,7 @@
+import { LIMITS } from "../../core/limits.ts";
 import type { SpiffeId } from "../../core/spiffe-id.ts";
 import { type FlowRecord, VERDICTS } from "../../observe/flow.ts";
+import { isSampleable } from "../../observe/flow-sampling.ts";
 import { readLogsRequest } from "../../observe/otlp-flow-reader.ts";
 import { LOSS_EVENT, LOSS_FIELDS, type LossFacts } from "../../observe/otlp-loss.ts";
 import { hasGoodIds } from "./flow-ids.ts";
@@ -62,6 +64,18 @@ function faultOf(flow: FlowRecord, sender: SpiffeId | null): string | null {
   if (!hasGoodIds(flow)) return "the ids are not a sidecar's";
   if (!isCount(flow.bytesReceived) || !isCount(flow.bytesSent)) return "a number of bytes is none";
   if (!isPort(flow.source.port) || !isPort(flow.destination.port)) return "a port is none";
+  // A denial stands for itself alone, and nobody's word makes a billion of one exchange.
+  const { sampledFrom } = flow;
+  if (
+    sampledFrom !== null &&
+    !(
+      isSampleable(flow) &&
+      Number.isInteger(sampledFrom) &&
+      sampledFrom >= 1 &&
+      sampledFrom <= LIMITS.flowSampledFromMax
+    )
+  )
+    return "it stands for more flows than it may";
   const own = flow.reporter === "source" ? flow.source.principal : flow.destination.principal;
   if (sender === null || own === sender) return null;
   return `its ${flow.reporter} is ${own === null ? "nobody" : JSON.stringify(own.slice(0, 256))}, and its sender ${sender}`;

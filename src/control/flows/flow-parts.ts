@@ -101,6 +101,7 @@ const OUTCOME_FIELDS = [
   "attempts",
   "retriedFor",
   "ticket",
+  "sampledFrom",
 ] as const satisfies readonly (keyof FlowRecord)[];
 
 export type Outcome = Pick<FlowRecord, (typeof OUTCOME_FIELDS)[number]>;

@@ -53,7 +53,7 @@ export class RollUps {
   }
 
   // oxlint-disable-next-line max-params -- Numbers of every flow that comes: an object of them would be made for nothing.
-  count(timeMs: number, key: number, received: number, sent: number, durationMs: number): void {
+  count(timeMs: number, key: number, received: number, sent: number, durationMs: number, flows: number): void {
     const minute = Math.floor(timeMs / MINUTE_MS);
     if (minute !== this.#lastMinute) {
       this.#last = this.#minutes.get(minute) ?? new Map<number, Sums>();
@@ -62,10 +62,10 @@ export class RollUps {
     }
     let sums = this.#last.get(key);
     if (sums === undefined) this.#last.set(key, (sums = new Float64Array(SUM_COUNT)));
-    sums[0]!++;
-    sums[1]! += received;
-    sums[2]! += sent;
-    sums[3 + latencyIndex(durationMs)]!++;
+    sums[0]! += flows;
+    sums[1]! += received * flows;
+    sums[2]! += sent * flows;
+    sums[3 + latencyIndex(durationMs)]! += flows;
   }
 
   /** Adds all to the tables, within a transaction of the caller's, who calls `clear` once that has gone well. */

@@ -37,7 +37,7 @@ export class Segment {
   #isUncounted = false;
   /** Sizes of the dictionaries when the transaction began; null: there is none. */
   #sizes: readonly number[] | null = null;
-  /** What the transaction's flows count as: five numbers each. */
+  /** What the transaction's flows count as: six numbers each. */
   #counted: number[] = [];
   #last: { readonly flow: FlowRecord; readonly link: Link; readonly outcome: number } | null = null;
 
@@ -113,6 +113,7 @@ export class Segment {
       flow.bytesReceived,
       flow.bytesSent,
       flow.durationMs,
+      flow.sampledFrom ?? 1,
     );
     return true;
   }
@@ -135,7 +136,14 @@ export class Segment {
     const counted = this.#counted;
     this.#rows += counted.length / COUNTED_NUMBERS;
     for (let i = 0; i < counted.length; i += COUNTED_NUMBERS)
-      this.#rollUps.count(counted[i]!, counted[i + 1]!, counted[i + 2]!, counted[i + 3]!, counted[i + 4]!);
+      this.#rollUps.count(
+        counted[i]!,
+        counted[i + 1]!,
+        counted[i + 2]!,
+        counted[i + 3]!,
+        counted[i + 4]!,
+        counted[i + 5]!,
+      );
     this.#counted = [];
   }
 
@@ -238,10 +246,10 @@ export class Segment {
       .prepare("SELECT text FROM links ORDER BY id")
       .rows()
       .map(([text]) => (JSON.parse(text as string) as LinkKey)[0]);
-    const kinds = this.database
+    const outcomes = this.database
       .prepare("SELECT text FROM outcomes ORDER BY id")
       .rows()
-      .map(([text]) => kindOf(parseOutcome(text as string)));
+      .map(([text]) => parseOutcome(text as string));
     const page = this.database.prepare(
       "SELECT at, link, outcome, received, sent, micros FROM flows WHERE at > ? ORDER BY at LIMIT 10000",
     );
@@ -249,7 +257,9 @@ export class Segment {
       const rows = page.rows(after) as readonly (readonly number[])[];
       for (const [at, link, outcome, received, sent, micros] of rows) {
         const timeMs = this.baseMs + Math.floor(at! / ROWS_PER_MS);
-        this.#rollUps.count(timeMs, rollUpKey(edges[link!]!, kinds[outcome!]!), received!, sent!, micros! / 1_000);
+        const how = outcomes[outcome!]!;
+        const key = rollUpKey(edges[link!]!, kindOf(how));
+        this.#rollUps.count(timeMs, key, received!, sent!, micros! / 1_000, how.sampledFrom ?? 1);
       }
       if (rows.length === 0) break;
       after = rows.at(-1)![0]!;
@@ -262,7 +272,7 @@ export class Segment {
   }
 }
 
-const COUNTED_NUMBERS = 5;
+const COUNTED_NUMBERS = 6;
 
 export function readMeta(database: SqlDatabase, name: string): number | null {
   const [row] = database.prepare("SELECT value FROM meta WHERE name = ?").rows(name);
@@ -311,6 +321,7 @@ function hasSameOutcome(one: FlowRecord, other: FlowRecord): boolean {
     one.route === other.route &&
     one.attempts === other.attempts &&
     one.retriedFor === other.retriedFor &&
-    one.ticket === other.ticket
+    one.ticket === other.ticket &&
+    one.sampledFrom === other.sampledFrom
   );
 }

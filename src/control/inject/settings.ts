@@ -1,3 +1,4 @@
+import { LIMITS } from "../../core/limits.ts";
 import { IMAGE, imageReference } from "../../core/image.ts";
 import type { Located } from "../../core/located.ts";
 import type { LogLevel } from "../../core/ports.ts";
@@ -85,6 +86,8 @@ const SPEC = object({
   controlAddress: withDefault(string(), "cardea-control.cardea-system.svc:15012"),
   /** host:port that sidecars send their flow records to; empty: nowhere. */
   flowCollector: withDefault(string(), ""),
+  /** Of flows that were simply allowed, one in so many is sent there. */
+  flowSampleOneIn: withDefault(integer({ min: 1, max: LIMITS.flowSampledFromMax }), 1),
   /** The namespace of the control plane, which is part of its SPIFFE ID. */
   rootNamespace: withDefault(string(), "cardea-system"),
   tokenAudience: withDefault(string(), "cardea"),

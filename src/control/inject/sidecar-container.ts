@@ -87,6 +87,7 @@ function environment({ settings, options, ports, probes, gracePeriodSec }: Sidec
     said("trustDomain", settings.trustDomain),
     said("controlAddress", settings.controlAddress),
     ...(settings.flowCollector === "" ? [] : [said("flowCollector", settings.flowCollector)]),
+    ...(settings.flowSampleOneIn === 1 ? [] : [said("flowSampleOneIn", String(settings.flowSampleOneIn))]),
     said("controlId", spiffeIdFor(settings.trustDomain, settings.rootNamespace, "cardea-control")),
     said("logLevel", options.logLevel ?? settings.logLevel),
     said("drainTimeoutSec", String(Math.min(options.drainTimeout ?? settings.drainTimeoutSec, leftSec))),

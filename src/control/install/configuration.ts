@@ -71,6 +71,7 @@ function injection(): TemplateMap {
       trustDomain: value("mesh.trustDomain"),
       controlAddress: controlAddress(CONTROL_PORTS.grpc),
       flowCollector: when(isSet("flows.store"), controlAddress(CONTROL_PORTS.flows)),
+      flowSampleOneIn: value("flows.sampleOneIn"),
       rootNamespace: namespace,
       tokenAudience: value("mesh.tokenAudience"),
       tokenTtlSec: value("injection.tokenTtlSec"),

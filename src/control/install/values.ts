@@ -99,6 +99,11 @@ export const VALUE_TABLE: Readonly<Record<string, Value>> = {
     true,
     "Sidecars send their flow records to the control plane, whose replicas each keep what they are sent, on an emptyDir.",
   ),
+  "flows.sampleOneIn": value(
+    whole(1, LIMITS.flowSampledFromMax),
+    1,
+    "Of flows that were simply allowed, sidecars send one in so many, which stands for all; denials and errors are sent each.",
+  ),
   "flows.storeSize": value(
     QUANTITY,
     "3Gi",

@@ -1,6 +1,7 @@
 import type { FlowRecord } from "../../observe/flow.ts";
 import type { FlowLogWriter } from "../../observe/otlp-flow.ts";
 import { Chunks } from "./chunks.ts";
+import { isChosen, isSampleable } from "../../observe/flow-sampling.ts";
 import type { Losses } from "./losses.ts";
 import { type Batch, RecordQueue } from "./record-queue.ts";
 
@@ -9,6 +10,8 @@ export interface QueueBounds {
   readonly bytesMax: number;
   /** Of these, what is kept for denials; they may take more, when others have not. */
   readonly reservedBytes: number;
+  /** Of flows that were simply allowed, one in so many is sent, and stands for all of them. */
+  readonly sampleOneIn: number;
 }
 
 /** A batch and whether it holds denials: those are never dropped for others. */
@@ -53,10 +56,13 @@ export class ExportQueue {
       else this.#denials.add(flow);
       return;
     }
+    const { sampleOneIn } = this.#bounds;
+    const isSampled = sampleOneIn > 1 && isSampleable(flow);
+    if (isSampled && !isChosen(flow, sampleOneIn)) return;
     // Before it is encoded: while a collector is away, what is lost should cost next to nothing.
     const isFull = this.bytes >= bytesMax - Math.max(0, reservedBytes - this.#denials.bytes);
     if (isFull) this.#losses.flow("queue-full", flow);
-    else this.#others.add(flow);
+    else this.#others.add(isSampled ? { ...flow, sampledFrom: sampleOneIn } : flow);
   }
 
   /** The next to be sent, or null. */

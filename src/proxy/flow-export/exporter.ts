@@ -24,6 +24,8 @@ export interface FlowExporterOptions {
   readonly spill: Spill | null;
   readonly resource: OtlpResource;
   readonly version: string;
+  /** Of flows that were simply allowed, one in so many is sent; 1: all. */
+  readonly sampleOneIn: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -52,6 +54,7 @@ export class FlowExporter implements FlowSink {
     const bounds = {
       bytesMax: FLOW_LIMITS.flowExportBytesMax,
       reservedBytes: FLOW_LIMITS.flowExportReservedBytes,
+      sampleOneIn: options.sampleOneIn,
     };
     const writer = new FlowLogWriter("grouped", options.version);
     this.#queue = new ExportQueue(bounds, writer, this.#losses);

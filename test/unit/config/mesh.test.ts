@@ -30,6 +30,7 @@ test("a mesh file that says nothing has the defaults of the design", () => {
     controlPort: null,
     protocolDetectionTimeoutMs: 1_000,
     flowStore: true,
+    flowSampleOneIn: 1,
     tracing: null,
     jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     services: [],

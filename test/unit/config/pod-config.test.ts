@@ -112,6 +112,7 @@ test("flow records go to the collector that injection names, without a disk of t
   expect(proxy.flowCollector).toEqual({
     address: { host: "cardea-control.cardea-system.svc", port: 4_317 },
     spillFile: null,
+    sampleOneIn: 1,
   });
 });
 
@@ -126,6 +127,7 @@ describe("refused, by the variable's name:", () => {
       { CARDEA_CONTROL_ADDRESS: "control" },
       "CARDEA_CONTROL_ADDRESS: expected host:port",
     ],
+    ["a sampling that is none", { CARDEA_FLOW_SAMPLE_ONE_IN: "10%" }, "CARDEA_FLOW_SAMPLE_ONE_IN: expected a whole"],
     ["a collector without a port", { CARDEA_FLOW_COLLECTOR: "control" }, "CARDEA_FLOW_COLLECTOR: expected host:port"],
     ["a control plane's identity that is none", { CARDEA_CONTROL_ID: "cardea" }, "CARDEA_CONTROL_ID: "],
     ["a trust domain that is none", { CARDEA_TRUST_DOMAIN: "A/b" }, "CARDEA_TRUST_DOMAIN: "],

@@ -17,7 +17,11 @@ const GOOD = {
   metrics: { host: "0.0.0.0", port: 15_120 },
   readiness: { host: "::", port: 15_121 },
   flowFile: null,
-  flowCollector: { address: { host: "127.0.0.1", port: 15_017 }, spillFile: "/state/flows/shop.web.spill" },
+  flowCollector: {
+    address: { host: "127.0.0.1", port: 15_017 },
+    spillFile: "/state/flows/shop.web.spill",
+    sampleOneIn: 1,
+  },
   tracing: { samplingPercentage: 0.5, requestsPerSecond: 100 },
   hbone: { host: "127.0.0.1", port: 15_108 },
   ownPorts: [15_101],

@@ -167,6 +167,7 @@ function filledFlow(): FlowRecord {
     attempts: 2,
     retriedFor: "upstream-reset",
     requestPrincipal: "https://id.example/alice",
+    sampledFrom: 10,
   });
 }
 

@@ -67,6 +67,15 @@ describe("a record is taken from its own sidecar alone", () => {
     expect(collectLogs(request, PAYMENTS_ID, none)).toMatchObject({ accepted: 0, rejected: 1 });
   });
 
+  test.each([
+    ["a denial that stands for many", { sampledFrom: 10 }],
+    ["more than a sidecar may say", { verdict: "allowed", reason: "allow-rule-matched", sampledFrom: 10_001 }],
+    ["none", { verdict: "allowed", reason: "allow-rule-matched", sampledFrom: 0 }],
+    ["many, with an error", { verdict: "allowed", reason: "allow-rule-matched", status: 502, sampledFrom: 2 }],
+  ] as const)("refused: one that stands for %s", (_name, changes) => {
+    expect(collectLogs(flowsRequest([sampleFlow(changes)]), PAYMENTS_ID, none)).toMatchObject({ rejected: 1 });
+  });
+
   test("refused: another's name over that of the scope", () => {
     const value = { stringValue: WEB_ID };
     const request = changedRequest(sampleFlow(), (attributes) => [

@@ -347,6 +347,21 @@ describe("edges", () => {
     expect(again.edges({ fromMs: START_MS, toMs: START_MS + DAY_MS, namespaces: "all" }).edges[0]!.flows).toBe(100);
   });
 
+  test("count a record for as many flows as it stands for, also anew after a crash", () => {
+    const store = openStore();
+    put(store, flowsFrom(0, 3, { verdict: "allowed", status: 200, sampledFrom: 10, bytesSent: 7 }));
+    put(store, flowsFrom(3, 2));
+    const left = join(directory, "left");
+    mkdirSync(left);
+    for (const name of readdirSync(directory)) if (name !== "left") cpSync(join(directory, name), join(left, name));
+    for (const each of [store, openStore({ files: openDatabaseFiles(left, ".db") })]) {
+      const { edges } = each.edges({ fromMs: START_MS, toMs: START_MS + DAY_MS, namespaces: "all" });
+      const byVerdict = Object.fromEntries(edges.map(({ verdict, flows, bytesSent }) => [verdict, [flows, bytesSent]]));
+      expect(byVerdict["allowed"]).toEqual([30, 210]);
+      expect(byVerdict["denied"]![0]).toBe(2);
+    }
+  });
+
   test("tell whoever reads everything how many flows are missing", () => {
     const store = openStore();
     put(store, flowsFrom(0, 1));

@@ -27,10 +27,11 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true }));
 
 /** A collector that answers as a test says, and an exporter in front of it. */
-async function openWorld(options: { spillBytesMax?: number; spillStore?: SpillStore } = {}) {
+async function openWorld(options: { spillBytesMax?: number; spillStore?: SpillStore; sampleOneIn?: number } = {}) {
   const clock = createSimulatedClock(Date.UTC(2026, 10, 22));
   const log = createKeptLog();
   const got: string[] = [];
+  const flows: FlowRecord[] = [];
   const losses: Record<string, unknown>[] = [];
   const world = { outcome: TAKEN, requests: 0 };
   const file = join(directory, "web.spill");
@@ -41,7 +42,10 @@ async function openWorld(options: { spillBytesMax?: number; spillStore?: SpillSt
         world.requests++;
         if (world.outcome.at === "answered")
           readLogsRequest(Buffer.concat(request), {
-            onFlow: ({ id }) => got.push(id),
+            onFlow(each) {
+              got.push(each.id);
+              flows.push(each);
+            },
             onOther: (_name, attributes) => losses.push(Object.fromEntries(attributes)),
             onRefused: (why) => {
               throw new Error(why);
@@ -54,11 +58,12 @@ async function openWorld(options: { spillBytesMax?: number; spillStore?: SpillSt
     spill,
     resource: { "service.name": "web" },
     version: "1",
+    sampleOneIn: options.sampleOneIn ?? 1,
     clock,
     random: { bytes: (count) => Buffer.alloc(count), float: () => 0.5 },
     logger: log,
   });
-  return Object.assign(world, { clock, log, got, losses, exporter, file });
+  return Object.assign(world, { clock, log, got, flows, losses, exporter, file });
 }
 
 async function openSpill(
@@ -180,6 +185,46 @@ describe("flows go to the collector", () => {
     expect(got).toHaveLength(4_000);
     expect(world.requests).toBeLessThan(10);
     await exporter.close();
+  });
+});
+
+/** With ids as they are drawn. */
+const drawn = (changes: Partial<FlowRecord>, i: number) =>
+  sampleFlow({
+    id: Math.imul(i + 1, 0x9e3779b1)
+      .toString(16)
+      .replace("-", "")
+      .padStart(16, "0"),
+    ...changes,
+  });
+
+describe("where one in ten is sent of what was simply allowed", () => {
+  const ALLOWED = { verdict: "allowed", reason: "allow-rule-matched", status: 200 } as const;
+
+  test.each<[string, Partial<FlowRecord>]>([
+    ["a denial", { verdict: "denied" }],
+    ["what would be denied", { verdict: "would-deny", reason: "no-allow-rule-matched", status: 200 }],
+    ["an error", { verdict: "error", reason: "upstream-reset", status: 503 }],
+    ["an answer that says that it failed", { ...ALLOWED, status: 500 }],
+    ["a gRPC call that failed", { ...ALLOWED, grpcStatus: 13 }],
+    ["what an AUDIT policy marks", { ...ALLOWED, auditedBy: "shop/audit#0" }],
+    ["what a dry run would decide otherwise", { ...ALLOWED, dryRun: "denied" }],
+    ["what was let through by breaking the glass", { ...ALLOWED, reason: "break-glass" }],
+  ])("%s is sent each time, and stands for itself", async (_name, changes) => {
+    const { exporter, flows } = await openWorld({ sampleOneIn: 10 });
+    for (let i = 0; i < 50; i++) exporter.record(drawn(changes, i));
+    await exporter.close();
+    expect(flows.map(({ sampledFrom }) => sampledFrom)).toEqual(Array.from({ length: 50 }, () => null));
+  });
+
+  test("of the others a tenth is sent, each of which stands for ten", async () => {
+    const { exporter, flows } = await openWorld({ sampleOneIn: 10 });
+    for (let i = 0; i < 5_000; i++) exporter.record(drawn(ALLOWED, i));
+    await exporter.close();
+    expect(flows.length).toBeGreaterThan(400);
+    expect(flows.length).toBeLessThan(600);
+    expect(new Set(flows.map(({ sampledFrom }) => sampledFrom))).toEqual(new Set([10]));
+    expect(exporter.counts.dropped["queue-full"]).toBe(0);
   });
 });
 
