@@ -19,13 +19,16 @@ export interface OurTelemetry {
   readonly flowLog: boolean;
   /** A record for each to the control plane's store. */
   readonly flowStore: boolean;
+  /** Of these, what was simply allowed: one in so many; left out: each. */
+  readonly flowSampleOneIn?: number;
 }
 
 /** As the peers have it: an access log, and nothing besides unless FLOW_STORE=1 says so. */
 export const USUAL_TELEMETRY: OurTelemetry = { flowLog: true, flowStore: process.env["FLOW_STORE"] === "1" };
 
 /** A mesh file; JSON is YAML. */
-export function meshText(ports: CallerPorts, backends: Backends, { flowStore } = USUAL_TELEMETRY): string {
+export function meshText(ports: CallerPorts, backends: Backends, telemetry = USUAL_TELEMETRY): string {
+  const { flowStore, flowSampleOneIn = 1 } = telemetry;
   const upstreams = [
     { service: "server.bench", port: 8080, localPort: ports.http },
     { service: "grpc.bench", port: 9090, localPort: ports.grpc },
@@ -39,7 +42,7 @@ export function meshText(ports: CallerPorts, backends: Backends, { flowStore } =
     serving(SERVED.tcp, 9000, "TCP", backends.tcpPort),
     serving(SERVED.fresh, 9001, "TCP", backends.tcpPort),
   ];
-  const spec = { flowStore, services };
+  const spec = { flowStore, flowSampleOneIn, services };
   const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec };
   return `${JSON.stringify(mesh, null, 2)}\n`;
 }

@@ -12,6 +12,7 @@ const SETTINGS: readonly (OurTelemetry & { readonly name: string })[] = [
   { name: "all off", flowLog: false, flowStore: false },
   { name: "flow files", flowLog: true, flowStore: false },
   { name: "files and store", flowLog: true, flowStore: true },
+  { name: "files and store, one in ten", flowLog: true, flowStore: true, flowSampleOneIn: 10 },
 ];
 
 /** One mesh over all rounds; medians. */
@@ -54,7 +55,7 @@ export async function measureTelemetry(options: TelemetryOptions): Promise<reado
   const running: Running[] = [];
   try {
     for (const setting of SETTINGS) {
-      const place = join(directory, setting.name.replaceAll(" ", "-"));
+      const place = join(directory, setting.name.replaceAll(/\W+/g, "-"));
       mkdirSync(place);
       running.push({
         name: setting.name,

@@ -26,6 +26,7 @@ test("what is left out gets the mesh's defaults", () => {
     flows: null,
     hubble: null,
     traces: null,
+    map: null,
     jwks: { allowHttp: false, allowAddresses: [], caFile: null },
     mesh: {
       trustDomain: "cluster.local",
@@ -60,6 +61,7 @@ test("every field is taken", () => {
     flows,
     hubble: { listen: { host: "127.0.0.1", port: 4_245 }, dnsNames: ["hubble.example"] },
     traces,
+    map: null,
     jwks,
     policiesGit: GIT,
     logLevel: "debug",
