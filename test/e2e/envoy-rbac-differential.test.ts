@@ -10,9 +10,14 @@ import { parse, parseAllDocuments } from "yaml";
 import { locatePlain } from "../../src/core/located.ts";
 import { systemClock } from "../../src/io/clock.ts";
 import { createSocketNetwork } from "../../src/io/sockets.ts";
+import { parseSpiffeId } from "../../src/core/spiffe-id.ts";
 import { compilePolicy } from "../../src/policy/compile.ts";
 import { type AuthorizationPolicy, parseAuthorizationPolicy } from "../../src/policy/document.ts";
+import { decideQuestion } from "../../src/policy/explain.ts";
+import type { Question } from "../../src/policy/facts.ts";
+import type { MeshSettings } from "../../src/policy/mesh-settings.ts";
 import type { PolicySet } from "../../src/proxy/discovery/policy-sinks.ts";
+import { normalizePath } from "../../src/wire/path.ts";
 import { corpusPath } from "../support/corpus.ts";
 import { ENVOY, freePort, type RunningEnvoy, socketAddress, startEnvoy } from "../support/envoy.ts";
 import { rbacRules } from "../support/istio-rbac.ts";
@@ -119,7 +124,9 @@ describe.skipIf(ENVOY === "")(
       });
       const agents = new Map(Array.from(issued, ([id, { chainPem, keyPem }]) => [id, agentOf(chainPem, keyPem)]));
       const outcome = { allowed: 0, denied: 0, refused: 0 };
+      const counted = (ours: number) => void outcome[ours === 200 ? "allowed" : ours === 403 ? "denied" : "refused"]++;
       const differences: string[] = [];
+      let listed = 0;
       for (const [i, set] of sets.entries()) {
         mesh.orders.policy.set(setFor(set));
         const asked = fc.sample(REQUEST, { numRuns: REQUESTS / SETS, seed: SEED + i });
@@ -129,13 +136,17 @@ describe.skipIf(ENVOY === "")(
             ask(each, ports[i]!, agent),
             ask(each, mesh.ordersInbound.port, agent),
           ]);
-          if (theirs !== ours && !isListed(set, theirs, ours))
-            differences.push(`${theirs} ${ours} ${JSON.stringify(each)} ${JSON.stringify(set)}`);
-          outcome[ours === 200 ? "allowed" : ours === 403 ? "denied" : "refused"]++;
+          if (theirs === ours) return counted(ours);
+          if (isListed(set, each, { theirs, ours })) listed++;
+          else differences.push(`${theirs} ${ours} ${JSON.stringify(each)} ${JSON.stringify(set)}`);
+          counted(ours);
         });
       }
       await close(agents, { app, mesh, envoy });
       expect(differences.slice(0, 5)).toEqual([]);
+      // What is excused is there to be excused, and a small part of all.
+      expect(listed).toBeGreaterThan(0);
+      expect(listed).toBeLessThan(REQUESTS / 20);
       // A world in which one outcome hardly happens would compare little.
       expect(outcome.allowed).toBeGreaterThan(REQUESTS / 10);
       expect(outcome.denied).toBeGreaterThan(REQUESTS / 10);
@@ -146,10 +157,59 @@ describe.skipIf(ENVOY === "")(
 
 /**
  * What the guide to differences lists under "namespaces and service accounts that grant": of a wildcard Istio makes `.*`,
- * which goes on past the namespace, so that `*a*` takes in every service account with an a.
+ * which goes on past the namespace, so that `*a*` takes in every service account with an a. That it is this and nothing else is
+ * proved for each difference: our engine decides as Envoy does once the wildcards mean for this caller what Istio makes of them.
  */
-function isListed(set: readonly Raw[], theirs: number, ours: number): boolean {
-  return theirs === 200 && ours === 403 && /"(?:notN|n)amespaces":\[[^\]]*\*/.test(JSON.stringify(set));
+function isListed(
+  set: readonly Raw[],
+  asked: Asked,
+  { theirs, ours }: { readonly theirs: number; readonly ours: number },
+): boolean {
+  if (theirs !== 200 || ours !== 403) return false;
+  const rewritten = set.map((raw) => withIstiosNamespaces(raw, asked.identity) as Raw);
+  if (JSON.stringify(rewritten) === JSON.stringify(set)) return false;
+  const { documents, settings } = policySetOf(rewritten, MESH, "differential");
+  return decideQuestion(documents, questionOf(asked, settings)).allow;
+}
+
+/** Lists of namespaces with a wildcard, as Istio reads them for one caller: one that names it, or one that names nobody. */
+function withIstiosNamespaces(value: unknown, identity: string, key = ""): unknown {
+  if (Array.isArray(value)) {
+    const list = value as readonly unknown[];
+    const isNamespaces = /^(?:notN|n)amespaces$/.test(key) && list.some((each) => String(each).includes("*"));
+    if (!isNamespaces) return list.map((each) => withIstiosNamespaces(each, identity));
+    const matches = list.some((each) => istiosNamespace(String(each)).test(identity));
+    return [matches ? (/\/ns\/([^/]+)\//.exec(identity)?.[1] ?? "") : "nobody-at-all"];
+  }
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, withIstiosNamespaces(each, identity, name)]),
+  );
+}
+
+/** istio/istio pilot/pkg/security/authz/model/generator.go, srcNamespaceGenerator. */
+function istiosNamespace(value: string): RegExp {
+  const quoted = value.split("*").map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&"));
+  return new RegExp(`^.*/ns/${quoted.join(".*")}/.*$`);
+}
+
+function questionOf({ identity, method, path, host, headers }: Asked, settings: MeshSettings): Question {
+  const normalized = normalizePath(path, settings.pathNormalization);
+  if (!normalized.ok) throw new Error(`${path} is not normalised`);
+  const loopback = "127.0.0.1";
+  return {
+    workload: { namespace: NAMESPACE, labels: {} },
+    settings,
+    peer: {
+      principal: parseSpiffeId(identity),
+      sourceIp: loopback,
+      remoteIp: loopback,
+      destinationIp: loopback,
+      destinationPort: ORDERS_PORT,
+      sni: "orders",
+    },
+    request: { method, path: normalized.pathForMatch, host, header: (name) => headers[name], claims: null },
+  };
 }
 
 function setFor(policies: readonly Raw[]): PolicySet {
