@@ -29,14 +29,15 @@ export interface HistogramPlace {
 
 export function* histogramSamples(place: HistogramPlace, format: ExpositionFormat): Generator<string> {
   const { name, labels, values, at, exemplars, bounds = BUCKETS } = place;
-  const before = labels === "" ? "" : `${labels},`;
+  const before = labels === "" ? `${name}_bucket{` : `${name}_bucket{${labels},`;
+  const marks = marksOf(bounds, format);
   // The buckets are read together, so that count and buckets agree although the scrape goes on in slices.
   const counts = values.slice(at + 1, at + bounds.length + 2);
   const sum = values[at]!;
   let count = 0;
   for (let bucket = 0; bucket < counts.length; bucket++) {
     count += counts[bucket]!;
-    const sample = formatSample(`${name}_bucket`, `${before}le="${formatBound(bounds[bucket], format)}"`, count);
+    const sample = `${before}${marks[bucket]!}${count}`;
     yield exemplars === undefined ? sample : sample + formatExemplar(exemplars, bucket);
   }
   yield formatSample(`${name}_sum`, labels, sum);
@@ -51,3 +52,17 @@ export function formatBound(bound: number | undefined, format: ExpositionFormat)
   if (bound === undefined) return "+Inf";
   return format === "openmetrics" && Number.isInteger(bound) ? `${bound}.0` : String(bound);
 }
+
+/** For each bucket what stands behind its other labels: made once, since a scrape has a hundred thousand of them. */
+function marksOf(bounds: readonly number[], format: ExpositionFormat): readonly string[] {
+  const known = MARKS[format].get(bounds);
+  if (known !== undefined) return known;
+  const made = [...bounds, undefined].map((bound) => `le="${formatBound(bound, format)}"} `);
+  MARKS[format].set(bounds, made);
+  return made;
+}
+
+const MARKS: Readonly<Record<ExpositionFormat, Map<readonly number[], readonly string[]>>> = {
+  text: new Map(),
+  openmetrics: new Map(),
+};
