@@ -1,4 +1,4 @@
-import { isJsonList, isJsonObject, type JsonValue, memberOf } from "../core/json-value.ts";
+import { isJsonList, type JsonValue, memberOf } from "../core/json-value.ts";
 import type { Claims } from "./claims.ts";
 import { TemplateTrie } from "./lookup/template-trie.ts";
 import { TextTrie } from "./lookup/text-trie.ts";
@@ -123,7 +123,6 @@ export function compileUsers(values: readonly string[]): readonly UserMatcher[] 
 export function splitUser(value: string): { readonly issuer: string; readonly subject: string } {
   const slash = value.lastIndexOf("/");
   if (slash >= 0) return { issuer: value.slice(0, slash), subject: value.slice(slash + 1) };
-  if (value === "*") return { issuer: "*", subject: "*" };
   if (value.startsWith("*")) return { issuer: "*", subject: value };
   return value.endsWith("*") ? { issuer: value, subject: "*" } : { issuer: value, subject: "" };
 }
@@ -147,12 +146,12 @@ export function claimMatches(matcher: TextMatcher, path: readonly string[], clai
 /** The value at a path of names; undefined: there is none. */
 export function claimAt(claims: Claims | null, path: readonly string[]): JsonValue | undefined {
   let value: JsonValue | undefined = claims ?? undefined;
-  for (const name of path) value = isJsonObject(value) ? memberOf(value, name) : undefined;
+  for (const name of path) value = memberOf(value, name);
   return value;
 }
 
 /** A claim of the token itself that is a text; null: it is not. */
 export function claimTextOf(claims: Claims | null, name: string): string | null {
-  const value = claims === null ? undefined : memberOf(claims, name);
+  const value = memberOf(claims, name);
   return typeof value === "string" ? value : null;
 }

@@ -121,6 +121,8 @@ describe("what Istio's validation refuses, and where we say it", () => {
     ["condition-value-missing", condition("source.principal", {}), "when[0]: needs `values` or `notValues`"],
     ["condition-value-invalid", condition("source.ip", { values: ["a.b.c.d"] }), "when[0].values[0]: expected an IP"],
     ["condition-notValue-invalid", condition("source.ip", { notValues: ["a.b.c.d"] }), "notValues[0]: expected an IP"],
+    ["a destination's address", condition("destination.ip", { values: ["x"] }), "values[0]: expected an IP"],
+    ["a caller's own address", condition("remote.ip", { notValues: ["x"] }), "notValues[0]: expected an IP"],
     ["condition-unknown", condition("key1"), 'when[0].key: unknown attribute "key1"'],
     ["a condition's port", condition("destination.port", { values: ["x"] }), "expected a port"],
     ["value-empty", condition("source.principal", { values: ["v1", ""] }), "values[1]: must not be empty"],
@@ -349,4 +351,18 @@ test("a document comes over the wire as it was", () => {
   const { policy } = read({ selector: { matchLabels: { app: "a" } }, ...source({ principals: ["x"] }) });
   const again = readDocument(JSON.parse(JSON.stringify(policy?.raw)));
   expect(again.policy).toEqual(policy);
+});
+
+test("what a document leaves out is said to be none, and 512 rules are not too many", () => {
+  const { policy } = readDocument({
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name: "p" },
+    spec: { rules: Array.from({ length: 512 }, () => ({})) },
+  });
+  expect(policy).toMatchObject({ namespace: "default", id: "default/p", action: "ALLOW", provider: null, terms: null });
+  expect(policy?.isDryRun).toBe(false);
+  expect(policy?.source.line).toBeNull();
+  expect(policy?.rules).toHaveLength(512);
+  expect(policy?.rules[511]).toMatchObject({ index: 511, from: null, to: null, when: [], source: { line: null } });
 });

@@ -1,6 +1,13 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { compilePath, compileText, matchesPath, matchesText } from "../../../src/policy/matcher.ts";
+import {
+  claimMatches,
+  compilePath,
+  compileText,
+  matchesPath,
+  matchesText,
+  splitUser,
+} from "../../../src/policy/matcher.ts";
 import { assertPathPattern, matchesPathTemplate, parsePathTemplate } from "../../../src/policy/path-template.ts";
 import { propertyRuns } from "../../support/property-runs.ts";
 
@@ -63,6 +70,52 @@ test("up to four values are compared, and more are found", () => {
 function unread(): never {
   throw new Error("is compared");
 }
+
+test("each value is of one kind, and a template of no other", () => {
+  const texts = compileText(["a*", "*b", "c", "*", "**"]);
+  expect(texts).toMatchObject({ anyText: true, exact: new Set(["c"]), prefixes: ["a"], suffixes: ["b", "*"] });
+  const paths = compilePath(["/a", "/{*}", "/b*", "/{*}"], false);
+  expect(paths).toMatchObject({ anyText: false, exact: new Set(["/a"]), prefixes: ["/b"], suffixes: [] });
+  expect(paths.templates).toEqual([parsePathTemplate("/{*}")]);
+  // A path that reads like the template has characters that a narrow wildcard does not take.
+  expect(matchesPath(paths, "/{*}")).toBe(false);
+  expect(matchesPath(compilePath(["/{*}"], true), "/{*}")).toBe(true);
+});
+
+test.each([
+  ["/alice", { issuer: "", subject: "alice" }],
+  ["id/", { issuer: "id", subject: "" }],
+  ["*", { issuer: "*", subject: "*" }],
+  ["*ice", { issuer: "*", subject: "*ice" }],
+  ["id*", { issuer: "id*", subject: "*" }],
+  ["id", { issuer: "id", subject: "" }],
+  ["https://id/a/b", { issuer: "https://id/a", subject: "b" }],
+])("the end user %s is taken apart as Istio does", (value, wanted) => {
+  expect(splitUser(value)).toEqual(wanted);
+});
+
+test("of a claim only texts count, whatever else stands beside them", () => {
+  const claims = { list: [7, null, true], some: [7, "admin"], map: { admin: "x" }, number: 7, empty: [] };
+  for (const pattern of ["*", "7", "adm*", "*n"]) {
+    const matcher = compileText([pattern]);
+    for (const name of ["list", "map", "number", "empty", "none"])
+      expect(claimMatches(matcher, [name], claims), name).toBe(false);
+    expect(claimMatches(matcher, ["some"], claims)).toBe(pattern !== "7");
+    expect(claimMatches(matcher, ["some", "length"], claims)).toBe(false);
+    expect(claimMatches(matcher, ["some"], null)).toBe(false);
+  }
+});
+
+test.each(["aa/{*}", "a/{*}", "{*}", "/{*}/a{", "/{*}/a b", "/{**}/{*}", "/{**}/{**}", "/{*}//a", "/a{*}", "/{*}a"])(
+  "%s is no template",
+  (pattern) => {
+    expect(() => assertPathPattern(pattern)).toThrow(/template/);
+  },
+);
+
+test.each(["/{**}/b", "/{**}/b/c/", "/a/{*}/b/{**}", "/{*}/{*}", "/{*}/"])("%s is a template", (pattern) => {
+  expect(() => assertPathPattern(pattern)).not.toThrow();
+});
 
 test("a template is the texts and wildcards that it is written with", () => {
   expect(parsePathTemplate("/a/{*}/b/{**}/c")).toEqual([

@@ -37,6 +37,56 @@ test("the keys that a text ends with are found, and none that would begin before
   );
 });
 
+/** All texts of these letters up to a length. */
+function allTexts(letters: readonly string[], lengthMax: number): readonly string[] {
+  let longest = [""];
+  const all = [""];
+  for (let length = 1; length <= lengthMax; length++) {
+    longest = longest.flatMap((text) => letters.map((letter) => text + letter));
+    all.push(...longest);
+  }
+  return all;
+}
+
+test("of keys that share their beginnings and ends each is found in all short texts that have it, and in no others", () => {
+  const keys = ["a", "abb", "ab", "ba", "abab", "bb", "b", "aab", "babb", ""];
+  for (const inTurn of [keys, keys.toReversed(), keys.toSorted(), ["abab", "abb"], ["babb", "abb"], ["ab"], ["ba"]]) {
+    for (const text of allTexts(["a", "b"], 5)) {
+      for (let from = 0; from <= text.length; from++) {
+        const atStart = inTurn.filter((key) => text.startsWith(key, from));
+        expect(findIn("start", inTurn, text, from).toSorted(), `${text} ${from}`).toEqual(atStart.toSorted());
+        const atEnd = inTurn.filter((key) => text.slice(from).endsWith(key));
+        expect(findIn("end", inTurn, text, from).toSorted(), `${text} ${from}`).toEqual(atEnd.toSorted());
+      }
+    }
+  }
+});
+
+test("an index finds patterns of all kinds in all short texts that fit them, and in no others", () => {
+  const some = ["/a", "a", "/", "b", "/a/b"];
+  const kinds = ["exact", "prefix", "suffix"] as const;
+  const all = [
+    ...some.flatMap((text) => kinds.map((kind) => ({ kind, text }))),
+    ...["/{*}", "/{**}", "/a/{*}", "/{*}/b"].map((text) => ({ kind: "template" as const, text })),
+  ];
+  const index = new PatternIndex<(typeof all)[number]>();
+  for (const each of all) index.set(each, each);
+  for (const text of allTexts(["/", "a", "b"], 4)) {
+    const found: (typeof all)[number][] = [];
+    index.pushMatches(text, found);
+    const wanted = all.filter((each) => FITS[each.kind](each.text, text));
+    expect(new Set(found), text).toEqual(new Set(wanted));
+    expect(found).toHaveLength(wanted.length);
+  }
+});
+
+const FITS = {
+  exact: (pattern: string, text: string) => text === pattern,
+  prefix: (pattern: string, text: string) => text.startsWith(pattern),
+  suffix: (pattern: string, text: string) => text.endsWith(pattern),
+  template: (pattern: string, text: string) => matchesPathTemplate(parsePathTemplate(pattern), text, true),
+};
+
 test("a trie tells whether a text has any of its keys", () => {
   fc.assert(
     fc.property(fc.uniqueArray(texts, { minLength: 1, maxLength: 4 }), texts, (keys, text) => {
@@ -131,16 +181,9 @@ test("each of a few templates finds all short paths that it fits, and no others"
     "/{*}/{**}/b",
     "/{**}/b",
   ];
-  const letters = ["/", "a", "b"];
-  let shorter = ["/"];
-  const short = ["/"];
-  for (let length = 1; length <= 5; length++) {
-    shorter = shorter.flatMap((path) => letters.map((letter) => path + letter));
-    short.push(...shorter);
-  }
   const trie = new TemplateTrie<string>();
   for (const each of all) trie.at(each, () => each);
-  for (const path of short) {
+  for (const path of allTexts(["/", "a", "b"], 5).map((text) => `/${text}`)) {
     const found: string[] = [];
     trie.pushMatches(path, found);
     const wanted = all.filter((each) => matchesPathTemplate(parsePathTemplate(each), path, true));
@@ -173,13 +216,7 @@ test("a text finds the patterns that it fits, of whichever kind", () => {
       for (const each of all) index.set(each, each);
       const found: (typeof all)[number][] = [];
       index.pushMatches(text, found);
-      const fits = {
-        exact: (t: string) => text === t,
-        prefix: (t: string) => text.startsWith(t),
-        suffix: (t: string) => text.endsWith(t),
-        template: (t: string) => matchesPathTemplate(parsePathTemplate(t), text, true),
-      };
-      expect(new Set(found)).toEqual(new Set(all.filter((each) => fits[each.kind](each.text))));
+      expect(new Set(found)).toEqual(new Set(all.filter((each) => FITS[each.kind](each.text, text))));
       expect(new Set(found).size).toBe(found.length);
       for (const { kind } of found) seen[kind] += 1;
     }),
