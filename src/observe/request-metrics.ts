@@ -1,11 +1,17 @@
 import { LIMITS } from "../core/limits.ts";
-import { type Exemplars, keepExemplar, newExemplars } from "./exemplars.ts";
 import type { MetricFamily, MetricSource } from "./metric-source.ts";
 import { formatLabels, formatSample } from "./sample-text.ts";
 import type { ExpositionFormat } from "./exposition-format.ts";
 import type { FlowReason, FlowRecord } from "./flow.ts";
 import { overflowLabelValues, pairLabelValues, responseFlagOf, UNKNOWN } from "./flow-labels.ts";
-import { HISTOGRAM_STRIDE, histogramSamples, observe } from "./histogram.ts";
+import {
+  type Exemplars,
+  HISTOGRAM_STRIDE,
+  histogramSamples,
+  keepExemplar,
+  newExemplars,
+  observe,
+} from "./histogram.ts";
 import { METRIC_TABLE, type MetricName, OVERFLOW_LABEL } from "./metric-table.ts";
 import { PairMemo } from "./pair-memo.ts";
 import { SeriesBlock, type SeriesOffset } from "./series-block.ts";
