@@ -71,7 +71,7 @@ export const TESTED: ReadonlyMap<string, readonly string[]> = new Map([
   ["src/policy/document-parts.ts", [...DOCUMENTS, TIMES]],
   ["src/policy/grant-times.ts", ["test/unit/policy/grant-times.test.ts", TIMES]],
   ["src/policy/custom.ts", ["test/unit/policy/select.test.ts", CUSTOM]],
-  ["src/policy/custom-match.ts", [CUSTOM]],
+  ["src/policy/custom-match.ts", ["test/unit/policy/custom-match.test.ts", CUSTOM]],
   ["src/policy/mesh-settings.ts", UNITS],
   ["src/policy/extension-provider.ts", [CUSTOM]],
   ["src/policy/authentication/document.ts", [...TOKENS, ...PLAINTEXT]],
