@@ -21,6 +21,8 @@ export interface OurTelemetry {
   readonly flowStore: boolean;
   /** Of these, what was simply allowed: one in so many; left out: each. */
   readonly flowSampleOneIn?: number;
+  /** Spans of one request in a hundred, to this collector; left out: none. */
+  readonly spansTo?: string;
 }
 
 /** As the peers have it: an access log, and nothing besides unless FLOW_STORE=1 says so. */
@@ -28,7 +30,7 @@ export const USUAL_TELEMETRY: OurTelemetry = { flowLog: true, flowStore: process
 
 /** A mesh file; JSON is YAML. */
 export function meshText(ports: CallerPorts, backends: Backends, telemetry = USUAL_TELEMETRY): string {
-  const { flowStore, flowSampleOneIn = 1 } = telemetry;
+  const { flowStore, flowSampleOneIn = 1, spansTo } = telemetry;
   const upstreams = [
     { service: "server.bench", port: 8080, localPort: ports.http },
     { service: "grpc.bench", port: 9090, localPort: ports.grpc },
@@ -42,7 +44,8 @@ export function meshText(ports: CallerPorts, backends: Backends, telemetry = USU
     serving(SERVED.tcp, 9000, "TCP", backends.tcpPort),
     serving(SERVED.fresh, 9001, "TCP", backends.tcpPort),
   ];
-  const spec = { flowStore, flowSampleOneIn, services };
+  const tracing = { endpoint: spansTo, protocol: "http/protobuf", samplingPercentage: 1, requestsPerSecond: 10_000 };
+  const spec = { flowStore, flowSampleOneIn, ...(spansTo === undefined ? {} : { tracing }), services };
   const mesh = { apiVersion: "cardea.dev/v1", kind: "Mesh", metadata: { name: "bench" }, spec };
   return `${JSON.stringify(mesh, null, 2)}\n`;
 }

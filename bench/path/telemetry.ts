@@ -1,4 +1,6 @@
 import { mkdirSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { runWrk } from "./client.ts";
 import { openBackends } from "./open-sides.ts";
@@ -8,11 +10,13 @@ import { readThreadsUs } from "./process-times.ts";
 import { medianOf } from "./statistics.ts";
 
 /** The meshes that take turns; all are held against the first. */
-const SETTINGS: readonly (OurTelemetry & { readonly name: string })[] = [
+const SETTINGS: readonly (OurTelemetry & { readonly name: string; readonly hasSpans?: boolean })[] = [
   { name: "all off", flowLog: false, flowStore: false },
+  { name: "spans of 1 %", flowLog: false, flowStore: false, hasSpans: true },
   { name: "flow files", flowLog: true, flowStore: false },
   { name: "files and store", flowLog: true, flowStore: true },
   { name: "files and store, one in ten", flowLog: true, flowStore: true, flowSampleOneIn: 10 },
+  { name: "files, store and spans of 1 %", flowLog: true, flowStore: true, hasSpans: true },
 ];
 
 /** One mesh over all rounds; medians. */
@@ -52,6 +56,7 @@ interface Running {
 export async function measureTelemetry(options: TelemetryOptions): Promise<readonly TelemetryCost[]> {
   const { directory, rounds, report } = options;
   const { child, backends } = await openBackends(directory);
+  const sink = await openSpanSink();
   const running: Running[] = [];
   try {
     for (const setting of SETTINGS) {
@@ -59,7 +64,10 @@ export async function measureTelemetry(options: TelemetryOptions): Promise<reado
       mkdirSync(place);
       running.push({
         name: setting.name,
-        side: await openOurs({ directory: place, backends }, setting),
+        side: await openOurs(
+          { directory: place, backends },
+          setting.hasSpans === true ? { ...setting, spansTo: sink.endpoint } : setting,
+        ),
         rounds: [],
       });
     }
@@ -76,7 +84,25 @@ export async function measureTelemetry(options: TelemetryOptions): Promise<reado
   } finally {
     await Promise.all(running.map(({ side }) => side.close()));
     await child.close();
+    sink.close();
   }
+}
+
+/** A collector that takes everything and keeps nothing. */
+async function openSpanSink(): Promise<{ readonly endpoint: string; close(): void }> {
+  const server = createServer((request, answer) => {
+    request.resume();
+    request.on("end", () => answer.end());
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
 }
 
 /** Code that is compiled as it runs is not at its speed at once; on a busy machine that takes longer. */

@@ -122,7 +122,7 @@ async function openProxy({ config, probes, network, logger }: ProxyParts): Promi
   const { bundles } = asked;
   const around = { config, identity: holder.identity, bundles, network, clock, random, logger, version };
   const flows = await openFlows(around);
-  const traces = await openTraces(around);
+  const traces = await openTraces({ ...around, policies: discovery.policies });
   const redirected = config.redirect === null ? {} : { originalDestination: await openKernelsMemory() };
   const tapPoint = { tap: null };
   const sidecar = await openSidecar(config, {

@@ -10,26 +10,36 @@ export interface AccessLog {
   readonly isServerOn: boolean;
 }
 
-type Document = DocumentOf<Telemetry>;
+export type TelemetryDocument = DocumentOf<Telemetry>;
+type Document = TelemetryDocument;
 
 export function telemetriesOf(documents: readonly AuthenticationDocument[]): readonly Document[] {
   return documents.filter((each) => each.kind === "Telemetry");
+}
+
+/** Of all that select a workload, the items of one kind, the nearest last. */
+export function telemetryItems<Item>(
+  documents: readonly Document[],
+  workload: Workload,
+  rootNamespace: string,
+  itemsOf: (document: Document) => readonly Item[],
+): readonly Item[] {
+  const { namespace, labels } = workload;
+  const isOwn = (each: Document) => each.namespace === namespace && namespace !== rootNamespace;
+  // One that says nothing of the kind does not stand before one that does.
+  const said = documents.filter((each) => itemsOf(each).length > 0);
+  const ofMesh = firstByName(said.filter((each) => each.namespace === rootNamespace && isForAll(each)));
+  const ofNamespace = firstByName(said.filter((each) => isOwn(each) && isForAll(each)));
+  const ofWorkload = firstByName(said.filter((each) => isOwn(each) && !isForAll(each) && selects(each, labels)));
+  return [ofMesh, ofNamespace, ofWorkload].flatMap((each) => (each === null ? [] : itemsOf(each)));
 }
 
 /**
  * What the Telemetry of the mesh (root namespace, no labels) says, over it the namespace's, over it the workload's own. One
  * that does not say `disabled` leaves what is above, as Istio has it. Of several of one rank the first by name holds.
  */
-export function resolveAccessLog(
-  documents: readonly Document[],
-  { namespace, labels }: Workload,
-  rootNamespace: string,
-): AccessLog {
-  const isOwn = (each: Document) => each.namespace === namespace && namespace !== rootNamespace;
-  const ofMesh = firstByName(documents.filter((each) => each.namespace === rootNamespace && isForAll(each)));
-  const ofNamespace = firstByName(documents.filter((each) => isOwn(each) && isForAll(each)));
-  const ofWorkload = firstByName(documents.filter((each) => isOwn(each) && !isForAll(each) && selects(each, labels)));
-  const items = [ofMesh, ofNamespace, ofWorkload].flatMap((each) => each?.accessLogging ?? []);
+export function resolveAccessLog(documents: readonly Document[], workload: Workload, rootNamespace: string): AccessLog {
+  const items = telemetryItems(documents, workload, rootNamespace, ({ accessLogging }) => accessLogging);
   return { isClientOn: isOn("CLIENT", items), isServerOn: isOn("SERVER", items) };
 }
 

@@ -3,6 +3,8 @@ import {
   boolean,
   ignored,
   listOf,
+  mapOf,
+  number,
   object,
   oneOf,
   optional,
@@ -13,19 +15,35 @@ import {
   string,
   type ValueOf,
 } from "../core/schema.ts";
+import { TRACE_LIMITS } from "../core/trace-limits.ts";
 import { AUTHENTICATION_METADATA } from "./authentication/metadata.ts";
 import { NO_TARGETS, SELECTOR } from "./document-parts.ts";
 
-/** What is to be recorded at the workloads that it selects. Only access logging is read of it. */
+/** What is to be recorded at the workloads that it selects. Access logging and tracing are read of it. */
 export interface Telemetry {
   readonly kind: "Telemetry";
   /** In the order in which they stand: a later one counts above an earlier. */
   readonly accessLogging: readonly AccessLogging[];
+  /** Likewise. */
+  readonly tracing: readonly TracingItem[];
+}
+
+/** Whose traces: as the caller, as the called, or both. */
+export type TelemetryMode = "CLIENT" | "SERVER" | "CLIENT_AND_SERVER";
+
+/** What is null, is as what is above says. */
+export interface TracingItem {
+  readonly mode: TelemetryMode;
+  /** Of traces that nobody has decided about. */
+  readonly samplingPercentage: number | null;
+  readonly isReportingDisabled: boolean | null;
+  /** Put on each span, by name. */
+  readonly tags: ReadonlyMap<string, string> | null;
 }
 
 export interface AccessLogging {
   /** Whose records: as the caller, as the called, or both. */
-  readonly mode: "CLIENT" | "SERVER" | "CLIENT_AND_SERVER";
+  readonly mode: TelemetryMode;
   /** Null: as what is above says. */
   readonly isDisabled: boolean | null;
 }
@@ -47,11 +65,38 @@ const PROVIDER = object({
   ),
 });
 
+const MATCH = optional(object({ mode: optional(oneOf("CLIENT", "SERVER", "CLIENT_AND_SERVER")) }));
+
 const ITEM = object({
-  match: optional(object({ mode: optional(oneOf("CLIENT", "SERVER", "CLIENT_AND_SERVER")) })),
+  match: MATCH,
   providers: optional(listOf(PROVIDER, { minCount: 1 })),
   disabled: optional(boolean()),
   filter: refused("is not supported: what is recorded does not depend on the request; select by `match.mode`"),
+});
+
+const TAG_NAME_MAX = 100;
+const TAG = object({
+  literal: required(object({ value: required(string()) })),
+  environment: refused("is not supported: a tag is a `literal`"),
+  header: refused("is not supported: headers are not recorded; a tag is a `literal`"),
+  formatter: refused("is not supported: a tag is a `literal`"),
+});
+
+const TAGS: Schema<ReadonlyMap<string, ValueOf<typeof TAG>>> = parsed(mapOf(TAG), (tags) => {
+  if (tags.size > TRACE_LIMITS.traceTagsMax) throw new Error(`has more than ${TRACE_LIMITS.traceTagsMax} tags`);
+  const long = [...tags.keys()].find((name) => name === "" || name.length > TAG_NAME_MAX);
+  if (long === undefined) return tags;
+  throw new Error(`a tag's name has 1 to ${TAG_NAME_MAX} characters, found ${JSON.stringify(long.slice(0, 20))}…`);
+});
+
+const TRACING = object({
+  match: MATCH,
+  randomSamplingPercentage: optional(number({ min: 0, max: 100 })),
+  disableSpanReporting: optional(boolean()),
+  customTags: optional(TAGS),
+  providers: refused("is not supported: spans go where `tracing.endpoint` of the mesh says"),
+  enableIstioTags: refused("is not supported: spans say who takes part by `cardea.` attributes"),
+  useRequestIdForTraceSampling: refused("is not supported: traces are sampled by their ids"),
 });
 
 const FIELDS = object({
@@ -60,14 +105,14 @@ const FIELDS = object({
   targetRefs: refused(NO_TARGETS),
   accessLogging: optional(listOf(ITEM, { minCount: 1 })),
   metrics: refused("is not supported: which metrics there are, and their labels, is the same everywhere"),
-  tracing: refused("is not supported: trace context is passed on, and spans are not reported"),
+  tracing: optional(listOf(TRACING, { minCount: 1 })),
 });
 
-/** Without the one block that is read it would look as if it did something. */
+/** Without one of the blocks that are read it would look as if it did something. */
 const SPEC: Schema<ValueOf<typeof FIELDS>> = (value, scope) => {
   const spec = FIELDS(value, scope);
-  if (spec === undefined || spec.accessLogging !== null) return spec;
-  return addFault(scope, value.at, "is required: nothing else of a Telemetry is read", "accessLogging");
+  if (spec === undefined || spec.accessLogging !== null || spec.tracing !== null) return spec;
+  return addFault(scope, value.at, "is required, or `tracing`: nothing else of a Telemetry is read", "accessLogging");
 };
 
 /** telemetry.istio.io/v1 Telemetry. */
@@ -84,5 +129,11 @@ export function toTelemetry({ spec }: ValueOf<typeof TELEMETRY>): Telemetry {
     mode: match?.mode ?? "CLIENT_AND_SERVER",
     isDisabled: disabled,
   }));
-  return { kind: "Telemetry", accessLogging };
+  const tracing = (spec.tracing ?? []).map((item) => ({
+    mode: item.match?.mode ?? "CLIENT_AND_SERVER",
+    samplingPercentage: item.randomSamplingPercentage,
+    isReportingDisabled: item.disableSpanReporting,
+    tags: item.customTags && new Map(Array.from(item.customTags, ([name, { literal }]) => [name, literal.value])),
+  }));
+  return { kind: "Telemetry", accessLogging, tracing };
 }

@@ -241,6 +241,44 @@ describe("a request that is sampled", () => {
   });
 });
 
+describe("documents", () => {
+  const SAMPLED_NOT = { samplingPercentage: null, isReporting: true, tags: [] } as const;
+
+  it("may switch reporting off at one side, and the decision goes on all the same", async () => {
+    const mesh = await openTracedMesh();
+    mesh.registerOrders([mesh.endpoints[0]]);
+    mesh.tracing.get("web")!.choose({ client: { ...SAMPLED_NOT, isReporting: false }, server: SAMPLED_NOT });
+    await mesh.get("/a");
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    expect(mesh.spans.map(({ by }) => by)).toEqual(["orders", "orders"]);
+  });
+
+  it("may say another share, and tags for each span; what is taken back is as before", async () => {
+    const mesh = await openTracedMesh({ settings: { samplingPercentage: 0 } });
+    mesh.registerOrders([mesh.endpoints[0]]);
+    const tracing = mesh.tracing.get("web")!;
+    tracing.choose({
+      client: { samplingPercentage: 100, isReporting: true, tags: [["env", "prod"]] },
+      server: SAMPLED_NOT,
+    });
+    await mesh.get("/a");
+    say(mesh.ordersApp[0]!, OK);
+    await mesh.settle();
+    expect(mesh.spans.map(({ by, attributes }) => `${by} ${attributes["env"] ?? "-"}`)).toEqual([
+      "orders -",
+      "orders -",
+      "web prod",
+      "web prod",
+    ]);
+    tracing.choose(null);
+    await mesh.get("/b");
+    answerAll(mesh.ordersApp, OK);
+    await mesh.settle();
+    expect(mesh.spans).toHaveLength(4);
+  });
+});
+
 it("opaque connections have no spans", async () => {
   const mesh = await openTracedMesh();
   const caller = await mesh.call(mesh.toLedger, "x");

@@ -9,6 +9,7 @@ import { type CompiledPolicy, compileSliced } from "../../policy/compile.ts";
 import type { AuthenticationKind } from "../../policy/authentication/kinds.ts";
 import type { AuthenticationDocument } from "../../policy/authentication/document.ts";
 import type { AuthorizationPolicy } from "../../policy/document.ts";
+import type { TracingChoice } from "../../policy/tracing-choice.ts";
 import type { Workload } from "../../policy/facts.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import { selectPolicies } from "../../policy/select.ts";
@@ -41,6 +42,8 @@ export interface PolicySet {
   readonly mutualTls: MutualTls | null;
   /** Whether what is let through is recorded; null: all of it. */
   readonly accessLog: AccessLog | null;
+  /** What documents say of traces; null, or left out: nothing. */
+  readonly tracing?: TracingChoice | null;
 }
 
 /** What a port takes under a set, or before the first. */
@@ -148,6 +151,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
       const authentication = selectPolicies(await readAll(documents.authentication), workload, rootNamespace);
       const mutualTls = await mutualTlsOf(authentication, workload, rootNamespace);
       const accessLog = await accessLogOf(authentication, workload, rootNamespace);
+      const tracing = await tracingOf(authentication, workload, rootNamespace);
       const checking = await authenticatingOf(authentication, documents.keys, { clock, before: authenticating });
       const steps = await stepsOf(documents.policies, { workload, settings, clock }, checking?.step ?? null);
       const nextTraffic = await compileTraffic(documents.traffic, set);
@@ -166,6 +170,7 @@ export function createPolicySinks(options: PolicySinksOptions): PolicySinks {
         steps,
         mutualTls,
         accessLog,
+        tracing,
       });
       grants?.stop();
       grants = timed;
@@ -308,6 +313,20 @@ async function accessLogOf(
   if (!authentication.some(({ kind }) => kind === "Telemetry")) return null;
   const { resolveAccessLog, telemetriesOf } = await import("../../policy/access-log.ts");
   return resolveAccessLog(telemetriesOf(authentication), workload, rootNamespace);
+}
+
+/** Likewise. */
+async function tracingOf(
+  authentication: readonly AuthenticationDocument[],
+  workload: Workload,
+  rootNamespace: string,
+): Promise<TracingChoice | null> {
+  if (!authentication.some((each) => each.kind === "Telemetry" && each.tracing.length > 0)) return null;
+  const [{ telemetriesOf }, { resolveTracing }] = await Promise.all([
+    import("../../policy/access-log.ts"),
+    import("../../policy/tracing-choice.ts"),
+  ]);
+  return resolveTracing(telemetriesOf(authentication), workload, rootNamespace);
 }
 
 /** The set's documents, or null while one is missing or has another version. */

@@ -1,4 +1,5 @@
 import type { Clock, Random } from "../../core/ports.ts";
+import type { TracingChoice, TracingSideChoice } from "../../policy/tracing-choice.ts";
 import { createTraceIds } from "../../wire/trace-context.ts";
 import type { Tracing } from "../tracing.ts";
 import { Allowance } from "./allowance.ts";
@@ -19,6 +20,8 @@ export interface TracingOptions {
 export interface OpenTracing extends Tracing {
   readonly client: SpanRecorder;
   readonly server: SpanRecorder;
+  /** What documents say of traces from now on; null: nothing. */
+  choose(choice: TracingChoice | null): void;
 }
 
 export function openTracing(options: TracingOptions): OpenTracing {
@@ -33,5 +36,16 @@ export function openTracing(options: TracingOptions): OpenTracing {
     ids: createTraceIds(random),
   };
   const settings: TracingSettings = { samplingPercentage, isReporting: true, tags: [] };
-  return { client: new SpanRecorder(settings, shared), server: new SpanRecorder(settings, shared) };
+  const client = new SpanRecorder(settings, shared);
+  const server = new SpanRecorder(settings, shared);
+  const chosen = (side: TracingSideChoice | undefined): TracingSettings =>
+    side === undefined ? settings : { ...side, samplingPercentage: side.samplingPercentage ?? samplingPercentage };
+  return {
+    client,
+    server,
+    choose(choice) {
+      client.settings = chosen(choice?.client);
+      server.settings = chosen(choice?.server);
+    },
+  };
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parsePolicyFiles } from "../../../src/config/policy-files.ts";
 import { formatFault } from "../../../src/core/located.ts";
 import { resolveAccessLog, telemetriesOf } from "../../../src/policy/access-log.ts";
+import { resolveTracing } from "../../../src/policy/tracing-choice.ts";
 
 function telemetry(spec: string, name = "t", namespace = "shop", version = "v1"): string {
   return `apiVersion: telemetry.istio.io/${version}\nkind: Telemetry\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: ${spec}\n`;
@@ -13,6 +14,7 @@ function read(...texts: readonly string[]) {
 
 const OFF = "{accessLogging: [{disabled: true}]}";
 const ON = "{accessLogging: [{disabled: false}]}";
+const MANY_TAGS = Array.from({ length: 33 }, (_, i) => `t${i}: {literal: {value: v}}`).join(", ");
 const APP = "selector: {matchLabels: {app: orders}}";
 
 /** As the caller, and as the called. */
@@ -73,11 +75,72 @@ describe("what is let through is recorded", () => {
   });
 });
 
+describe("traces", () => {
+  const NOTHING = { samplingPercentage: null, isReporting: true, tags: [] };
+
+  test("are as the mesh's settings say where nobody says anything", () => {
+    expect(chosen(telemetry(OFF))).toEqual({ client: NOTHING, server: NOTHING });
+  });
+
+  test("are sampled as the nearest says, in each matter by itself", () => {
+    const { client, server } = chosen(
+      telemetry("{tracing: [{randomSamplingPercentage: 5, customTags: {env: {literal: {value: prod}}}}]}", "t", "root"),
+      telemetry("{tracing: [{disableSpanReporting: true}]}"),
+      telemetry(
+        `{${APP}, tracing: [{match: {mode: SERVER}, randomSamplingPercentage: 0.5, disableSpanReporting: false}]}`,
+        "w",
+      ),
+    );
+    expect(client).toEqual({ samplingPercentage: 5, isReporting: false, tags: [["env", "prod"]] });
+    expect(server).toEqual({ samplingPercentage: 0.5, isReporting: true, tags: [["env", "prod"]] });
+  });
+
+  test("have the tags of the nearest that has any, and no others", () => {
+    const { server } = chosen(
+      telemetry("{tracing: [{customTags: {a: {literal: {value: mesh}}, b: {literal: {value: mesh}}}}]}", "t", "root"),
+      telemetry("{tracing: [{customTags: {a: {literal: {value: shop}}}}]}"),
+    );
+    expect(server.tags).toEqual([["a", "shop"]]);
+  });
+
+  test("are not changed by documents of access logs that come first by name", () => {
+    const { server } = chosen(telemetry(OFF, "a"), telemetry("{tracing: [{randomSamplingPercentage: 7}]}", "b"));
+    expect(server.samplingPercentage).toBe(7);
+  });
+
+  test("are not changed by what is said of others", () => {
+    const other = telemetry("{selector: {matchLabels: {app: x}}, tracing: [{randomSamplingPercentage: 100}]}");
+    expect(chosen(other)).toEqual({ client: NOTHING, server: NOTHING });
+  });
+});
+
 describe("a Telemetry is a fault with", () => {
   test.each([
     ["metrics", "{metrics: [{}]}", "spec.metrics: is not supported"],
-    ["tracing", "{accessLogging: [{}], tracing: [{}]}", "spec.tracing: is not supported"],
-    ["nothing that is read", "{}", "spec.accessLogging: is required"],
+    ["nothing that is read", "{}", "spec.accessLogging: is required, or `tracing`"],
+    ["a provider of traces", "{tracing: [{providers: [{name: otel}]}]}", "tracing[0].providers: is not supported"],
+    ["Istio's tags", "{tracing: [{enableIstioTags: true}]}", "tracing[0].enableIstioTags: is not supported"],
+    [
+      "sampling by request id",
+      "{tracing: [{useRequestIdForTraceSampling: true}]}",
+      "is not supported: traces are sampled",
+    ],
+    ["more than all traces", "{tracing: [{randomSamplingPercentage: 100.5}]}", "a number from 0 to 100, found 100.5"],
+    ["a share in words", '{tracing: [{randomSamplingPercentage: "1"}]}', "a number from 0 to 100"],
+    ["a tag of a header", "{tracing: [{customTags: {a: {header: {name: x}}}}]}", "header: is not supported"],
+    [
+      "a tag of the environment",
+      "{tracing: [{customTags: {a: {environment: {name: x}}}}]}",
+      "environment: is not supported",
+    ],
+    ["a tag without a value", "{tracing: [{customTags: {a: {literal: {}}}}]}", "literal.value: is required"],
+    [
+      "a tag with a long name",
+      `{tracing: [{customTags: {${"a".repeat(101)}: {literal: {value: b}}}}]}`,
+      "1 to 100 characters",
+    ],
+    ["too many tags", `{tracing: [{customTags: {${MANY_TAGS}}}]}`, "has more than 32 tags"],
+    ["no tracing", "{tracing: []}", "must not be an empty list"],
     ["an empty list", "{accessLogging: []}", "must not be an empty list"],
     [
       "a filter",
@@ -93,3 +156,10 @@ describe("a Telemetry is a fault with", () => {
     expect(read(telemetry(spec)).faults.map(formatFault).join("\n")).toContain(message);
   });
 });
+
+/** What is said of the traces of orders in shop. */
+function chosen(...texts: readonly string[]) {
+  const { authentication, faults } = read(...texts);
+  expect(faults).toEqual([]);
+  return resolveTracing(telemetriesOf(authentication), { namespace: "shop", labels: { app: "orders" } }, "root");
+}
