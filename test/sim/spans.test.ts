@@ -241,6 +241,48 @@ describe("a request that is sampled", () => {
   });
 });
 
+describe("a gRPC call", () => {
+  const CALL =
+    "POST /shop.Orders/Place HTTP/1.1\r\nHost: orders\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+
+  it.each([
+    [0, null, null],
+    [5, null, "5"],
+    [7, null, "7"],
+    [2, "2", "2"],
+    [13, "13", "13"],
+    [14, "14", "14"],
+  ])("that ends with status %d has failed for who answered: %s, for who asked: %s", async (code, served, asked) => {
+    const mesh = await openTracedMesh();
+    mesh.registerOrders([mesh.endpoints[0]]);
+    await mesh.call(mesh.toOrders, CALL);
+    const head = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n";
+    say(mesh.ordersApp[0]!, `${head}1\r\nx\r\n0\r\ngrpc-status: ${code}\r\n\r\n`);
+    await mesh.settle();
+    const [server, client] = [mesh.span("orders", "SERVER"), mesh.span("web", "CLIENT")];
+    expect({ served: server.error, asked: client.error }).toEqual({ served, asked });
+    const rpc = {
+      "rpc.system": "grpc",
+      "rpc.service": "shop.Orders",
+      "rpc.method": "Place",
+      "rpc.grpc.status_code": code,
+    };
+    for (const span of [server, client]) expect(span).toMatchObject({ name: "shop.Orders/Place", attributes: rpc });
+  });
+
+  it("of a path that is no method's has no name of it", async () => {
+    const mesh = await openTracedMesh();
+    mesh.registerOrders([mesh.endpoints[0]]);
+    await mesh.call(mesh.toOrders, CALL.replace("/shop.Orders/Place", "/a%20b/c/d"));
+    say(
+      mesh.ordersApp[0]!,
+      "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: 12\r\nContent-Length: 0\r\n\r\n",
+    );
+    await mesh.settle();
+    expect(mesh.span("orders", "SERVER")).toMatchObject({ name: "POST", error: "12" });
+  });
+});
+
 describe("documents", () => {
   const SAMPLED_NOT = { samplingPercentage: null, isReporting: true, tags: [] } as const;
 
