@@ -98,7 +98,17 @@ export class EdgeCanvas {
     const isStrong = hovered === tie || (lit !== null && isLit);
     // From far away lines must not become hairs, nor a wall.
     const thin = Math.max(width, 0.9 / scale);
-    context.globalAlpha = isLit ? (verdict === "allowed" && !isStrong ? 0.72 : 1) : 0.1;
+    context.globalAlpha = isLit
+      ? isStrong
+        ? 1
+        : verdict === "allowed"
+          ? scale < 0.3
+            ? 0.35
+            : 0.72
+          : scale < 0.3
+            ? 0.6
+            : 1
+      : 0.1;
     const colour = isFailing ? colours.error : colours[verdict];
     context.strokeStyle = colour;
     context.fillStyle = colour;

@@ -10,12 +10,14 @@ import { factsOf, GroupFrames, NodeCards } from "./node-cards.ts";
 import { onGestures } from "./gestures.ts";
 import type { Selection, State } from "./state.ts";
 import { TieChips } from "./tie-chips.ts";
-import { type Tie, tieId } from "./ties.ts";
+import type { Tie } from "./ties.ts";
 
 /** Around so many lines it is worth the time to lead each around the cards in its way. */
 const DETOURED_TIES_MAX = 260;
-/** Below this size texts of cards are not to be read. */
-const FAR_SCALE = 0.52;
+/** Below the first size a card has room for its name alone, in larger letters; below the second not for that. */
+const FAR_SCALE = { names: 0.62, shapes: 0.34 } as const;
+
+const READABLE_SCALE = 0.8;
 
 /** The graph: lines on a canvas, and cards and chips, which are buttons, over it. */
 export class GraphView {
@@ -101,7 +103,11 @@ export class GraphView {
   /** So that a node can be seen. */
   reveal(id: string): void {
     const at = this.#layout?.nodes.get(id);
-    if (at !== undefined) this.#look(reveal(this.#camera, { ...at, ...NODE }, this.#size.width, this.#size.height));
+    if (at === undefined) return;
+    // Who goes there by keyboard wants to read it.
+    const isFar = this.#camera.scale < FAR_SCALE.names;
+    const near = isFar ? zoomAt(this.#camera, { x: 0, y: 0 }, READABLE_SCALE / this.#camera.scale) : this.#camera;
+    this.#look(reveal(near, { ...at, ...NODE }, this.#size.width, this.#size.height));
   }
 
   placeOf(id: string): Point | null {
@@ -163,7 +169,7 @@ export class GraphView {
     if (blast !== null) {
       near.add(blast.workload);
       this.#lit = new Set();
-    } else if (selection.at === "node" || selection.at === "tie") {
+    } else if (selection.at !== "mesh") {
       const mine = ties.filter((tie) => isOf(tie, selection));
       this.#lit = new Set(mine.map(({ id }) => id));
       for (const { from, to } of mine) near.add(from).add(to);
@@ -184,7 +190,7 @@ export class GraphView {
       card.classList.toggle("is-breached", blast?.workload === id);
     }
     this.element.classList.toggle("has-blast", blast !== null);
-    const chosen = selection.at === "tie" ? tieId(selection.from, selection.to) : null;
+    const [chosen = null] = selection.at === "node" || this.#lit === null ? [] : this.#lit;
     for (const chip of this.chips.elements()) {
       chip.classList.toggle("is-dim", this.#lit !== null && !this.#lit.has(chip.dataset["tie"]!));
       chip.setAttribute("aria-pressed", String(chip.dataset["tie"] === chosen));
@@ -204,7 +210,8 @@ export class GraphView {
     this.#world.style.transform = `translate(${camera.x}px, ${camera.y}px) scale(${camera.scale})`;
     // Names of groups are read from far away, too.
     this.#world.style.setProperty("--name-size", `${Math.max(12, Math.min(64, 11 / camera.scale))}px`);
-    this.element.classList.toggle("is-far", camera.scale < FAR_SCALE);
+    this.element.classList.toggle("is-near-far", camera.scale < FAR_SCALE.names && camera.scale >= FAR_SCALE.shapes);
+    this.element.classList.toggle("is-far", camera.scale < FAR_SCALE.shapes);
     this.redraw();
   }
 
@@ -274,7 +281,7 @@ const RANK = { allowed: 0, error: 1, "would-deny": 2, denied: 3 } as const;
 
 function isOf({ from, to }: Tie, selection: Selection): boolean {
   if (selection.at === "node") return from === selection.id || to === selection.id;
-  return selection.at === "tie" && from === selection.from && to === selection.to;
+  return selection.at !== "mesh" && from === selection.from && to === selection.to;
 }
 
 function toolButton(name: "plus" | "minus" | "fit", label: string, call: () => void): HTMLElement {

@@ -75,7 +75,12 @@ interface Arrangement {
 /** The nodes of one group, in columns by who calls whom; long columns are broken. */
 function arrange(ids: readonly string[], edges: readonly LayoutEdge[]): Arrangement {
   const rowsMax = Math.max(4, Math.ceil(Math.sqrt(ids.length * 2.2)));
-  const columns = ordered(layersOf(ids, edges), edges).flatMap((column) => broken(column, rowsMax));
+  const layers = ordered(layersOf(ids, edges), edges);
+  const isLong = layers.length > Math.max(4, Math.ceil(Math.sqrt(ids.length)));
+  // A long chain, or a circle that looks like one, is folded as lines of a text are.
+  const columns = isLong
+    ? broken(layers.flat(), Math.ceil(Math.sqrt(ids.length * 3)))
+    : layers.flatMap((column) => broken(column, rowsMax));
   const rows = Math.max(...columns.map((column) => column.length));
   const places = new Map<string, Point>();
   for (const [x, column] of columns.entries())
@@ -166,7 +171,11 @@ function placeGroups(
   const area = keys.reduce((sum, key) => sum + sizeOf(inner, key).width * sizeOf(inner, key).height * 1.5, 0);
   const tallest = Math.max(0, ...keys.map((key) => sizeOf(inner, key).height));
   const heightMax = Math.max(tallest, Math.sqrt(area / ASPECT));
-  const columns = layers.flatMap((layer) => packed(layer, inner, heightMax));
+  const layered = layers.flatMap((layer) => packed(layer, inner, heightMax));
+  const columns =
+    widthOf(layered, inner) > 1.5 * ASPECT * heightMax && keys.length > 6
+      ? packed(layers.flat(), inner, heightMax)
+      : layered;
   const places = new Map<string, Point>();
   let x = 0;
   for (const column of columns) {
@@ -199,6 +208,11 @@ function packed(
 
 function sizeOf(inner: ReadonlyMap<string, Arrangement>, key: string): Arrangement {
   return inner.get(key)!;
+}
+
+function widthOf(columns: readonly (readonly string[])[], inner: ReadonlyMap<string, Arrangement>): number {
+  const widths = columns.map((column) => Math.max(...column.map((key) => sizeOf(inner, key).width)));
+  return widths.reduce((sum, width) => sum + width + GAP.groupX, -GAP.groupX);
 }
 
 function heightOf(column: readonly string[], inner: ReadonlyMap<string, Arrangement>): number {

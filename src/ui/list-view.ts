@@ -3,7 +3,7 @@ import { duration, percent, rate } from "./format.ts";
 import { icon } from "./icons.ts";
 import { nodeLink, nodeName, type Select, verdictTag } from "./parts.ts";
 import type { State } from "./state.ts";
-import { lockOf, lockWords } from "./tie-chips.ts";
+import { lockOf, lockShort, lockWords } from "./tie-chips.ts";
 import { type Tie, worstOf } from "./ties.ts";
 
 interface Column {
@@ -43,7 +43,12 @@ const COLUMNS: readonly Column[] = [
   },
   { title: "p50", isNumber: true, key: ({ p50Ms }) => -(p50Ms ?? 0), cell: ({ p50Ms }) => [duration(p50Ms)] },
   { title: "p99", isNumber: true, key: ({ p99Ms }) => -(p99Ms ?? 0), cell: ({ p99Ms }) => [duration(p99Ms)] },
-  { title: "Between", isNumber: false, key: lockWords, cell: (tie) => [icon(lockOf(tie)), " ", lockWords(tie)] },
+  {
+    title: "Between",
+    isNumber: false,
+    key: lockWords,
+    cell: (tie) => [el("span", { class: "with-icon", title: lockWords(tie) }, icon(lockOf(tie)), lockShort(tie))],
+  },
 ];
 
 const RANK = { denied: 0, "would-deny": 1, error: 2, allowed: 3 } as const;
@@ -78,7 +83,7 @@ export class ListView {
           )
         : el(
             "table",
-            { class: "wide" },
+            { class: "wide wide-list" },
             this.#head(),
             el(
               "tbody",
@@ -105,7 +110,7 @@ export class ListView {
         el("button", { type: "button", class: "sort", data: { key: `sort ${title}` }, on: { click: sort } }, title),
       );
     });
-    return el("thead", {}, el("tr", {}, cells));
+    return el("thead", {}, el("tr", {}, cells, el("th", { scope: "col", aria: { label: "Flows" } })));
   }
 
   #row(tie: Tie, seconds: number): HTMLElement {

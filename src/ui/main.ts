@@ -31,6 +31,10 @@ const analysis = new AnalysisView(select, (state) => controller.range(state));
 const panel = new SidePanel({
   select,
   onBlast: (id) => void controller.showBlast(id),
+  onStory: ({ flow: { from, to } }) => {
+    const { selection } = store.get();
+    if (selection.at === "flow") store.set({ selection: { ...selection, from, to } });
+  },
   rangeOf: (state) => controller.range(state),
 });
 const timeBar = new TimeBar((changes) => controller.go(changes));

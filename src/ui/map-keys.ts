@@ -63,7 +63,7 @@ export class MapKeys {
     const { node, tie } = (target as HTMLElement).dataset;
     if (node !== undefined) {
       this.#node = node;
-      this.#map.reveal(node);
+      if ((target as HTMLElement).matches(":focus-visible")) this.#map.reveal(node);
     }
     if (tie !== undefined) this.#tie = tie;
     this.refresh();

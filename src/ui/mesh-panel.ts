@@ -88,7 +88,7 @@ function trouble(ties: readonly Tie[], select: Select): readonly HTMLElement[] {
               on: { click: () => select({ at: "tie", from: tie.from, to: tie.to }) },
             },
             el("span", { class: "row-main" }, `${nodeName(tie.from)} → ${nodeName(tie.to)}`),
-            el("span", { class: "row-side" }, sideOf(tie)),
+            el("span", { class: "row-side row-line" }, sideOf(tie)),
           ),
         ),
       ),

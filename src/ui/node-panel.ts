@@ -167,7 +167,7 @@ function tieRows(
               ),
               el(
                 "span",
-                { class: "row-side" },
+                { class: "row-side row-line" },
                 worstOf(tie) === "allowed" ? null : [String(tie.flows[worstOf(tie)]), " ", verdictTag(worstOf(tie))],
                 " ",
                 rate(tie.total, seconds),

@@ -76,7 +76,7 @@ function breaks(found: readonly MapBreak[], select: Select): HTMLElement | null 
           el("td", {}, nodeLink(from, select, "breaks")),
           el("td", {}, nodeLink(to, select, "breaks")),
           el("td", {}, `${port} ${protocol}`),
-          el("td", { class: "number" }, String(flows)),
+          el("td", {}, String(flows)),
           el("td", {}, why),
           el(
             "td",

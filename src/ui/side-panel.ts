@@ -1,3 +1,4 @@
+import type { MapExplanation } from "../api/map-messages.ts";
 import { ask } from "./ask.ts";
 import { el, fill } from "./dom.ts";
 import { FlowList } from "./flow-list.ts";
@@ -12,6 +13,8 @@ import { tiePanel } from "./tie-panel.ts";
 export interface SidePanelParts {
   readonly select: Select;
   readonly onBlast: (id: string | null) => void;
+  /** An explanation is there. */
+  readonly onStory: (story: MapExplanation) => void;
   rangeOf(state: State): { readonly from: number; readonly to: number };
 }
 
@@ -45,7 +48,7 @@ export class SidePanel {
 
   show(state: State): void {
     const { selection } = state;
-    const key = JSON.stringify(selection);
+    const key = selection.at === "flow" ? `flow ${selection.id}` : JSON.stringify(selection);
     const isNew = key !== this.#shown;
     this.#shown = key;
     this.#close.hidden = selection.at === "mesh";
@@ -78,6 +81,7 @@ export class SidePanel {
       .catch((error: Error) => error)
       .then((story) => {
         if (this.#shown !== asked) return;
+        if (!(story instanceof Error)) this.#parts.onStory(story);
         fill(this.#body, story instanceof Error ? notice("bad", story.message) : flowPanel(story, this.#parts.select));
         this.element.focus({ preventScroll: true });
       });

@@ -10,7 +10,8 @@ export type Selection =
   | { readonly at: "mesh" }
   | { readonly at: "node"; readonly id: string }
   | { readonly at: "tie"; readonly from: string; readonly to: string }
-  | { readonly at: "flow"; readonly id: string };
+  /** Its ends are known once its explanation is there. */
+  | { readonly at: "flow"; readonly id: string; readonly from?: string; readonly to?: string };
 
 /** What stands in the address, so that a view can be passed on. */
 export interface View {

@@ -116,6 +116,12 @@ export function lockWords({ tls, isPostQuantum }: Pick<Tie, "tls" | "isPostQuant
   return isPostQuantum ? "mutual TLS, post-quantum key exchange" : "mutual TLS";
 }
 
+/** The same for a narrow column. */
+export function lockShort({ tls, isPostQuantum }: Pick<Tie, "tls" | "isPostQuantum">): string {
+  if (tls !== "mutual") return tls === "none" ? "no TLS" : "partly TLS";
+  return isPostQuantum ? "mTLS, PQ" : "mTLS";
+}
+
 export function describeTie(tie: Tie, seconds: number): string {
   const { from, to, flows, failed, total, p99Ms } = tie;
   return [

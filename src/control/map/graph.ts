@@ -18,8 +18,18 @@ export interface GraphSources {
 /** Sums of roll-ups, which hold what the reader may see, as nodes and edges; workloads without traffic are nodes as well. */
 export function graphOf(answer: EdgesAnswer, { workloads, connected, nowMs, sinceMs, reader }: GraphSources): MapGraph {
   const places = new Places(workloads);
-  const groups = Map.groupBy(answer.edges, (sum) => edgeId(endsOf(sum, places), sum));
-  const edges = [...groups].map(([id, sums]) => mapEdge(id, sums, endsOf(sums[0]!, places)));
+  const groups = new Map<string, { readonly ends: Ends; readonly sums: EdgeSum[] }>();
+  const principals = new Map<string, string>();
+  for (const sum of answer.edges) {
+    const ends = endsOf(sum, places);
+    if (sum.source.principal !== null) principals.set(ends.from, sum.source.principal);
+    if (sum.destination.principal !== null) principals.set(ends.to, sum.destination.principal);
+    const id = edgeId(ends, sum);
+    const group = groups.get(id);
+    if (group === undefined) groups.set(id, { ends, sums: [sum] });
+    else group.sums.push(sum);
+  }
+  const edges = [...groups].map(([id, { ends, sums }]) => mapEdge(id, sums, ends));
   const visible = new Places(workloads.filter(({ namespace }) => mayReadNamespace(reader, namespace)));
   const ids = edges.flatMap(({ from, to }) => [from, to]);
   return {
@@ -27,7 +37,7 @@ export function graphOf(answer: EdgesAnswer, { workloads, connected, nowMs, sinc
     toMs: answer.toMs,
     // What is under way of the last minute is no whole one; and before the first flow nobody looked.
     seconds: Math.max(1, (Math.min(nowMs, answer.toMs) - Math.max(sinceMs ?? 0, answer.fromMs)) / 1_000),
-    nodes: visible.nodes(ids, principalsOf(answer.edges, places), connected),
+    nodes: visible.nodes(ids, principals, connected),
     edges: edges.toSorted((one, other) => (one.id < other.id ? -1 : 1)),
     lostFlows: answer.lostFlows,
   };
@@ -47,16 +57,6 @@ export function edgeId(
   { destination, protocol }: Pick<EdgeSum, "destination" | "protocol">,
 ): string {
   return `${from}>${to}:${destination.port}/${protocol}`;
-}
-
-function principalsOf(sums: readonly EdgeSum[], places: Places): ReadonlyMap<string, string> {
-  const principals = new Map<string, string>();
-  for (const sum of sums) {
-    const { from, to } = endsOf(sum, places);
-    if (sum.source.principal !== null) principals.set(from, sum.source.principal);
-    if (sum.destination.principal !== null) principals.set(to, sum.destination.principal);
-  }
-  return principals;
 }
 
 function mapEdge(id: string, sums: readonly EdgeSum[], { from, to }: Ends): MapEdge {
