@@ -13,8 +13,7 @@ import {
 } from "fast-check";
 import { expect, test } from "vitest";
 import { propertyRuns } from "../../support/property-runs.ts";
-import { parseTraceparent } from "../../../src/wire/traceparent.ts";
-import { nextSpan, type TraceIds, traceThrough } from "../../../src/wire/trace-context.ts";
+import { nextSpan, parseTraceparent, type TraceIds, traceThrough } from "../../../src/wire/trace-context.ts";
 
 // Whatever comes, against a model of some lines: which trace goes on, and in which forms.
 
