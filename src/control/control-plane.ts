@@ -208,7 +208,7 @@ async function openParts(
   const map = await openMap(config, ports, collector && { ...shown, ...rest, flows: collector.store });
   if (map !== null) closing.push(() => map.close());
   const { spiffeId, rootPem, authority } = identity;
-  const world = createPolicyWorld(config.mesh, policies.content, registry.content);
+  const world = createPolicyWorld(config.mesh, policies.content, registry.content, clock);
   const webhooks = await ports.openWebhooks?.({ authority, policies: world, observer: metrics.admission });
   if (webhooks !== undefined) closing.push(() => webhooks.close());
   const addresses = {

@@ -35,6 +35,7 @@ export async function createWebhookWorld(pods: Partial<PodWorld>, configurations
       workloads: () => [],
       policies: () => [],
       authentication: () => [],
+      nowMs: () => 0,
       traffic: () => [],
       services: () => null,
     },

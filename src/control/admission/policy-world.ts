@@ -1,4 +1,5 @@
 import type { Latest } from "../../core/latest.ts";
+import type { Clock } from "../../core/ports.ts";
 import type { MeshSettings } from "../../policy/mesh-settings.ts";
 import type { PolicyContent } from "../distribute/policy-content.ts";
 import type { RegistryContent } from "../distribute/registry-content.ts";
@@ -9,9 +10,11 @@ export function createPolicyWorld(
   settings: MeshSettings,
   policies: Latest<PolicyContent | null>,
   registry: Latest<RegistryContent>,
+  clock: Pick<Clock, "wallMs">,
 ): PolicyWorld {
   return {
     settings,
+    nowMs: () => clock.wallMs(),
     workloads: () => registry.get().workloads,
     policies: () => policies.get()?.documents ?? [],
     authentication: () => policies.get()?.authentication ?? [],

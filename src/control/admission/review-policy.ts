@@ -45,7 +45,7 @@ function check(policy: AuthorizationPolicy, world: PolicyWorld): readonly Policy
   const stepsMax = LIMITS.policyReviewStepsMax;
   const { settings } = world;
   const authentication = world.authentication();
-  const known = { settings, workloads: null, authentication, isMeshKnown: true, nowMs: null };
+  const known = { settings, workloads: null, authentication, isMeshKnown: true, nowMs: world.nowMs() };
   return checkPolicies({ about: [policy], documents, ...known, stepsMax }).findings;
 }
 

@@ -8,6 +8,8 @@ import type { RegisteredWorkload } from "../distribute/registry-content.ts";
 /** What is in force now, to measure a new policy against. */
 export interface PolicyWorld {
   readonly settings: MeshSettings;
+  /** Milliseconds since the epoch. */
+  nowMs(): number;
   workloads(): readonly RegisteredWorkload[];
   policies(): readonly AuthorizationPolicy[];
   authentication(): readonly AuthenticationDocument[];

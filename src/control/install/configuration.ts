@@ -19,7 +19,7 @@ import {
 export const CONFIG_KEYS = { control: "control.yaml", injection: INJECTION_KEY } as const;
 
 /** Values that a control plane reads once, when it starts. */
-export const READ_ONCE = ["mesh", "revision", "defaultRevision", "control.logLevel", "flows"];
+export const READ_ONCE = ["mesh", "jwks", "revision", "defaultRevision", "control.logLevel", "flows"];
 
 /** The ConfigMap: how the control plane runs, and what it makes of pods. */
 export function configuration(): TemplateMap {
@@ -49,6 +49,7 @@ function control(): TemplateMap {
       extensionProviders: value("mesh.extensionProviders"),
     },
     clusterDomain: value("mesh.clusterDomain"),
+    jwks: { allowHttp: value("jwks.allowHttp"), allowAddresses: value("jwks.allowAddresses") },
     audience: value("mesh.tokenAudience"),
     bypassChecks: value("mesh.bypassChecks"),
     revision: when(isSet("revision"), value("revision")),

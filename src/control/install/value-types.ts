@@ -21,6 +21,9 @@ export function word(pattern: RegExp, takes: string): ValueType {
   return { schema, json: { type: "string", pattern: pattern.source }, takes };
 }
 
+/** A block of addresses; whether it is one is the control plane's to say. */
+export const CIDR_WORD: ValueType = word(/^[0-9A-Fa-f.:]{2,39}(\/\d{1,3})?$/, "a block of addresses, as 10.0.0.0/8");
+
 export function choice(...words: readonly string[]): ValueType {
   return { schema: oneOf(...words), json: { type: "string", enum: words }, takes: words.join(", ") };
 }

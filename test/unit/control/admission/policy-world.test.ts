@@ -14,13 +14,15 @@ const resources = new Map(NAMES.map((name) => [name, {} as Resource]));
 const REGISTRY: RegistryContent = { version: "1", resources, workloads: [], serviceCount: 1 };
 
 test("hosts are those of services; workloads have none", () => {
-  const world = createPolicyWorld(DEFAULT_MESH_SETTINGS, createLatest(null), createLatest(REGISTRY));
+  const world = createPolicyWorld(DEFAULT_MESH_SETTINGS, createLatest(null), createLatest(REGISTRY), {
+    wallMs: () => 5,
+  });
   expect([...world.services()!]).toEqual(["ledger.shop.svc.cluster.local"]);
 });
 
 test("what is in force is looked up anew each time, and is nothing before there is a policy set", () => {
   const policies = createLatest<ReturnType<typeof createPolicyContent> | null>(null);
-  const world = createPolicyWorld(DEFAULT_MESH_SETTINGS, policies, createLatest(REGISTRY));
+  const world = createPolicyWorld(DEFAULT_MESH_SETTINGS, policies, createLatest(REGISTRY), { wallMs: () => 5 });
   expect([world.policies(), world.traffic(), world.workloads()]).toEqual([[], [], []]);
   const metadata = { name: "a", namespace: "shop" };
   const text = JSON.stringify({ apiVersion: "security.istio.io/v1", kind: "AuthorizationPolicy", metadata, spec: {} });

@@ -14,6 +14,7 @@ function workload(namespace: string, name: string, labels: Readonly<Record<strin
 
 const WORLD: PolicyWorld = {
   settings: DEFAULT_MESH_SETTINGS,
+  nowMs: () => Date.parse("2026-11-23T12:00:00Z"),
   workloads: () => [
     workload("shop", "ledger-0", { app: "ledger" }),
     workload("shop", "ledger-1", { app: "ledger" }),
@@ -59,6 +60,11 @@ describe("a RequestAuthentication", () => {
     expect(ask(users({ jwtRules: [{ jwksUri: "ftp://x" }] }))).toMatchObject({ allowed: false, code: 422 });
   });
 });
+
+const grantUntil = (time: string) =>
+  ask(policy({ rules: [PEER] }, { annotations: { "cardea.dev/expires": time, "cardea.dev/ticket": "OPS-1" } }));
+
+const grantCodes = ({ warnings }: Verdict) => warnings.flatMap((text) => /\[(grant-[a-z-]+)\]$/.exec(text)?.[1] ?? []);
 
 describe("a good policy is admitted, and its author told whom it touches", () => {
   test("by name and number", () => {
@@ -125,6 +131,13 @@ describe("a good policy is admitted, and its author told whom it touches", () =>
         { ...WORLD, policies: () => parsePolicyFiles([{ path: "p", text: JSON.stringify(policy(LEDGER)) }]).documents },
       ).warnings.join(),
     ).not.toContain("shadowed-rule");
+  });
+
+  test("a grant that ends soon, and one that has ended", () => {
+    expect(grantCodes(grantUntil("2026-11-23T20:00:00Z"))).toEqual(["grant-ends-soon"]);
+    expect(grantCodes(grantUntil("2026-11-23T11:00:00Z"))).toEqual(["grant-ended"]);
+    expect(grantCodes(grantUntil("2027-11-23T11:00:00Z"))).toEqual([]);
+    expect(grantUntil("2026-11-23T20:00:00Z").warnings.join("\n")).toContain("the grant (OPS-1) ends in 8 hours");
   });
 
   test("a policy that the server has yet to name", () => {

@@ -16,6 +16,7 @@ import {
   when,
 } from "../../../../src/control/install/template.ts";
 import { writeHelm } from "../../../../src/control/install/write-helm.ts";
+import { VALUE_TABLE } from "../../../../src/control/install/values.ts";
 
 const TEMPLATE: TemplateMap = {
   kind: "Sample",
@@ -117,4 +118,11 @@ test("marks in objects that were made elsewhere become values, whole or within a
     names: ["x-b", "y"],
     deep: { at: "b" },
   });
+});
+
+test("settings of one group stand together in the table: a key that came twice in values.yaml would lose the first", () => {
+  const groups = Object.keys(VALUE_TABLE).map((path) => path.split(".")[0]!);
+  const begun = groups.filter((group, i) => group !== groups[i - 1]);
+  expect(begun.length).toBeGreaterThan(5);
+  expect(begun).toEqual([...new Set(begun)]);
 });
