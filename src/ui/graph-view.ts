@@ -83,6 +83,7 @@ export class GraphView {
     this.#ties = ties;
     this.#light(state);
     this.chips.show(ties, this.#curves, { nodes: layout.nodes.values(), lit: this.#lit, seconds: graph.seconds });
+    this.#lightChips(state);
     this.#sayEmpty(graph.nodes.length === 0);
     this.#keys.refresh();
     if (!this.#isFitted && graph.nodes.length > 0) this.fit();
@@ -190,6 +191,10 @@ export class GraphView {
       card.classList.toggle("is-breached", blast?.workload === id);
     }
     this.element.classList.toggle("has-blast", blast !== null);
+  }
+
+  /** After they have been shown: that gives them their classes anew. */
+  #lightChips({ selection }: State): void {
     const [chosen = null] = selection.at === "node" || this.#lit === null ? [] : this.#lit;
     for (const chip of this.chips.elements()) {
       chip.classList.toggle("is-dim", this.#lit !== null && !this.#lit.has(chip.dataset["tie"]!));
