@@ -59,30 +59,16 @@ function nearestRule(nearest: MapRule): HTMLElement {
     { aria: { label: "Nearest rule" } },
     heading("The rule that came nearest"),
     ruleExcerpt(nearest),
-    el(
-      "table",
-      { class: "clauses" },
+    nearest.clauses.map(({ field, expected, actual }) =>
       el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          ["What did not fit", "Expected", "Was"].map((title) => el("th", { scope: "col" }, title)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        nearest.clauses.map(({ field, expected, actual }) =>
-          el(
-            "tr",
-            {},
-            el("td", {}, el("code", {}, fieldName(field))),
-            el("td", {}, el("code", {}, expected)),
-            el("td", {}, el("code", { class: "was" }, actual)),
-          ),
-        ),
+        "dl",
+        { class: "clause" },
+        el("dt", {}, "what did not fit"),
+        el("dd", {}, el("code", {}, fieldName(field))),
+        el("dt", {}, "expected"),
+        el("dd", {}, el("code", {}, expected)),
+        el("dt", {}, "was"),
+        el("dd", {}, el("code", { class: "was" }, actual)),
       ),
     ),
   );

@@ -82,7 +82,7 @@ export class GraphView {
     this.#layout = layout;
     this.#ties = ties;
     this.#light(state);
-    this.chips.show(ties, this.#curves, { nodes: layout.nodes.values(), lit: this.#lit, seconds: graph.seconds });
+    this.chips.show(ties, this.#curves, { layout, lit: this.#lit, seconds: graph.seconds });
     this.#lightChips(state);
     this.#sayEmpty(graph.nodes.length === 0);
     this.#keys.refresh();

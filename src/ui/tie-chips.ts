@@ -2,10 +2,12 @@ import { el } from "./dom.ts";
 import { duration, plural, rate, short } from "./format.ts";
 import { type Curve, labelPlace } from "./geometry.ts";
 import { icon, type IconName } from "./icons.ts";
-import { type Box, NODE, type Point } from "./layout.ts";
+import { type Box, type LayoutGroup, NODE, type Point } from "./layout.ts";
 import { type Tie, worstOf } from "./ties.ts";
 
 const CHIP = { height: 22 } as const;
+/** The strip along a group's upper edge where its name stands. */
+const GROUP_NAME = { above: 14, height: 40 } as const;
 /** With more lines than these, the quiet ones have no chip until they are looked at. */
 const QUIET_MAX = 90;
 
@@ -20,12 +22,20 @@ export class TieChips {
   }
 
   /** In the order of how much they matter: who comes first has the better place. */
-  show(ties: readonly Tie[], curves: ReadonlyMap<string, Curve>, { nodes, lit, seconds }: ChipScene): readonly Tie[] {
+  show(ties: readonly Tie[], curves: ReadonlyMap<string, Curve>, { layout, lit, seconds }: ChipScene): readonly Tie[] {
     const isFew = ties.length <= QUIET_MAX;
     const wanted = ties
       .filter((tie) => isFew || worstOf(tie) !== "allowed" || lit?.has(tie.id) === true)
       .toSorted((one, other) => weightOf(other) - weightOf(one) || (one.id < other.id ? -1 : 1));
-    const taken: Box[] = [...nodes].map(({ x, y }) => ({ x, y, ...NODE }));
+    const taken: Box[] = [
+      ...[...layout.nodes.values()].map(({ x, y }) => ({ x, y, ...NODE })),
+      ...layout.groups.map(({ x, y, width }) => ({
+        x,
+        y: y - GROUP_NAME.above,
+        width,
+        height: GROUP_NAME.height,
+      })),
+    ];
     const shown: Tie[] = [];
     for (const tie of wanted) {
       const curve = curves.get(tie.id);
@@ -83,7 +93,7 @@ export class TieChips {
 }
 
 export interface ChipScene {
-  readonly nodes: Iterable<Point>;
+  readonly layout: { readonly nodes: ReadonlyMap<string, Point>; readonly groups: readonly LayoutGroup[] };
   readonly lit: ReadonlySet<string> | null;
   readonly seconds: number;
 }
