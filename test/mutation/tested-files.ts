@@ -103,6 +103,7 @@ export const BESIDE_DECISIONS: ReadonlyMap<string, string> = new Map([
   ["src/policy/rule-check.ts", "explanations, rule by rule"],
   ["src/policy/telemetry.ts", "says which flows are recorded"],
   ["src/policy/unrecorded.ts", "says what records do not carry"],
+  ["src/policy/tracing-choice.ts", "says which spans are reported"],
   ["src/policy/missing.ts", "says what a record lacks to be decided again"],
   ["src/policy/authentication/lint-peers.ts", "findings about documents"],
   ["src/policy/authentication/lint-rank.ts", "findings about documents"],
