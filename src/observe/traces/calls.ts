@@ -9,6 +9,9 @@ export interface TraceCall {
   /** Null: the trace does not speak of HTTP. The path is as it was received, without its query. */
   readonly request: { readonly method: string; readonly path: string } | null;
   readonly startMs: number;
+  /** The called side's span, and the caller's that it came from. */
+  readonly span: Span;
+  readonly parent: Span;
 }
 
 /**
@@ -23,9 +26,8 @@ export function callsIn(spans: readonly Span[]): { readonly calls: readonly Trac
     if (parent === undefined) begun += 1;
     if (parent === undefined || isSame(parent.service, span.service)) return [];
     const port = portOf(span.attributes);
-    return [
-      { caller: parent.service, called: span.service, port, request: requestOf(span, parent), startMs: span.startMs },
-    ];
+    const [caller, called, request] = [parent.service, span.service, requestOf(span, parent)];
+    return [{ caller, called, port, request, startMs: span.startMs, span, parent }];
   });
   return { calls: calls.toSorted((a, b) => a.startMs - b.startMs), begun };
 }

@@ -16,7 +16,7 @@ function readSpan(span: JsonValue | undefined, processes: JsonValue | undefined)
   const process = memberOf(processes, textOf(span, "processID")) ?? memberOf(span, "process");
   const service = serviceOf(process);
   const [traceId, spanId] = [textOf(span, "traceID"), textOf(span, "spanID")];
-  const startUs = memberOf(span, "startTime");
+  const [startUs, durationUs] = [memberOf(span, "startTime"), memberOf(span, "duration")];
   if (service === null || traceId === "" || spanId === "" || typeof startUs !== "number") return null;
   const attributes = tagsOf(memberOf(span, "tags"));
   const parentSpanId = parentOf(span, traceId);
@@ -27,6 +27,7 @@ function readSpan(span: JsonValue | undefined, processes: JsonValue | undefined)
     service,
     name: textOf(span, "operationName"),
     startMs: startUs / 1_000,
+    durationMs: typeof durationUs === "number" && durationUs >= 0 ? durationUs / 1_000 : null,
     attributes,
   };
 }

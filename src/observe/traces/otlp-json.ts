@@ -27,8 +27,7 @@ export function isOtlpDocument(value: JsonValue | undefined): value is JsonObjec
 
 function readSpan(span: JsonValue | undefined, service: SpanService): Span | null {
   const [traceId, spanId, parent] = [textOf(span, "traceId"), textOf(span, "spanId"), textOf(span, "parentSpanId")];
-  // 64-bit numbers are texts in this encoding; some writers give numbers.
-  const startMs = Number(scalarText(memberOf(span, "startTimeUnixNano")) || Number.NaN) / 1_000_000;
+  const [startMs, endMs] = [timeOf(span, "startTimeUnixNano"), timeOf(span, "endTimeUnixNano")];
   if (traceId === "" || spanId === "" || Number.isNaN(startMs)) return null;
   const attributes = attributesOf(memberOf(span, "attributes"));
   return {
@@ -38,8 +37,14 @@ function readSpan(span: JsonValue | undefined, service: SpanService): Span | nul
     service,
     name: textOf(span, "name"),
     startMs,
+    durationMs: endMs >= startMs ? endMs - startMs : null,
     attributes,
   };
+}
+
+/** In milliseconds; NaN where it is missing. 64-bit numbers are texts in this encoding; some writers give numbers. */
+function timeOf(span: JsonValue | undefined, key: string): number {
+  return Number(scalarText(memberOf(span, key)) || Number.NaN) / 1_000_000;
 }
 
 function serviceOf(resource: ReadonlyMap<string, string>): SpanService | null {

@@ -13,5 +13,7 @@ export interface Span {
   readonly service: SpanService;
   readonly name: string;
   readonly startMs: number;
+  /** Null: the file does not say. */
+  readonly durationMs: number | null;
   readonly attributes: ReadonlyMap<string, string>;
 }

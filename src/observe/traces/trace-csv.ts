@@ -12,16 +12,25 @@ export function isTraceTable(text: string): boolean {
 export function readTraceTable(text: string): readonly Span[] {
   const [head, ...rows] = text.split("\n");
   const columns = head!.trim().split(",");
-  const places = COLUMNS.map((column) => columns.indexOf(column));
+  const places = [...COLUMNS, "EndTimeUnixNano"].map((column) => columns.indexOf(column));
   return rows.flatMap((row) => {
     const cells = row.trim().split(",");
-    const [traceId, spanId, parent, pod, name, start] = places.map((place) => cells[place] ?? "");
-    const startMs = /^\d{1,20}$/.test(start!) ? Number(BigInt(start!) / 1_000_000n) : Number.NaN;
+    const [traceId, spanId, parent, pod, name, start, end] = places.map((place) => cells[place] ?? "");
+    const [startMs, endMs] = [timeOf(start!), timeOf(end!)];
     if (traceId === "" || spanId === "" || Number.isNaN(startMs)) return [];
     const parentSpanId = parent === "" || parent === "root" ? null : parent!;
     const service = { name: deploymentOf(pod!), namespace: null };
-    return [{ traceId: traceId!, spanId: spanId!, parentSpanId, service, name: name!, startMs, attributes: new Map() }];
+    const durationMs = endMs >= startMs ? endMs - startMs : null;
+    const attributes = new Map<string, string>();
+    return [
+      { traceId: traceId!, spanId: spanId!, parentSpanId, service, name: name!, startMs, durationMs, attributes },
+    ];
   });
+}
+
+/** In milliseconds, to the microsecond: which call came after which is seen by it. NaN where it is no time. */
+function timeOf(text: string): number {
+  return /^\d{1,20}$/.test(text) ? Number(BigInt(text) / 1_000n) / 1_000 : Number.NaN;
 }
 
 /** A Deployment's pods are called `<name>-<hash of the template>-<five letters>`. */
