@@ -115,7 +115,7 @@ const NAME = parsed(string(), (text) => {
 /** `[namespace/]hostname`: the namespace is of use in a lookup of short names, which are not taken here. */
 const SERVICE = parsed(string(), (text) => {
   const host = text.slice(text.indexOf("/") + 1).toLowerCase();
-  if (text.split("/").length <= 2 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(host) && host.length <= 253) return host;
+  if (/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(host) && host.length <= 253) return host;
   throw new Error(`expected a service like authz.tools.svc.cluster.local, found ${JSON.stringify(text)}`);
 });
 
@@ -161,9 +161,9 @@ const ADDED: Schema<ReadonlyMap<string, string>> = (value, scope) => {
 /** Fail closed is not a setting. */
 const FAIL_OPEN: Field<boolean | null> = optional((value, scope) => {
   const failsOpen = boolean()(value, scope);
-  if (failsOpen === true)
-    return addFault(scope, value.at, "must be false: what cannot be asked about is denied here, whatever the reason");
-  return failsOpen;
+  return failsOpen === true
+    ? addFault(scope, value.at, "must be false: what cannot be asked about is denied here, whatever the reason")
+    : failsOpen;
 });
 
 const BODY = object({

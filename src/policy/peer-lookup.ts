@@ -145,7 +145,7 @@ function localName(
 }
 
 function stepsAfter(step: string, principal: PeerView["principal"]): readonly string[] {
-  const steps = (principal ?? "").split("/");
+  const steps = principal?.split("/") ?? [];
   return steps.filter((_, i) => steps[i - 1] === step);
 }
 

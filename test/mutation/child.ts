@@ -31,7 +31,7 @@ globalThis.isMutant = (id) => {
   return id === active;
 };
 
-/** Without a mutant. */
+/** Without a mutant; none with ONLY, where a mutant was there from the start. */
 const usual = new Map<CollectedTest, number>();
 /** A mutant that makes a loop endless is known by this, however busy the machine is. */
 const PASSED_FACTOR = 100;
@@ -108,7 +108,9 @@ async function coverageOf(tests: readonly CollectedTest[]): Promise<ReadonlyMap<
 async function firstFailure(tests: readonly CollectedTest[]): Promise<CollectedTest | null> {
   for (const each of tests) {
     passed = 0;
-    passedMax = PASSED_MIN + PASSED_FACTOR * (usual.get(each) ?? 0);
+    const passedUsually = usual.get(each);
+    // What is not known is left to the time of the processor.
+    passedMax = passedUsually === undefined ? Number.POSITIVE_INFINITY : PASSED_MIN + PASSED_FACTOR * passedUsually;
     try {
       await each.run();
     } catch {
