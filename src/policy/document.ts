@@ -75,7 +75,8 @@ export function parseAuthorizationPolicy(
     return null;
   }
   const terms = metadata.annotations?.terms ?? null;
-  if (action !== "ALLOW" && terms !== null && (terms.isBreakGlass || terms.fromMs !== null || terms.untilMs !== null)) {
+  // What breaks the glass has a beginning and an end, or it would not have been read.
+  if (action !== "ALLOW" && terms !== null && (terms.fromMs !== null || terms.untilMs !== null)) {
     const message = `a policy that begins, ends or breaks the glass grants: its action is ALLOW, not ${action}. The end of a ${action} policy would let in whom nobody let in`;
     addFault({ ...scope, field: "metadata.annotations" }, located.at, message);
     return null;

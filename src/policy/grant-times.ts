@@ -19,7 +19,7 @@ export function policiesAt(documents: readonly AuthorizationPolicy[], atMs: numb
 
 /** When the next grant begins or ends; null: none will. */
 export function nextChangeMs(documents: readonly AuthorizationPolicy[], atMs: number): number | null {
-  const times = documents.flatMap(({ terms }) => [terms?.fromMs ?? null, terms?.untilMs ?? null]);
+  const times = documents.flatMap(({ terms }) => (terms === null ? [] : [terms.fromMs, terms.untilMs]));
   const later = times.filter((ms): ms is number => ms !== null && ms > atMs);
   return later.length === 0 ? null : Math.min(...later);
 }

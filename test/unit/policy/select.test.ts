@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { whyNobodyIsAsked } from "../../../src/policy/custom.ts";
 import { DEFAULT_MESH_SETTINGS } from "../../../src/policy/mesh-settings.ts";
-import { isEnforcedAs, selectPolicies } from "../../../src/policy/select.ts";
+import { isEnforcedAs, policiesFor, selectPolicies } from "../../../src/policy/select.ts";
 import { providerOf } from "../../support/asked-outside.ts";
 import { policyOf } from "../../support/policy-arbitraries.ts";
 
@@ -69,4 +69,40 @@ test("why nobody can be asked is said by what the mesh has", () => {
   expect(why("opa", [])).toBe("the mesh has no extension provider opa");
   for (const known of ["opa", "other"])
     expect(why(known)).toBe("the workload's CUSTOM policies name more than one provider");
+});
+
+function asking(name: string, provider: string) {
+  return policyOf({
+    apiVersion: "security.istio.io/v1",
+    kind: "AuthorizationPolicy",
+    metadata: { name, namespace: "shop" },
+    spec: { action: "CUSTOM", provider: { name: provider }, rules: [{}] },
+  });
+}
+
+const CUSTOM = "CUSTOM";
+test.each<readonly [string, readonly string[], readonly string[], string]>([
+  ["it is of a provider that the mesh does not have", ["third"], ["opa", "other"], "DENY"],
+  ["the mesh has none at all", ["opa"], [], "DENY"],
+  ["they name two", ["opa", "other"], ["opa", "other"], "DENY"],
+  ["they name two, of which the mesh has one", ["opa", "third"], ["opa"], "DENY"],
+  ["they name three", ["opa", "other", "third"], ["opa", "other", "third"], "DENY"],
+  ["they name one that the mesh has", ["opa", "opa"], ["other", "opa"], CUSTOM],
+  ["it names one that the mesh has", ["other"], ["opa", "other"], CUSTOM],
+])("where %s, CUSTOM policies of %j with providers %j are %s, and all others stay", (_why, names, known, wanted) => {
+  const extensionProviders = known.map((name) =>
+    providerOf({ name, envoyExtAuthzGrpc: { service: "opa.tools.svc.cluster.local", port: 9191 } }),
+  );
+  const others = [named("shop/a"), named("shop/b", { action: "DENY" }), named("shop/c", { action: "AUDIT" })];
+  const custom = names.map((name, i) => asking(`x${i}`, name));
+  const settings = { ...DEFAULT_MESH_SETTINGS, extensionProviders };
+  const all = policiesFor([...custom, ...others], { namespace: "shop", labels: {} }, settings);
+  expect(all.map(({ action }) => action)).toEqual(["ALLOW", "DENY", "AUDIT", ...names.map(() => wanted)]);
+  // What they match stays as it is.
+  for (const [i, policy] of all.slice(3).entries()) expect(policy).toEqual({ ...custom[i]!, action: wanted });
+});
+
+test("policies none of which asks anybody are left as they are", () => {
+  const plain = [named("shop/a"), named("shop/b", { action: "DENY" })];
+  expect(policiesFor(plain, { namespace: "shop", labels: {} }, DEFAULT_MESH_SETTINGS)).toEqual(plain);
 });
