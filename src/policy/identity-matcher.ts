@@ -65,7 +65,7 @@ export function trustDomainMatcher(patterns: readonly string[], settings: MeshSe
 export function withAliases(pattern: string, settings: MeshSettings): readonly string[] {
   const steps = pattern.split("/");
   const domain = steps[0]!;
-  if (steps.length !== 5 || domain === "*") return [pattern];
+  if (steps.length !== 5) return [pattern];
   const domains = [settings.trustDomain, ...settings.trustDomainAliases];
   const isLocal = domain === "cluster.local" || domains.some((each) => areAlike(domain, each));
   if (!isLocal) return [pattern];
@@ -117,7 +117,7 @@ function holdsAccount(id: string, name: string): boolean {
   const slash = name.indexOf("/");
   const namespaceStep = `/ns/${name.slice(0, slash)}/`;
   // Past the trust domain, which may itself be called `ns`.
-  const start = id.indexOf(namespaceStep, SCHEME.length + 1);
+  const start = id.indexOf(namespaceStep, SCHEME.length);
   if (start < 0) return false;
   const rest = `/${id.slice(start + namespaceStep.length)}`;
   const accountStep = `/sa/${name.slice(slash + 1)}`;

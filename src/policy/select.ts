@@ -30,7 +30,7 @@ export function policiesFor(
   settings: MeshSettings,
 ): readonly AuthorizationPolicy[] {
   const selected = selectPolicies(documents, workload, settings.rootNamespace);
-  if (!selected.some(isCustom) || providerOf(selected, settings) !== null) return selected;
+  if (providerOf(selected, settings) !== null) return selected;
   return selected.map((policy) => (isCustom(policy) ? asDenial(policy) : policy));
 }
 

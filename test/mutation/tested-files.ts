@@ -58,7 +58,15 @@ export const TESTED: ReadonlyMap<string, readonly string[]> = new Map([
   ["src/policy/lookup/choose-split.ts", TREES],
   ["src/policy/lookup/decision-tree.ts", TREES],
   ["src/policy/lookup/search-tree.ts", TREES],
-  ["src/policy/identity-matcher.ts", ["test/unit/policy/identity-matcher.property.test.ts", UNITS[2]!, ...ORACLE]],
+  [
+    "src/policy/identity-matcher.ts",
+    [
+      "test/unit/policy/identity-aliases.test.ts",
+      "test/unit/policy/identity-matcher.property.test.ts",
+      UNITS[2]!,
+      ...ORACLE,
+    ],
+  ],
   ["src/policy/matcher.ts", [MATCHERS[0]!, "test/unit/policy/claims.test.ts", ...UNITS, ...ORACLE]],
   ["src/policy/claims.ts", ["test/unit/policy/claims.test.ts", "test/unit/policy/request-auth.test.ts"]],
   ["src/policy/path-template.ts", [MATCHERS[0]!, ...DOCUMENTS.slice(0, 2), ...TRIES, ...ORACLE]],

@@ -20,9 +20,7 @@ export function resolveMutualTls(documents: readonly Document[], workload: Workl
   for (const each of [ofMesh, ofNamespace, ofWorkload]) above = under(above, each, each?.mode ?? null);
   const ports = [...(ofWorkload?.ports ?? [])].map(([port, mode]) => [port, under(above, ofWorkload, mode)] as const);
   const { mode, by } = above;
-  return mode === "STRICT" && by === null && ports.length === 0
-    ? STRICT_BY_DEFAULT
-    : { mode, by, ports: new Map(ports) };
+  return { mode, by, ports: new Map(ports) };
 }
 
 interface Chosen {
@@ -40,7 +38,7 @@ function chosenFor(documents: readonly Document[], workload: Workload, rootNames
   const own = documents.filter((each) => each.namespace === namespace);
   return {
     ofMesh: firstByName(documents.filter((each) => each.namespace === rootNamespace && each.matchLabels.size === 0)),
-    ofNamespace: isRoot ? null : firstByName(own.filter(({ matchLabels }) => matchLabels.size === 0)),
+    ofNamespace: firstByName(own.filter(({ matchLabels }) => matchLabels.size === 0)),
     ofWorkload: isRoot ? null : firstByName(own.filter(selecting)),
   };
 }

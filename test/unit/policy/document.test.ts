@@ -41,6 +41,7 @@ describe("what Istio's validation accepts", () => {
     ["an unmasked range", source({ ipBlocks: ["10.1.2.3/8"] })],
     ["an IPv6 range", source({ notRemoteIpBlocks: ["2001:db8::/32"] })],
     ["a wildcard in the middle of a principal", source({ principals: ["cluster.local/ns/*/sa/web"] })],
+    ["paths that are no templates", operation({ paths: ["*", "*/b", "*.js", "/a b"] })],
     ["path templates", operation({ paths: ["/a/{*}", "/a/{**}", "/{*}/b/{**}", "/a/{**}/", "/{**}"] })],
     ["trust domains with one star at an end", source({ trustDomains: ["*", "a*", "*b"] })],
     ["a condition on :authority", condition("request.headers[:authority]", { values: ["v1", "v2"] })],

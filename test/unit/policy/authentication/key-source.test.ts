@@ -76,11 +76,12 @@ test("rules come by issuer, of one issuer as they were written, and only of docu
   const documents = [
     documentOf([], "p", "PeerAuthentication"),
     documentOf([ruleOf("b", "1"), ruleOf("a", "2")]),
-    documentOf([ruleOf(null, "3"), ruleOf("b", "4"), ruleOf("a", "5"), ruleOf("c", "6")], "b"),
+    documentOf([ruleOf(null, "3"), ruleOf("-1", "7"), ruleOf("b", "4"), ruleOf("a", "5"), ruleOf("c", "6")], "b"),
   ];
   const rules = tokenRulesOf(documents, new Map());
   expect(rules.map(({ rule: { issuer, audiences } }) => `${issuer} ${audiences.join()}`)).toEqual([
     "null 3",
+    "-1 7",
     "a 2",
     "a 5",
     "b 1",

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { locatePlain } from "../../../../src/core/located.ts";
 import { type MutualTlsMode, mutualTlsAt } from "../../../../src/policy/authentication/mutual-tls.ts";
 import { parseAuthenticationDocument } from "../../../../src/policy/authentication/document.ts";
-import { resolveMutualTls } from "../../../../src/policy/authentication/resolve-peer.ts";
+import { peerAuthenticationsOf, resolveMutualTls } from "../../../../src/policy/authentication/resolve-peer.ts";
 
 type Mode = MutualTlsMode | "UNSET";
 
@@ -106,4 +106,17 @@ describe("what a workload's ports take", () => {
     const documents = [document("root/m", "PERMISSIVE"), document("root/w", "DISABLE", A, { 8080: "DISABLE" })];
     expect(at(8080, documents, "root")).toBe("PERMISSIVE root/m");
   });
+});
+
+it("what is no PeerAuthentication says nothing of it", () => {
+  const raw = {
+    apiVersion: "security.istio.io/v1",
+    kind: "RequestAuthentication",
+    metadata: { name: "r", namespace: "shop" },
+    spec: {},
+  };
+  const other = parseAuthenticationDocument("RequestAuthentication", locatePlain(raw), { file: "test.yaml" }, []);
+  const own = document("shop/n", "DISABLE");
+  expect(peerAuthenticationsOf([other!, own])).toEqual([own]);
+  expect(peerAuthenticationsOf([other!])).toEqual([]);
 });
