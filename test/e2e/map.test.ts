@@ -154,9 +154,16 @@ describe.skipIf(!hasChromium())("in a browser (skipped without chromium)", () =>
   test("while the control plane is away it is said, what was known stays, and it comes back by itself", async () => {
     await page.go(`${address()}/`);
     await page.until(`document.querySelector('${BREACH}') !== null`);
-    process.kill(mesh.run().control.process!.pid, "SIGKILL");
-    await page.until("document.querySelector('.banners .notice') !== null", 60_000);
-    expect(await page.evaluate("document.querySelectorAll('.card-workload').length")).toBe(4);
+    // Who would start it again stands still until the page has said so.
+    const supervisor = mesh.run().up!.pid;
+    process.kill(supervisor, "SIGSTOP");
+    try {
+      process.kill(mesh.run().control.process!.pid, "SIGKILL");
+      await page.until("document.querySelector('.banners .notice') !== null", 60_000);
+      expect(await page.evaluate("document.querySelectorAll('.card-workload').length")).toBe(4);
+    } finally {
+      process.kill(supervisor, "SIGCONT");
+    }
     await page.until(
       "document.querySelector('.connection-live') !== null && document.querySelector('.banners .notice') === null",
       60_000,
