@@ -22,6 +22,9 @@ const ON_FREE_PORTS = ["listen", "admin", "telemetry", "webhooks"]
   .map((key) => `${key}: {host: 127.0.0.1, port: 0}\n`)
   .join("");
 
+/** In a pod it is a volume, and a port of the pod's own. */
+const FLOW_STORE = /^flows:\n +directory: .*\n/m;
+
 // From nothing to a mesh with two revisions, and back to nothing. There are no kubelets: the control planes are processes
 // of this machine, with the configuration and under the account that the installation has made.
 describe.skipIf(whyNoKube !== null)(`an installation's life (skipped where ${whyNoKube ?? "absent"})`, () => {
@@ -81,7 +84,10 @@ describe.skipIf(whyNoKube !== null)(`an installation's life (skipped where ${why
   async function start(name: string): Promise<Ready> {
     const { data } = await cluster.must("GET", `/api/v1/namespaces/${SYSTEM}/configmaps/${name}`);
     const config = join(cluster.directory, `${name}.yaml`);
-    writeFileSync(config, data["control.yaml"] + ON_FREE_PORTS);
+    const told: string = data["control.yaml"];
+    const flows = `flows:\n  listen: {host: 127.0.0.1, port: 0}\n  directory: ${join(cluster.directory, `flows-${name}`)}\n`;
+    expect(told).toMatch(FLOW_STORE);
+    writeFileSync(config, told.replace(FLOW_STORE, flows) + ON_FREE_PORTS);
     const kubeconfig = cluster.kubeconfigOf(await cluster.token(SYSTEM, name));
     const words = ["control", "--kubernetes", "--config", config, "--kubeconfig", kubeconfig];
     const process = startCardea(words, { env: { CARDEA_POD_NAME: name, CARDEA_POD_NAMESPACE: SYSTEM } });
